@@ -1,0 +1,34 @@
+# make run    from a fresh machine to a finished report on the built-in sample corpus
+# make test   the same set-up, then every test
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+export PATH := $(BIN):$(PATH)
+
+.PHONY: env run test lint clean
+
+env: $(VENV)/installed
+
+$(VENV)/installed: envs/requirements.txt envs/requirements-dev.txt pyproject.toml
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "serflow needs Python 3.11 or newer")'
+	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt -r envs/requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+run: env
+	snakemake --cores $(CORES)
+	@echo "The report is results/sample/report/index.html"
+
+test: env lint
+	$(BIN)/python -m pytest
+
+lint: env
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+clean:
+	rm -rf results/* .snakemake
+	git checkout -- results

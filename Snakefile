@@ -1,0 +1,63 @@
+"""serflow: speech emotion recognition as a workflow. `make run` tries it; README.md explains it."""
+
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow/src")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+shell.prefix(
+    # Braces are doubled once for Python and once for Snakemake.
+    f'export PYTHONPATH="{workflow.basedir}/workflow/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; '
+)
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/audio.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Everything: the configured runs and the report on them (the default)."""
+    default_target: True
+    input:
+        paths.report,
+
+
+rule catalog:
+    """The catalogue of the corpus and the split tables of the configured protocols."""
+    input:
+        paths.clips,
+        collect(paths.split, protocol=sorted({run.protocol for run in RUNS})),
+
+
+rule features:
+    """Frame features and mel-spectrograms of every clip."""
+    input:
+        collect(paths.frames, shard=SHARDS),
+        collect(paths.mel, shard=SHARDS),
+
+
+rule models:
+    """The trained models of the configured runs, with their predictions and measures."""
+    input:
+        [at(paths.metrics, run) for run in RUNS],
+
+
+rule report:
+    """The report on the configured runs."""
+    input:
+        paths.report,
+
+
+rule notebook:
+    """The notebook's four runs, their table and the report."""
+    input:
+        [at(paths.metrics, run) for run in runs_of("notebook")],
+        paths.comparison,
+        paths.report,

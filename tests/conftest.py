@@ -1,0 +1,22 @@
+"""What tests of every kind share: where the project is, and where real recordings are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def crema_d() -> Path:
+    """The folder with real CREMA-D: AudioWAV and metadata."""
+    folder = os.environ.get("SERFLOW_CREMA_D")
+    if not folder:
+        pytest.skip("SERFLOW_CREMA_D names no folder with real recordings")
+    return Path(folder)

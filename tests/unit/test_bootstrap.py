@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serflow.evaluation import bootstrap, metrics
+
+K = 6
+MEAN = np.array([0.9, 0.0, -0.2, -0.1, 0.7, 0.3])  # logits of the recalls: about 57 % right, as on CREMA-D
+OF_ACTOR, OF_ACTOR_AND_CLASS = 0.3, 0.4  # their spread over actors: 7.5 points of an actor's accuracy
+
+
+def recalls(rng, actors):
+    shared = OF_ACTOR * rng.standard_normal((actors, 1))
+    own = OF_ACTOR_AND_CLASS * rng.standard_normal((actors, K))
+    return 1 / (1 + np.exp(-(MEAN + shared + own)))
+
+
+def simulated(rng, right):
+    """Draw confusion matrices of actors with some 12 clips of each class, errors spread evenly."""
+    clips = 14 - rng.binomial(2, 0.1, right.shape)
+    hits = rng.binomial(clips, right)
+    cms = np.zeros((len(right), K, K))
+    for k in range(K):
+        others = np.delete(np.arange(K), k)
+        cms[:, k, others] = rng.multinomial(clips[:, k] - hits[:, k], np.full(K - 1, 1 / (K - 1)))
+        cms[:, k, k] = hits[:, k]
+    return cms
+
+
+@pytest.mark.parametrize(("actors", "method"), [(5, "t"), (24, "percentile"), (91, "percentile")])
+def test_coverage_over_500_draws(actors, method):
+    rng = np.random.default_rng(actors)
+    truth = recalls(np.random.default_rng(0), 200_000).mean()
+    held = 0
+    for draw in range(500):
+        interval = bootstrap.bootstrap_interval(simulated(rng, recalls(rng, actors)), "uar", seed=draw)
+        held += interval.low <= truth <= interval.high
+    assert (interval.method, interval.resamples, interval.actors) == (method, 2000, actors)
+    assert abs(held / 500 - 0.95) <= 0.02
+
+
+def test_equal_models_are_told_apart_in_one_of_twenty_draws():
+    rng = np.random.default_rng(0)
+    found = 0
+    for draw in range(1000):
+        right = recalls(rng, 24)
+        found += bootstrap.paired_difference(simulated(rng, right), simulated(rng, right), "uar", seed=draw).evidence
+    assert abs(found / 1000 - 0.05) <= 0.02
+
+
+def test_pairing_finds_what_separate_intervals_do_not():
+    rng = np.random.default_rng(1)
+    right = recalls(rng, 24)
+    a, b = simulated(rng, np.minimum(right + 0.05, 1)), simulated(rng, right)
+    apart = [bootstrap.bootstrap_interval(sums, "accuracy") for sums in (a, b)]
+    assert apart[1].high > apart[0].low
+    found = bootstrap.paired_difference(a, b, "accuracy")
+    assert found.value == pytest.approx(apart[0].value - apart[1].value)
+    assert 0 < found.low < found.value < found.high
+    assert found.evidence
+    swapped = bootstrap.paired_difference(b, a, "accuracy")
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_a_model_is_no_better_than_itself():
+    sums = simulated(np.random.default_rng(2), np.full((9, K), 0.5))
+    found = bootstrap.paired_difference(sums, sums, "f1_macro")
+    assert (found.value, found.low, found.high, found.evidence) == (0, 0, 0, False)
+
+
+def test_actor_confusions_add_up_and_follow_sorted_actors():
+    actors, truth, predicted = ["b", "a", "b", "a"], [0, 1, 1, 1], [0, 0, 1, 1]
+    sums = bootstrap.actor_confusions(actors, truth, predicted, 2)
+    assert sums.tolist() == [[[0, 0], [1, 1]], [[1, 0], [0, 1]]]
+    assert np.array_equal(sums.sum(0), metrics.confusion_matrix(truth, predicted, 2))
+    votes = np.eye(2)[predicted] * 3
+    assert np.array_equal(bootstrap.actor_confusions(actors, truth, votes, 2), 3 * sums)
+
+
+def test_other_means_are_sums_per_actor_too():
+    rng = np.random.default_rng(4)
+    actors, brier = rng.integers(0, 12, 400), rng.random(400)
+    sums = bootstrap.actor_sums(actors, np.column_stack([brier, np.ones(400)]))
+    interval = bootstrap.bootstrap_interval(sums, bootstrap.ratio)
+    assert interval.value == pytest.approx(brier.mean())
+    assert interval.low < interval.value < interval.high
+
+
+def test_resamples_are_whole_actors_and_repeatable():
+    weights = bootstrap.resample_weights(24, 2000, 7)
+    assert weights.shape == (2000, 24)
+    assert (weights.sum(1) == 24).all()
+    assert weights.std() == pytest.approx(np.sqrt(23 / 24), rel=0.02)  # of Binomial(24, 1/24)
+    assert np.array_equal(weights, bootstrap.resample_weights(24, 2000, 7))
+    assert not np.array_equal(weights, bootstrap.resample_weights(24, 2000, 8))
+
+
+def test_the_resamples_equal_a_loop_over_actors():
+    sums = simulated(np.random.default_rng(5), np.full((8, K), 0.5))
+    drawn = np.random.default_rng(3).integers(8, size=(50, 8))
+    looped = [metrics.f1_weighted(sums[who].sum(0)) for who in drawn]
+    found = (bootstrap.resample_weights(8, 50, 3) @ sums.reshape(8, -1)).reshape(50, K, K)
+    assert metrics.f1_weighted(found) == pytest.approx(looped)
+
+
+def test_one_actor_has_a_value_and_a_reason():
+    sums = simulated(np.random.default_rng(6), np.full((1, K), 0.5))
+    interval = bootstrap.bootstrap_interval(sums, "uar")
+    assert interval.value == pytest.approx(metrics.uar(sums[0]))
+    assert (interval.low, interval.high, interval.method) == (None, None, None)
+    assert "one actor" in interval.reason
+    found = bootstrap.paired_difference(sums, sums, "uar")
+    assert (found.low, found.evidence) == (None, False)
+
+
+def test_an_undefined_statistic_has_a_reason():
+    sums = np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
+    with np.errstate(invalid="ignore"):
+        interval = bootstrap.bootstrap_interval(sums, bootstrap.ratio)
+    assert interval.value == 0.5
+    assert interval.low is None
+    assert "undefined" in interval.reason
+
+
+def test_intervals_of_few_actors_stay_in_range():
+    sums = np.array([[[9, 0], [1, 9]], [[9, 0], [0, 9]]])
+    assert bootstrap.bootstrap_interval(sums, "uar").high == 1
+    free = bootstrap.bootstrap_interval(sums, metrics.uar)
+    assert free.high > 1
+    assert bootstrap.bootstrap_interval(sums, metrics.uar, limits=(0, 1)).high == 1
+
+
+@given(st.integers(8, 30), st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_a_higher_level_is_wider_and_within_what_actors_reach(actors, seed):
+    rng = np.random.default_rng(seed)
+    sums = simulated(rng, recalls(rng, actors))
+    narrow, wide = (bootstrap.bootstrap_interval(sums, "uar", seed=seed, level=level) for level in (0.8, 0.95))
+    assert wide.low <= narrow.low <= narrow.high <= wide.high
+    accuracies = metrics.accuracy(sums)
+    inside = bootstrap.bootstrap_interval(sums, "accuracy", seed=seed)
+    assert accuracies.min() <= inside.low <= inside.high <= accuracies.max()
+
+
+def answers(both, only_a, only_b, neither):
+    repeats = (both, only_a, only_b, neither)
+    return np.repeat([True, True, False, False], repeats), np.repeat([True, False, True, False], repeats)
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    [(1, 8, 20 / 512), (3, 9, 598 / 4096), (0, 6, 1 / 32), (5, 5, 1.0), (4, 5, 1.0), (0, 0, 1.0)],
+)
+def test_mcnemar_by_hand(only_a, only_b, p):
+    # (1, 8): 2 (1 + 9) / 2⁹;  (3, 9): 2 (1 + 12 + 66 + 220) / 2¹²
+    found = bootstrap.mcnemar_exact(*answers(20, only_a, only_b, 7))
+    assert (found.b, found.c) == (only_a, only_b)
+    assert found.p_value == pytest.approx(p, rel=1e-12)
+
+
+@given(st.integers(0, 2500), st.integers(0, 2500))
+@settings(deadline=None, max_examples=25)
+def test_mcnemar_agrees_with_the_binomial_test(only_a, only_b):
+    from scipy.stats import binomtest
+
+    found = bootstrap.mcnemar_exact(*answers(0, only_a, only_b, 1))
+    if only_a + only_b:
+        expected = binomtest(only_a, only_a + only_b).pvalue
+        assert found.p_value == pytest.approx(expected, rel=1e-6, abs=1e-250)
+
+
+def test_what_does_not_fit_is_refused():
+    sums = np.ones((3, K, K))
+    for call, message in (
+        (lambda: bootstrap.bootstrap_interval(sums, "recall"), "unknown statistic 'recall'"),
+        (lambda: bootstrap.bootstrap_interval(sums, "uar", level=95), "between 0 and 1"),
+        (lambda: bootstrap.bootstrap_interval(np.zeros((0, K, K)), "uar"), "at least one actor"),
+        (lambda: bootstrap.paired_difference(sums, sums[:2], "uar"), "not of the same actors"),
+        (lambda: bootstrap.actor_confusions(["a", "b"], [0], [0], K), "do not fit"),
+        (lambda: bootstrap.actor_confusions(["a"], [0], [[1, 0]], K), "do not fit"),
+        (lambda: bootstrap.mcnemar_exact([True], [True, False]), "same clips"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -1,0 +1,57 @@
+import pytest
+
+from serflow import fingerprint as module
+
+SOURCES = {
+    "a.py": '"""Says."""\nfrom serflow.b import f\n\n\ndef g(x):\n    """Say."""\n    return f(x) + 1\n',
+    "b.py": "def f(x):\n    return 2 * x\n",
+    "c.py": "def h():\n    return 3\n",
+    "__init__.py": "",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    folder = tmp_path / "serflow"
+    folder.mkdir()
+    for name, text in SOURCES.items():
+        (folder / name).write_text(text)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    module._parsed.cache_clear()
+    yield folder
+    module._parsed.cache_clear()
+
+
+def changes(folder, name, old, new):
+    before = module.fingerprint("serflow.a")
+    path = folder / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    module._parsed.cache_clear()
+    return module.fingerprint("serflow.a") != before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        ("a.py", "+ 1", "+ 2", True),
+        ("b.py", "2 * x", "3 * x", True),
+        ("c.py", "3", "4", False),
+        ("a.py", '"""Say."""', '"""Tell."""', False),
+        ("a.py", '"""Says."""', '"""Tells."""', False),
+        ("b.py", "return 2 * x", "# why\n    return (2 * x)", False),
+    ],
+)
+def test_what_makes_a_step_stale(package, name, old, new, stale):
+    assert changes(package, name, old, new) is stale
+
+
+def test_a_module_that_is_missing_is_an_error(package):
+    with pytest.raises(ValueError, match=r"no module serflow\.nowhere"):
+        module.fingerprint("serflow.nowhere")
+
+
+def test_imports_of_names_and_of_submodules_are_followed(package):
+    (package / "d.py").write_text("import serflow.b\nfrom serflow import c\n")
+    assert module._parsed("serflow.d")[1] == ["serflow.b", "serflow.c"]

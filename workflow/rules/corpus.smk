@@ -1,0 +1,107 @@
+"""From recordings to the catalogue and the split tables."""
+
+
+rule synthesize_sample:
+    """Make the built-in corpus, so that a fresh machine without recordings has something to run on."""
+    output:
+        f"{SOURCE.folder.parent}/manifest.csv",
+        f"{SOURCE.folder.parent}/metadata/VideoDemographics.csv",
+    log:
+        log_of("synthesize_sample"),
+    benchmark:
+        benchmark_of("synthesize_sample")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 2
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(10),
+    params:
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
+        seed=config["sample"]["seed"],
+        code=fingerprint("serflow.corpus.sample"),
+    shell:
+        "python -m serflow synthesize_sample --folder {params.folder:q} --seed {params.seed} --processes {threads} --log {log:q}"
+
+
+rule scan_recordings:
+    """Read each recording once, shard by shard, so that a new clip makes one shard be read again."""
+    input:
+        rules.synthesize_sample.output[0] if SOURCE.made else [],
+    output:
+        paths.scan,
+    log:
+        log_of("scan_recordings", "{shard}"),
+    benchmark:
+        benchmark_of("scan_recordings", "{shard}")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(20),
+    params:
+        source=str(SOURCE.folder),
+        shard=shard_number,
+        shards=config["shards"],
+        policy=config["catalog"]["policy"],
+        listing=lambda wildcards: SOURCE.listings[shard_number(wildcards)],
+        code=fingerprint("serflow.audio.scan"),
+    shell:
+        "python -m serflow scan_recordings --source {params.source:q} --shard {params.shard} --shards {params.shards}"
+        " --policy {params.policy} --output {output:q} --log {log:q}"
+
+
+rule catalog_clips:
+    """Join what is known of every clip, and plan its augmented copies, for all later rules to agree on."""
+    input:
+        **{name: str(path) for name, path in SOURCE.metadata.items()},
+        scans=collect(paths.scan, shard=SHARDS),
+    output:
+        clips=paths.clips,
+        excluded=paths.excluded,
+        audit=paths.audit,
+        copies=paths.copies,
+    log:
+        log_of("catalog_clips"),
+    benchmark:
+        benchmark_of("catalog_clips")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500, 10),
+        runtime=minutes(10),
+    params:
+        metadata=lambda wildcards, input: [f"--{name} {input[name]}" for name in SOURCE.metadata],
+        augment=json.dumps(config["augment"]),
+        code=fingerprint("serflow.corpus.catalog"),
+    shell:
+        "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --augment {params.augment:q}"
+        " --output {output.clips:q} --excluded {output.excluded:q} --audit {output.audit:q}"
+        " --copies {output.copies:q} --log {log:q}"
+
+
+rule split_clips:
+    """Write a protocol as a table, which alone decides the rows that a run may see."""
+    input:
+        clips=paths.clips,
+        copies=paths.copies,
+    output:
+        paths.split,
+    log:
+        log_of("split_clips", "{protocol}"),
+    benchmark:
+        benchmark_of("split_clips", "{protocol}")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(600, 20),
+        runtime=minutes(10),
+    params:
+        settings=json.dumps(config["split"]),
+        code=fingerprint("serflow.corpus.splits"),
+    shell:
+        "python -m serflow split_clips --clips {input.clips:q} --copies {input.copies:q}"
+        " --protocol {wildcards.protocol} --settings {params.settings:q} --output {output:q} --log {log:q}"

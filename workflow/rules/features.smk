@@ -1,0 +1,60 @@
+"""From audio of one length to what the models read."""
+
+
+rule extract_frames:
+    """Compute zero crossings, energy, MFCC and spectral centroid per frame, for the 1D models."""
+    input:
+        fixed=paths.fixed,
+        index=paths.fixed_index,
+        length=paths.length,
+    output:
+        paths.frames,
+    log:
+        log_of("extract_frames", "{shard}"),
+    benchmark:
+        benchmark_of("extract_frames", "{shard}")
+    conda:
+        "../../envs/audio.yaml"
+    threads: config["threads"]["features"]
+    resources:
+        mem_mb=memory(500, 1),
+        runtime=minutes(30),
+    params:
+        sampling_rate=config["sampling_rate"],
+        n_mfcc=config["frames"]["n_mfcc"],
+        code=fingerprint("serflow.features.frames"),
+    shell:
+        "python -m serflow extract_frames --fixed {input.fixed:q} --index {input.index:q} --length {input.length:q}"
+        " --sampling-rate {params.sampling_rate} --n-mfcc {params.n_mfcc} --threads {threads}"
+        " --output {output:q} --log {log:q}"
+
+
+rule extract_mel:
+    """Compute log-mel-spectrograms, for the 2D models."""
+    input:
+        fixed=paths.fixed,
+        index=paths.fixed_index,
+    output:
+        mel=paths.mel,
+        index=paths.mel_index,
+    log:
+        log_of("extract_mel", "{shard}"),
+    benchmark:
+        benchmark_of("extract_mel", "{shard}")
+    conda:
+        "../../envs/audio.yaml"
+    threads: config["threads"]["features"]
+    resources:
+        mem_mb=memory(500, 1),
+        runtime=minutes(30),
+    params:
+        sampling_rate=config["sampling_rate"],
+        n_mels=config["mel"]["n_mels"],
+        n_fft=config["mel"]["n_fft"],
+        hop_length=config["mel"]["hop_length"],
+        code=fingerprint("serflow.features.mel"),
+    shell:
+        "python -m serflow extract_mel --fixed {input.fixed:q} --index {input.index:q}"
+        " --sampling-rate {params.sampling_rate} --n-mels {params.n_mels} --n-fft {params.n_fft}"
+        " --hop-length {params.hop_length} --threads {threads}"
+        " --output {output.mel:q} --output-index {output.index:q} --log {log:q}"

@@ -1,0 +1,165 @@
+"""From measures to tables, figures and the page."""
+
+
+rule compare_runs:
+    """Put all runs beside each other and beside the notebook's published figures."""
+    input:
+        [at(paths.metrics, run) for run in RUNS],
+    output:
+        table=report(
+            paths.comparison, caption="../report/comparison.rst", category="Comparison", labels={"kind": "table"}
+        ),
+        chart=report(paths.chart, caption="../report/comparison.rst", category="Comparison", labels={"kind": "chart"}),
+    log:
+        log_of("compare_runs"),
+    benchmark:
+        benchmark_of("compare_runs")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(10),
+    params:
+        code=fingerprint("serflow.report.figures"),
+    shell:
+        "python -m serflow compare_runs --metrics {input:q} --table {output.table:q} --figure {output.chart:q}"
+        " --log {log:q}"
+
+
+rule draw_clips:
+    """Show a few recordings, drawn at random, for the reader to look at and listen to."""
+    input:
+        clips=paths.clips,
+    output:
+        index=paths.drawn_clips,
+        drawn=collect(
+            f"{paths.figures}/clip{{number:02d}}.{{kind}}",
+            number=range(config["report"]["clips"]),
+            kind=["png", "wav"],
+        ),
+    log:
+        log_of("draw_clips"),
+    benchmark:
+        benchmark_of("draw_clips")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(10),
+    params:
+        source=str(SOURCE.folder),
+        shown=config["report"]["clips"],
+        seed=config["report"]["seed"],
+        sampling_rate=config["sampling_rate"],
+        code=fingerprint("serflow.report.figures"),
+    shell:
+        "python -m serflow draw_clips --catalog {input.clips:q} --source {params.source:q} --count {params.shown}"
+        " --seed {params.seed} --sampling-rate {params.sampling_rate}"
+        " --index {output.index:q} --log {log:q}"
+
+
+rule draw_spectrograms:
+    """Show a few mel-spectrograms, drawn at random: what the 2D models see."""
+    input:
+        arrays=collect(paths.mel, shard=SHARDS),
+        indices=collect(paths.mel_index, shard=SHARDS),
+    output:
+        index=paths.drawn_mels,
+        drawn=collect(f"{paths.figures}/mel{{number:02d}}.png", number=range(config["report"]["spectrograms"])),
+    log:
+        log_of("draw_spectrograms"),
+    benchmark:
+        benchmark_of("draw_spectrograms")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(10),
+    params:
+        shown=config["report"]["spectrograms"],
+        seed=config["report"]["seed"],
+        sampling_rate=config["sampling_rate"],
+        hop_length=config["mel"]["hop_length"],
+        code=fingerprint("serflow.report.figures"),
+    shell:
+        "python -m serflow draw_spectrograms --arrays {input.arrays:q} --count {params.shown} --seed {params.seed}"
+        " --sampling-rate {params.sampling_rate} --hop-length {params.hop_length}"
+        " --index {output.index:q} --log {log:q}"
+
+
+rule draw_run:
+    """Show how a run learnt and what it confuses."""
+    input:
+        history=paths.history,
+        metrics=paths.metrics,
+    output:
+        curves=report(
+            paths.curves,
+            caption="../report/curves.rst",
+            category="Runs",
+            subcategory="{protocol}",
+            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "figure": "learning curves"},
+        ),
+        confusion=report(
+            paths.confusion,
+            caption="../report/confusion.rst",
+            category="Runs",
+            subcategory="{protocol}",
+            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "figure": "confusion matrix"},
+        ),
+    log:
+        log_of("draw_run", RUN),
+    benchmark:
+        benchmark_of("draw_run", RUN)
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(10),
+    params:
+        code=fingerprint("serflow.report.figures"),
+    shell:
+        "python -m serflow draw_run --history {input.history:q} --metrics {input.metrics:q}"
+        " --curves {output.curves:q} --confusion {output.confusion:q} --log {log:q}"
+
+
+rule render_report:
+    """Put everything that a reader wants to know onto one page, which needs no other file and no network."""
+    input:
+        audit=paths.audit,
+        length=paths.length,
+        clips=paths.drawn_clips,
+        drawn_clips=rules.draw_clips.output.drawn,
+        spectrograms=paths.drawn_mels,
+        drawn_spectrograms=rules.draw_spectrograms.output.drawn,
+        comparison=paths.comparison,
+        chart=paths.chart,
+        runs=[at(paths.metrics, run) for run in RUNS],
+        training=[at(paths.training, run) for run in RUNS],
+        histories=[at(paths.history, run) for run in RUNS],
+        figures=[at(pattern, run) for run in RUNS for pattern in (paths.curves, paths.confusion)],
+    output:
+        report(paths.report, caption="../report/page.rst", category="Report", labels={"page": "the whole report"}),
+    log:
+        log_of("render_report"),
+    benchmark:
+        benchmark_of("render_report")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(500, 4),
+        runtime=minutes(10),
+    params:
+        corpus=CORPUS,
+        config=json.dumps(config),
+        code=fingerprint("serflow.report.page"),
+    shell:
+        "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --length {input.length:q}"
+        " --config {params.config:q} --clips {input.clips:q} --spectrograms {input.spectrograms:q}"
+        " --comparison {input.comparison:q} --chart {input.chart:q} --runs {input.runs:q} --output {output:q}"
+        " --log {log:q}"

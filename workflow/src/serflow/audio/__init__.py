@@ -1,0 +1,1 @@
+"""Reading audio, augmentation and fixed length."""

@@ -1,0 +1,150 @@
+"""The common length of all clips: measured, chosen so that it divides into frames, and applied."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from serflow.errors import UserError
+from serflow.store import ArrayWriter, open_array, read_json, read_table, write_json, write_table
+
+FIRST_FACTOR = 15
+LAST_USUAL_FACTOR = 24
+LAST_FACTOR = 60
+SHORTEST_FRAME = 64
+
+
+def choose_length(wanted: int) -> tuple[int, int]:
+    """Choose the target length and the number of frames that divides it.
+
+    The notebook takes the smallest factor from 15 upwards of the average length, without end when
+    there is none: 40,697 is a prime. Its factor is kept where it is at most 60; otherwise the nearest
+    shorter length with a factor from 15 to 24 is taken, which is at most 14 samples away.
+
+    Parameters
+    ----------
+    wanted
+        Average or configured length in samples.
+
+    Returns
+    -------
+    length, frames : int
+        Target length in samples and number of frames.
+
+    Raises
+    ------
+    UserError
+        If the frames would be too short to hold a spectrum.
+    """
+    length, frames = wanted, _factor(wanted, LAST_FACTOR)
+    while frames is None:
+        length -= 1
+        frames = _factor(length, LAST_USUAL_FACTOR)
+    if length // frames < SHORTEST_FRAME:
+        raise UserError(
+            f"a clip length of {wanted} samples gives frames of {length // frames}, fewer than {SHORTEST_FRAME}: "
+            "too short for features; use longer recordings or set 'length'"
+        )
+    return length, frames
+
+
+def _factor(length: int, last: int) -> int | None:
+    return next((factor for factor in range(FIRST_FACTOR, last + 1) if length % factor == 0), None)
+
+
+def measure_length(indices: Sequence[Path], setting: str | int, output: Path) -> None:
+    """Measure the average length of originals and copies and write ``length.json``.
+
+    Parameters
+    ----------
+    indices
+        Index tables of all augmented shards; not read where the length is set.
+    setting
+        ``"average"``, or the length in samples.
+    output
+        The file to write.
+
+    Raises
+    ------
+    UserError
+        If there are no clips.
+    """
+    found: dict[str, int | float] = {}
+    if setting == "average":
+        lengths = np.concatenate([read_table(index, ["samples"])["samples"].to_numpy() for index in indices])
+        if not len(lengths):
+            raise UserError("no clips to measure: the corpus is empty")
+        wanted = int(lengths.sum() // len(lengths))
+        found = {"clips": len(lengths), "shortest": int(lengths.min()), "longest": int(lengths.max())}
+        origin = f"average over {len(lengths)} originals and copies, rounded down: {wanted}"
+    else:
+        wanted = int(setting)
+        origin = f"set to {wanted}"
+    length, frames = choose_length(wanted)
+    if length == wanted:
+        rule = f"{frames} is the smallest factor from {FIRST_FACTOR} upwards, as in the notebook"
+    else:
+        rule = (
+            f"{wanted} has no factor from {FIRST_FACTOR} to {LAST_FACTOR}, where the notebook's search fails or "
+            f"goes astray; {length} is the nearest shorter length with one from {FIRST_FACTOR} to "
+            f"{LAST_USUAL_FACTOR}: {frames}"
+        )
+    write_json(
+        output,
+        {
+            "target_length": length,
+            "frames": frames,
+            "frame_size": length // frames,
+            "hop_length": length // frames // 2,
+            "measured_length": wanted,
+            "adjusted": length != wanted,
+            "origin": origin,
+            "rule": rule,
+            **found,
+        },
+    )
+
+
+def fit(samples: np.ndarray, length: int) -> np.ndarray:
+    """Truncate or zero-pad a clip, shape (samples,), to ``length`` samples."""
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+
+
+def check_lengths(lengths: Sequence[int], expected: int) -> None:
+    """Fail where clips do not all have the expected length.
+
+    Raises
+    ------
+    ValueError
+        With the number of clips that differ and the lengths found.
+    """
+    wrong = sorted({length for length in lengths if length != expected})
+    if wrong:
+        count = sum(length != expected for length in lengths)
+        raise ValueError(f"{count} clips are not {expected} samples long: {wrong[:5]}")
+
+
+def fix_length(samples: Path, index: Path, length: Path, *, output: Path, output_index: Path) -> None:
+    """Bring every clip of a shard to the target length.
+
+    Parameters
+    ----------
+    samples, index
+        An augmented shard.
+    length
+        ``length.json``.
+    output, output_index
+        float32 of shape (clips, target length), and the clips' names and origins in the same order.
+    """
+    target = read_json(length)["target_length"]
+    table = read_table(index)
+    recorded = open_array(samples)
+    places = zip(table["offset"].to_pylist(), table["samples"].to_pylist(), strict=True)
+    written = []
+    with ArrayWriter(output, (target,)) as out:
+        for offset, count in places:
+            clip = fit(recorded[offset : offset + count], target)
+            written.append(len(clip))
+            out.write(clip[None])
+        check_lengths(written, target)
+    write_table(output_index, table.select(["clip", "origin", "kind"]))

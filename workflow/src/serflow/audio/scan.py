@@ -1,0 +1,94 @@
+"""Reading every recording of a shard once: what it is, and what is wrong with it."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from serflow.audio.io import decode
+from serflow.corpus.grammar import parse_name
+from serflow.corpus.sources import Entry, entry_shard, list_recordings
+from serflow.errors import UserError
+from serflow.store import write_table
+
+SCHEMA = {
+    "clip": "string",
+    "file": "string",
+    "actor": "string",
+    "sentence": "string",
+    "emotion": "string",
+    "level": "string",
+    "samples": "int64",
+    "rate": "int32",
+    "channels": "int32",
+    "subtype": "string",
+    "duration": "float64",
+    "peak": "float32",
+    "rms": "float32",
+    "dc_offset": "float32",
+    "sha256": "string",
+    "problem": "string",
+}
+
+
+def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, output: Path) -> None:
+    """Read a shard's recordings and write a row for each.
+
+    Parameters
+    ----------
+    source
+        The corpus' folder of recordings.
+    shard, shards
+        Which shard, of how many.
+    policy
+        ``"fail"`` refuses a corpus with an unusable recording; ``"exclude"`` notes the reason in the
+        column ``problem`` and goes on.
+    output
+        The table, sorted by clip.
+
+    Raises
+    ------
+    UserError
+        Under ``"fail"``: the first problem, and how many there are.
+    """
+    import pyarrow as pa
+
+    entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
+    rows = sorted((_describe(source, entry) for entry in entries), key=lambda row: row["clip"])
+    problems = [row["problem"] for row in rows if row["problem"]]
+    if problems and policy == "fail":
+        more = f" (and {len(problems) - 1} more in this shard)" if problems[1:] else ""
+        raise UserError(f"{problems[0]}{more}; or set catalog.policy to exclude to go on without")
+    schema = pa.schema([(name, getattr(pa, type)()) for name, type in SCHEMA.items()])
+    write_table(output, pa.Table.from_pylist(rows, schema=schema))
+
+
+def _describe(source: Path, entry: Entry) -> dict:
+    path = source / entry.file
+    row = dict.fromkeys(SCHEMA) | {"clip": Path(entry.file).stem, "file": entry.file}
+    try:
+        row |= parse_name(row["clip"])._asdict()
+        row["clip"] = entry.name.clip
+    except UserError as error:
+        return row | {"problem": f"{path}: {error}; rename or remove it"}
+    try:
+        content = path.read_bytes()
+        row["sha256"] = hashlib.sha256(content).hexdigest()
+        recording = decode(path, content)
+    except OSError as error:
+        return row | {"problem": f"{path}: cannot be read ({error.strerror}); check the file and its permissions"}
+    except UserError as error:
+        return row | {"problem": str(error)}
+    samples = recording.samples
+    if not np.isfinite(samples).all():
+        return row | {"problem": f"{path}: holds NaN or infinite samples; replace or remove it"}
+    return row | {
+        "samples": len(samples),
+        "rate": recording.rate,
+        "channels": samples.shape[1],
+        "subtype": recording.subtype,
+        "duration": len(samples) / recording.rate,
+        "peak": float(np.abs(samples).max()),
+        "rms": float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
+        "dc_offset": float(samples.mean(dtype=np.float64)),
+    }

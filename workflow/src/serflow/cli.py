@@ -1,0 +1,188 @@
+"""One sub-command per rule: arguments in, one function call, files out.
+
+A command is named as its rule and as the function that it calls; its options are that function's
+parameters. The function's module is imported when the command runs, so that each starts with what it
+needs and no more.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from serflow.errors import UserError
+
+
+class Command(NamedTuple):
+    """A sub-command: the module of its function, what it does, and its options as ``name:type`` words."""
+
+    module: str
+    does: str
+    options: str
+
+
+COMMANDS = {
+    "synthesize_sample": Command(
+        "serflow.corpus.sample",
+        "Synthesise the built-in sample corpus with espeak-ng.",
+        "folder:path seed:int processes:int",
+    ),
+    "scan_recordings": Command(
+        "serflow.audio.scan",
+        "Read every recording of a shard once: what it is, and what is wrong with it.",
+        "source:path shard:int shards:int policy:str output:path",
+    ),
+    "catalog_clips": Command(
+        "serflow.corpus.catalog",
+        "Join the shards' scans and the metadata to the catalogue, and plan the augmented copies.",
+        "scans:paths demographics:path? votes:path? augment:json output:path excluded:path audit:path copies:path",
+    ),
+    "split_clips": Command(
+        "serflow.corpus.splits",
+        "Write a protocol's split table.",
+        "clips:path copies:path protocol:str settings:json output:path",
+    ),
+    "augment_audio": Command(
+        "serflow.audio.augment",
+        "Read a shard's recordings and write them and their augmented copies.",
+        "scan:path copies:path source:path sampling_rate:int output:path index:path",
+    ),
+    "measure_length": Command(
+        "serflow.audio.length",
+        "Choose the common length of all clips and the frames that divide it.",
+        "indices:paths setting:length output:path",
+    ),
+    "fix_length": Command(
+        "serflow.audio.length",
+        "Truncate or zero-pad a shard's clips to the common length.",
+        "samples:path index:path length:path output:path output_index:path",
+    ),
+    "extract_frames": Command(
+        "serflow.features.frames",
+        "Compute the frame features of a shard.",
+        "fixed:path index:path length:path sampling_rate:int n_mfcc:int threads:int output:path",
+    ),
+    "extract_mel": Command(
+        "serflow.features.mel",
+        "Compute the log-mel-spectrograms of a shard.",
+        "fixed:path index:path sampling_rate:int n_mels:int n_fft:int hop_length:int threads:int "
+        "output:path output_index:path",
+    ),
+    "train_model": Command(
+        "serflow.models.train",
+        "Train a model on one fold of a protocol.",
+        "model:str split:path features:paths fold:int seed:int settings:json threads:int "
+        "output:path history:path summary:path training:path",
+    ),
+    "predict_test": Command(
+        "serflow.models.predict",
+        "Write a trained model's probabilities for the clips of its run.",
+        "model:path split:path features:paths fold:int threads:int output:path",
+    ),
+    "evaluate_model": Command(
+        "serflow.evaluation.evaluate",
+        "Measure a run by its predictions.",
+        "predictions:path training:path protocol:str seed:int fold:int output:path",
+    ),
+    "compare_runs": Command(
+        "serflow.report.figures",
+        "Write all runs' measures as one table and one chart.",
+        "metrics:paths table:path figure:path",
+    ),
+    "draw_clips": Command(
+        "serflow.report.figures",
+        "Draw the waveforms of randomly chosen clips.",
+        "catalog:path source:path count:int seed:int sampling_rate:int index:path",
+    ),
+    "draw_spectrograms": Command(
+        "serflow.report.figures",
+        "Draw randomly chosen mel-spectrograms.",
+        "arrays:paths count:int seed:int sampling_rate:int hop_length:int index:path",
+    ),
+    "draw_run": Command(
+        "serflow.report.figures",
+        "Draw a run's learning curves and confusion matrix.",
+        "history:path metrics:path curves:path confusion:path",
+    ),
+    "render_report": Command(
+        "serflow.report.page",
+        "Render the report as one self-contained page.",
+        "corpus:str audit:path length:path config:json clips:path spectrograms:path comparison:path "
+        "chart:path runs:paths output:path",
+    ),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one sub-command; a user's mistake ends it with one line and exit code 1."""
+    options = vars(_parser().parse_args(arguments))
+    name, log = options.pop("command"), options.pop("log")
+    # BLAS reads these when it is loaded. A step that has threads divides its work by clips, as BLAS would divide
+    # sums, and their rounding would then depend on the number of threads.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    terminal = _log_to(log) if log else sys.stderr
+    try:
+        getattr(importlib.import_module(COMMANDS[name].module), name)(**options)
+    except UserError as error:
+        _fail(f"serflow {name}: {error}", terminal)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"serflow {name}: {where}{error.strerror or error}", terminal)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="serflow", description="The steps of the serflow workflow, one sub-command per rule."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        below = commands.add_parser(name, help=command.does, description=command.does)
+        below.add_argument("--log", type=Path, metavar="FILE", help="write all output there; errors show on both")
+        for option, kind in (word.split(":") for word in command.options.split()):
+            below.add_argument(f"--{option.replace('_', '-')}", required=not kind.endswith("?"), **_KINDS[kind])
+    return parser
+
+
+def _json(text: str):
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
+
+
+def _length(text: str) -> str | int:
+    return text if text == "average" else int(text)
+
+
+_KINDS = {
+    "path": {"type": Path, "metavar": "PATH"},
+    "path?": {"type": Path, "metavar": "PATH"},
+    "paths": {"type": Path, "nargs": "*", "metavar": "PATH"},
+    "str": {"metavar": "TEXT"},
+    "int": {"type": int, "metavar": "N"},
+    "json": {"type": _json, "metavar": "JSON"},
+    "length": {"type": _length, "metavar": "average|N"},
+}
+
+
+def _log_to(path: Path):
+    """Send everything that the process says to its log and give the stream it had: the terminal."""
+    terminal = os.fdopen(os.dup(2), "w")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    print(shlex.join(["python", "-m", "serflow", *sys.argv[1:]]), file=sys.stderr, flush=True)
+    return terminal
+
+
+def _fail(message: str, terminal) -> None:
+    print(message, file=sys.stderr)
+    if terminal is not sys.stderr:
+        print(message, file=terminal, flush=True)
+    raise SystemExit(1)

@@ -1,0 +1,169 @@
+"""Where recordings come from: a folder given by the user, or the built-in sample."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from serflow.corpus.copies import plan_copies
+from serflow.corpus.grammar import ClipName, parse_name, shard_of
+from serflow.corpus.metadata import DEMOGRAPHICS, find_metadata
+from serflow.corpus.sample import sample_clips
+from serflow.errors import UserError
+
+SUFFIXES = (".wav", ".flac")
+SAMPLE = "sample"
+SAMPLE_FOLDER = Path("resources/corpora/sample")
+# The blocks of actors of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
+BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
+
+
+class Entry(NamedTuple):
+    """A file of a corpus folder."""
+
+    file: str
+    name: ClipName | None
+    size: int
+    modified: int
+
+
+def list_recordings(folder: Path) -> list[Entry]:
+    """List a folder's recordings, without opening them.
+
+    Parameters
+    ----------
+    folder
+        Holds ``.wav`` or ``.flac`` files; other files and folders below it are left alone.
+
+    Returns
+    -------
+    list of Entry
+        By file name; ``name`` is None where it is not of the grammar.
+
+    Raises
+    ------
+    UserError
+        If the folder is missing, is none, holds no recordings, or one clip twice.
+    """
+    try:
+        with os.scandir(folder) as found:
+            files = [(file.name, file.stat()) for file in found if Path(file.name).suffix.lower() in SUFFIXES]
+    except FileNotFoundError as error:
+        raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
+    except OSError as error:
+        raise UserError(f"audio: {error.filename}: {error.strerror}; expected a readable folder") from error
+    if not files:
+        raise UserError(f"audio: {folder} holds no .wav or .flac files; give the folder that holds the recordings")
+    entries = []
+    for file, status in sorted(files):
+        try:
+            name = parse_name(Path(file).stem)
+        except UserError:
+            name = None
+        entries.append(Entry(file, name, status.st_size, status.st_mtime_ns))
+    by_clip: dict[str, str] = {}
+    for entry in entries:
+        if entry.name and (other := by_clip.setdefault(entry.name.clip, entry.file)) != entry.file:
+            raise UserError(f"audio: {folder}: {other} and {entry.file} are the same clip; remove one of them")
+    return entries
+
+
+def entry_shard(entry: Entry, shards: int) -> int:
+    """Give the shard of a file; one whose name is not of the grammar is reported by the first."""
+    return shard_of(entry.name.actor, shards) if entry.name else 0
+
+
+def listing_digests(entries: Sequence[Entry], shards: int) -> list[str]:
+    """Hash what each shard's files are called, how large they are and when they were changed."""
+    digests = [hashlib.sha256() for _ in range(shards)]
+    for entry in entries:
+        line = f"{entry.file}\0{entry.size}\0{entry.modified}\n"
+        digests[entry_shard(entry, shards)].update(line.encode(errors="surrogateescape"))
+    return [digest.hexdigest()[:16] for digest in digests]
+
+
+def plan_digests(names: Sequence[ClipName], settings: Mapping, shards: int) -> list[str]:
+    """Hash the augmented copies of each shard's clips."""
+    digests = [hashlib.sha256() for _ in range(shards)]
+    for copy in plan_copies([name.clip for name in names], settings):
+        actor = copy.origin.split("_", 1)[0]
+        digests[shard_of(actor, shards)].update(f"{copy}\n".encode())
+    return [digest.hexdigest()[:16] for digest in digests]
+
+
+def blocks_present(actors: Sequence[str]) -> list[tuple[int, int]]:
+    """Give those of the five blocks that have actors.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two, so that no fold can be held out.
+    """
+    present = [block for block in BLOCKS if any(block[0] <= int(actor) <= block[1] for actor in actors)]
+    if len(present) < 2:
+        raise UserError(
+            f"protocol speaker-independent: needs actors of at least two of the blocks {BLOCKS}, found {len(present)}"
+        )
+    return present
+
+
+class Source(NamedTuple):
+    """A corpus as far as it is known before any rule has run.
+
+    Attributes
+    ----------
+    folder
+        Where the recordings are, or will be.
+    made
+        Whether a rule of the workflow puts them there.
+    actors
+        Sorted.
+    listings, plans
+        For each shard, digests of its files and of its augmented copies. A rule that carries its
+        shard's digest as a parameter reruns when a file of that shard is added, removed, replaced or
+        renamed, and leaves the other shards alone.
+    metadata
+        The metadata tables: ``demographics`` and ``votes``, as far as there are such.
+    """
+
+    folder: Path
+    made: bool
+    actors: list[str]
+    listings: list[str]
+    plans: list[str]
+    metadata: dict[str, Path]
+
+
+def open_source(config: Mapping) -> Source:
+    """Find the configured corpus.
+
+    Raises
+    ------
+    UserError
+        If the settings contradict each other, or there are no recordings.
+    """
+    name, shards = config["corpus"], config["shards"]
+    if name == SAMPLE:
+        if config["audio"]:
+            raise UserError("config: audio is set, but corpus is 'sample'; name your corpus, e.g. corpus=crema-d")
+        if config["metadata"]:
+            raise UserError("config: metadata is set, but corpus is 'sample', which brings its own")
+        folder, names = SAMPLE_FOLDER / "AudioWAV", sample_clips()
+        listings = [f"sample seed {config['sample']['seed']}"] * shards
+        metadata = {"demographics": SAMPLE_FOLDER / "metadata" / DEMOGRAPHICS}
+    elif not config["audio"]:
+        raise UserError(
+            f"config: corpus {name!r} needs its recordings: set audio to the folder that holds them, e.g. --config "
+            f"corpus={name} audio=/data/AudioWAV. CREMA-D is free: github.com/CheyneyComputerScience/CREMA-D (clone "
+            "it with Git LFS), its mirror gitlab.com/cs-cooper-lab/crema-d-mirror, or Kaggle's ejlok1/cremad"
+        )
+    else:
+        folder = Path(config["audio"]).expanduser()
+        entries = list_recordings(folder)
+        names = [entry.name for entry in entries if entry.name]
+        listings = listing_digests(entries, shards)
+        metadata = find_metadata(folder, config["metadata"])
+    actors = sorted({name.actor for name in names})
+    plans = plan_digests(names, config["augment"], shards)
+    return Source(folder, name == SAMPLE, actors, listings, plans, metadata)

@@ -1,0 +1,125 @@
+"""Protocols as tables: which clips a run trains on, validates on and is tested on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from serflow.corpus.sources import blocks_present
+from serflow.errors import UserError
+from serflow.store import read_table, write_table
+
+PARTS = ("train", "valid", "test")
+Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
+
+
+def split_clips(clips: Path, copies: Path, protocol: str, settings: Mapping, output: Path) -> None:
+    """Write the split table of a protocol.
+
+    Parameters
+    ----------
+    clips, copies
+        The catalogue.
+    protocol
+        A name in :data:`PROTOCOLS`.
+    settings
+        The section ``split`` of the configuration: ``test``, ``valid``, ``random_state``.
+    output
+        One row per clip and fold: clip, origin, fold, part, label.
+    """
+    import pyarrow as pa
+
+    table = read_table(clips, ["clip", "emotion"])
+    labels = dict(zip(table["clip"].to_pylist(), table["emotion"].to_pylist(), strict=True))
+    made = [
+        (row["clip"], row["origin"])
+        for row in read_table(copies, ["clip", "origin"]).to_pylist()
+        if row["origin"] in labels
+    ]
+    rows = PROTOCOLS[protocol](labels, made, settings)
+    names = ("clip", "origin", "fold", "part", "label")
+    types = (pa.string(), pa.string(), pa.int32(), pa.string(), pa.string())
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, type) for column, type in zip(columns, types, strict=True)]
+    write_table(output, pa.table(arrays, names=names))
+
+
+def _stratified(labels: Sequence[str], settings: Mapping) -> np.ndarray:
+    """Give each row its part, as the notebook does: stratified 70/30, then 5 % of the 70.
+
+    The labels are handed to scikit-learn one-hot, as in the notebook: it orders classes by their
+    rows' text, which decides the rows that are drawn.
+    """
+    from sklearn.model_selection import train_test_split
+
+    classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    one_hot = np.eye(len(classes))[codes]
+    rows = np.arange(len(labels))
+    options = {"random_state": settings["random_state"]}
+    try:
+        kept, test = train_test_split(rows, test_size=settings["test"], stratify=one_hot, **options)
+        train, valid = train_test_split(kept, test_size=settings["valid"], stratify=one_hot[kept], **options)
+    except ValueError as error:
+        rarest = classes[counts.argmin()]
+        raise UserError(
+            f"split: {len(labels)} clips with {counts.min()} of class {rarest} are too few to stratify "
+            f"into test ({settings['test']:g}) and validation ({settings['valid']:g}); add clips of {rarest}"
+        ) from error
+    parts = np.empty(len(labels), dtype="U5")
+    for name, members in zip(PARTS, (train, valid, test), strict=True):
+        parts[members] = name
+    return parts
+
+
+def _notebook(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Split originals and copies together. Leaky: copies of test clips are in training."""
+    clips = [(clip, clip) for clip in sorted(labels)] + list(copies)
+    parts = _stratified([labels[origin] for _, origin in clips], settings)
+    return [(clip, origin, 0, str(part), labels[origin]) for (clip, origin), part in zip(clips, parts, strict=True)]
+
+
+def _random(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Split originals at random; copies of training clips only."""
+    clips = sorted(labels)
+    parts = dict(zip(clips, map(str, _stratified([labels[clip] for clip in clips], settings)), strict=True))
+    return _with_copies(parts, 0, labels, copies)
+
+
+def _speaker_independent(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Test on one block of actors, validate on the next, train on the others.
+
+    With two blocks there is none left to train on; then the last fifth of the other block's actors validate.
+    """
+    actors = sorted({clip.split("_", 1)[0] for clip in labels})
+    blocks = blocks_present(actors)
+    members = [[actor for actor in actors if first <= int(actor) <= last] for first, last in blocks]
+    rows = []
+    for fold, tested in enumerate(members):
+        following = members[(fold + 1) % len(members)]
+        validating = following if len(members) > 2 else following[-max(1, len(following) // 5) :]
+        part_of = dict.fromkeys(actors, "train") | dict.fromkeys(validating, "valid") | dict.fromkeys(tested, "test")
+        parts = {clip: part_of[clip.split("_", 1)[0]] for clip in sorted(labels)}
+        if set(parts.values()) != set(PARTS):
+            raise UserError(f"protocol speaker-independent: fold {fold} has no training actors; add actors")
+        rows += _with_copies(parts, fold, labels, copies)
+    return rows
+
+
+def _with_copies(
+    parts: Mapping[str, str], fold: int, labels: Mapping[str, str], copies: Sequence[tuple[str, str]]
+) -> list[Row]:
+    rows = [(clip, clip, fold, part, labels[clip]) for clip, part in parts.items()]
+    return rows + [(clip, origin, fold, "train", labels[origin]) for clip, origin in copies if parts[origin] == "train"]
+
+
+PROTOCOLS: dict[str, Callable[[Mapping, Sequence, Mapping], list[Row]]] = {
+    "notebook": _notebook,
+    "random": _random,
+    "speaker-independent": _speaker_independent,
+}
+LEAKY = {"notebook": "copies of test clips, and the test speakers, are in training"}
+
+
+def folds_of(protocol: str, actors: Sequence[str]) -> int:
+    """Count the folds of a protocol on a corpus with these actors."""
+    return len(blocks_present(actors)) if protocol == "speaker-independent" else 1

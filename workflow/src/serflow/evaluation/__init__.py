@@ -1,0 +1,1 @@
+"""Measures, references and comparison."""

@@ -1,0 +1,1 @@
+"""Frame features (1D) and mel-spectrograms (2D)."""

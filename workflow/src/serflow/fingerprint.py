@@ -1,0 +1,83 @@
+"""What a rule's code is: a hash over a module and every serflow module that it imports.
+
+Snakemake notices an edit in a script that a rule names, but none in a module that a command imports.
+Rules carry ``params: code=fingerprint("serflow.features.mel")`` instead, so that editing a function
+reruns exactly what runs it, and editing a comment, a docstring or the layout reruns nothing.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def fingerprint(*modules: str) -> str:
+    """Hash the syntax trees of ``modules`` and of what they import from serflow, at any depth.
+
+    Parameters
+    ----------
+    *modules
+        Dotted names, such as ``"serflow.features.mel"``.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If a module does not exist.
+    """
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        if _source(name) is None:
+            raise ValueError(f"no module {name} in {ROOT}")
+        seen.add(name)
+        waiting += _parsed(name)[1]
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(f"{name}\0{_parsed(name)[0]}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _source(name: str) -> Path | None:
+    path = ROOT.joinpath(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@functools.cache
+def _parsed(name: str) -> tuple[str, list[str]]:
+    """Give the tree without docstrings, as text, and the serflow modules that it imports."""
+    tree = ast.parse(_source(name).read_bytes())
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names if alias.name.split(".")[0] == "serflow"]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise ValueError(f"{name}: relative imports are not followed; write serflow.…")
+            if node.module.split(".")[0] == "serflow":
+                below = [f"{node.module}.{alias.name}" for alias in node.names]
+                submodules = [module for module in below if _source(module)]
+                imported += submodules
+                if len(submodules) < len(below):
+                    imported.append(node.module)
+        elif isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return ast.dump(tree), imported

@@ -1,0 +1,144 @@
+"""Training one model on one fold of one protocol."""
+
+import csv
+import io
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from serflow.errors import UserError
+from serflow.models.data import Features, read_split
+from serflow.models.keras_run import dataset, prepare
+from serflow.models.registry import MODELS
+from serflow.store import replacing, write_json, write_text
+
+
+def train_model(
+    model: str,
+    split: Path,
+    features: Sequence[Path],
+    *,
+    fold: int,
+    seed: int,
+    settings: Mapping,
+    threads: int,
+    output: Path,
+    history: Path,
+    summary: Path,
+    training: Path,
+) -> None:
+    """Train a model and write it with its history.
+
+    Parameters
+    ----------
+    model
+        A name in :data:`serflow.models.registry.MODELS`.
+    split
+        The protocol's split table.
+    features
+        Feature files of all shards.
+    fold, seed
+        Which fold; seed of the weights, the dropout and the order of the rows.
+    settings
+        The model's section of the configuration.
+    threads
+        Threads of TensorFlow.
+    output, history, summary, training
+        ``model.keras`` with the weights of the best epoch, ``history.csv`` with a row per epoch,
+        ``model.txt`` with the layers, ``training.json`` with parameters, epochs and seconds.
+
+    Raises
+    ------
+    UserError
+        If the input is too small for the model, or the loss stops being a number.
+    """
+    keras = prepare(seed, threads)
+    classes, parts = read_split(split, fold)
+    data = Features(features)
+    train = data.rows(*parts["train"], classes)
+    valid = data.rows(*parts["valid"], classes)
+    try:
+        network = MODELS[model].build(data.shape, len(classes), settings)
+    except ValueError as error:
+        raise UserError(f"models.{model}: does not fit features of shape {data.shape}: {error}") from error
+    network.compile(
+        optimizer=keras.optimizers.Adam(settings["learning_rate"]),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    lines: list[str] = []
+    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98)
+    write_text(summary, "\n".join(lines) + "\n")
+
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        min_delta=settings["min_delta"],
+        patience=settings["patience"],
+        restore_best_weights=True,
+    )
+    progress = _progress(keras, f"{model} seed {seed} fold {fold}", settings["epochs"])
+    callbacks = [stopping, keras.callbacks.TerminateOnNaN(raise_error=False), progress]
+    started = time.perf_counter()
+    fitted = network.fit(
+        dataset(data, train, len(classes), settings["batch_size"], shuffle_seed=seed),
+        validation_data=dataset(data, valid, len(classes), settings["batch_size"]),
+        epochs=settings["epochs"],
+        verbose=0,
+        callbacks=callbacks,
+    )
+    seconds = time.perf_counter() - started
+    epochs = len(progress.rows)
+    if len(fitted.history.get("val_loss", [])) < epochs or progress.rows[-1]["loss"] != progress.rows[-1]["loss"]:
+        raise UserError(
+            f"models.{model}: the loss became NaN in epoch {epochs}; lower models.{model}.learning_rate "
+            f"({settings['learning_rate']:g}) or look for broken features"
+        )
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(progress.rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(progress.rows)
+    write_text(history, text.getvalue())
+    write_json(
+        training,
+        {
+            "model": model,
+            "classes": classes,
+            "input_shape": list(data.shape),
+            "parameters": network.count_params(),
+            "epochs": epochs,
+            "best_epoch": (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1,
+            "seconds": seconds,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "type": type(layer).__name__,
+                    "output_shape": list(layer.output.shape[1:]),
+                    "parameters": layer.count_params(),
+                }
+                for layer in network.layers
+            ],
+        },
+    )
+    with replacing(output) as partial:
+        network.save(partial)
+
+
+def _progress(keras, title: str, total: int):
+    """Make a callback that keeps and prints a line per epoch, with its seconds."""
+
+    class Progress(keras.callbacks.Callback):
+        rows: list[dict]
+
+        def on_train_begin(self, logs=None):
+            self.rows = []
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.began = time.perf_counter()
+
+        def on_epoch_end(self, epoch, logs=None):
+            measures = {key: float(value) for key, value in (logs or {}).items()}
+            self.rows.append({"epoch": epoch + 1, **measures, "seconds": time.perf_counter() - self.began})
+            text = " - ".join(f"{key}: {value:.4f}" for key, value in measures.items())
+            print(f"{title}: epoch {epoch + 1}/{total} - {text}", flush=True)
+
+    return Progress()

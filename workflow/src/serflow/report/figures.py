@@ -1,0 +1,184 @@
+"""Figures, drawn with matplotlib without a screen."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # after the back end is set
+
+from serflow.audio.io import read_clip
+from serflow.corpus.copies import draw
+from serflow.corpus.grammar import EMOTIONS
+from serflow.errors import UserError
+from serflow.evaluation.compare import PUBLISHED, write_comparison
+from serflow.store import open_array, read_json, read_table, replacing, write_json
+
+DPI = 110
+# Okabe & Ito's colours, which colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+
+
+def _save(figure, path: Path) -> None:
+    with replacing(path) as partial:
+        # Without the metadata the same figure gives the same bytes.
+        figure.savefig(partial, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+
+
+def _chosen(clips: Sequence[str], count: int, seed: int, purpose: str) -> list[str]:
+    """Draw ``count`` clips, the same ones for the same corpus and seed."""
+    return sorted(sorted(clips, key=lambda clip: draw(seed, clip, purpose))[:count])
+
+
+def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_rate: int, index: Path) -> None:
+    """Draw the waveforms of randomly chosen clips and put the recordings beside them.
+
+    Parameters
+    ----------
+    catalog
+        ``clips.parquet``.
+    source
+        The corpus' folder of recordings.
+    count, seed
+        How many, and the seed of the draw.
+    sampling_rate
+        Of the recordings written, in Hz.
+    index
+        JSON list of what was drawn; ``clip{nn}.png`` and ``clip{nn}.wav`` go beside it.
+    """
+    import soundfile as sf
+
+    rows = {row["clip"]: row for row in read_table(catalog).to_pylist()}
+    drawn = []
+    for number, clip in enumerate(_chosen(list(rows), count, seed, "report clip")):
+        row = rows[clip]
+        samples = read_clip(source / row["file"], sampling_rate)
+        figure, axes = plt.subplots(figsize=(4.4, 1.5))
+        axes.plot(np.arange(len(samples)) / sampling_rate, samples, color=COLOURS[0], linewidth=0.4)
+        limit = max(0.05, float(np.abs(samples).max()) * 1.05)
+        axes.set(xlabel="seconds", ylabel="amplitude", ylim=(-limit, limit), xlim=(0, len(samples) / sampling_rate))
+        _save(figure, index.parent / f"clip{number:02d}.png")
+        with replacing(index.parent / f"clip{number:02d}.wav") as partial:
+            sf.write(partial, samples, sampling_rate, subtype="PCM_16", format="WAV")
+        keys = ("clip", "actor", "sentence", "emotion", "level", "duration")
+        drawn.append(
+            {key: row[key] for key in keys} | {"figure": f"clip{number:02d}.png", "audio": f"clip{number:02d}.wav"}
+        )
+    write_json(index, drawn)
+
+
+def draw_spectrograms(
+    arrays: Sequence[Path],
+    *,
+    count: int,
+    seed: int,
+    sampling_rate: int,
+    hop_length: int,
+    index: Path,
+) -> None:
+    """Draw the mel-spectrograms of randomly chosen rows.
+
+    Parameters
+    ----------
+    arrays
+        ``mel/{shard}.npy``, with their index tables beside them.
+    count, seed
+        How many, and the seed of the draw.
+    sampling_rate, hop_length
+        Of the spectrograms.
+    index
+        JSON list of what was drawn; ``mel{nn}.png`` go beside it.
+    """
+    place = {
+        clip: (path, row)
+        for path in arrays
+        for row, clip in enumerate(read_table(path.with_suffix(".parquet"), ["clip"])["clip"].to_pylist())
+    }
+    if not place:
+        raise UserError("there are no mel-spectrograms to draw")
+    drawn = []
+    for number, clip in enumerate(_chosen(list(place), count, seed, "report spectrogram")):
+        path, row = place[clip]
+        spectrogram = open_array(path)[row]
+        figure, axes = plt.subplots(figsize=(4.4, 2.6))
+        seconds = spectrogram.shape[1] * hop_length / sampling_rate
+        extent = (0, seconds, 0, len(spectrogram))
+        image = axes.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-80, vmax=0)
+        axes.set(xlabel="seconds", ylabel="mel band")
+        figure.colorbar(image, label="dB below maximum")
+        _save(figure, index.parent / f"mel{number:02d}.png")
+        emotion = EMOTIONS[clip.split("_")[2]]
+        drawn.append({"clip": clip, "emotion": emotion, "figure": f"mel{number:02d}.png"})
+    write_json(index, drawn)
+
+
+def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> None:
+    """Draw a run's learning curves and its confusion matrix."""
+    with history.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = [int(row["epoch"]) for row in rows]
+    run = read_json(metrics)
+    figure, both = plt.subplots(1, 2, figsize=(7.6, 2.6))
+    for axes, key in zip(both, ("loss", "accuracy"), strict=True):
+        axes.plot(epochs, [float(row[key]) for row in rows], color=COLOURS[0], marker=".", label="training")
+        axes.plot(
+            epochs,
+            [float(row[f"val_{key}"]) for row in rows],
+            color=COLOURS[1],
+            marker=".",
+            label="validation",
+        )
+        axes.axvline(run["best_epoch"], color="grey", linestyle=":", label="weights kept")
+        axes.set(xlabel="epoch", ylabel=key)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    both[0].legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    _save(figure, curves)
+
+    matrix = np.array(run["confusion_matrix"])
+    shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
+    figure, axes = plt.subplots(figsize=(3.8, 3.4))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(matrix):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    ticks = range(len(run["classes"]))
+    axes.set(xlabel="prediction", ylabel="truth", xticks=ticks, yticks=ticks)
+    axes.set_xticklabels(run["classes"])
+    axes.set_yticklabels(run["classes"])
+    _save(figure, confusion)
+
+
+def compare_runs(metrics: Sequence[Path], *, table: Path, figure: Path) -> None:
+    """Write ``comparison.csv`` and draw its bar chart: accuracies and F1 of each run."""
+    rows = write_comparison(metrics, table)
+    measures = {
+        "train_accuracy": "training accuracy",
+        "valid_accuracy": "validation accuracy",
+        "test_accuracy": "test accuracy",
+        "f1_weighted": "weighted F1 (test)",
+    }
+    canvas, axes = plt.subplots(figsize=(8.4, 0.8 + 0.62 * len(rows)))
+    height = 0.8 / len(measures)
+    for index, (key, label) in enumerate(measures.items()):
+        places = np.arange(len(rows)) + (index - 1.5) * height
+        bars = axes.barh(places, [100 * row[key] for row in rows], height, color=COLOURS[index], label=label)
+        for bar, row in zip(bars, rows, strict=True):
+            if row["source"] == PUBLISHED:
+                bar.set(hatch="///", alpha=0.55)
+            axes.text(
+                bar.get_width() + 0.5,
+                bar.get_y() + height / 2,
+                f"{100 * row[key]:.1f}",
+                va="center",
+                fontsize=6,
+            )
+    axes.set_yticks(range(len(rows)), [row["run"] for row in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="per cent (hatched: the notebook's published figures)", xlim=(0, 105))
+    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1))
+    _save(canvas, figure)

@@ -149,7 +149,7 @@ def test_metadata_is_found_beside_the_recordings(tmp_path):
     found = metadata.find_metadata(audio, None)
     assert list(found) == ["demographics"]
     assert metadata.read_demographics(found["demographics"])["1001"]["age"] == 51
-    with pytest.raises(UserError, match="metadata: .* holds neither"):
+    with pytest.raises(UserError, match=r"metadata: .* holds neither"):
         metadata.find_metadata(audio, str(audio))
 
 

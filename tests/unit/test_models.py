@@ -1,0 +1,75 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from serflow.errors import UserError
+from serflow.models.data import Features, read_split
+from serflow.models.registry import MODELS
+from serflow.store import write_table
+
+
+@pytest.fixture(scope="module")
+def settings(project):
+    return yaml.safe_load((project / "config.yaml").read_text())["models"]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "parameters"),
+    [
+        ("cnn1d", (816, 1), 2_105_094),
+        ("cnn1d", (1392, 1), 2_694_918),
+        ("cnn2d", (128, 80, 1), 3_105_990),
+    ],
+)
+def test_the_notebooks_parameters(settings, model, shape, parameters):
+    network = MODELS[model].build(shape, 6, settings[model])
+    assert network.count_params() == parameters and network.output_shape == (None, 6)
+
+
+def test_the_notebooks_layers(settings):
+    network = MODELS["cnn1d"].build((816, 1), 6, settings["cnn1d"])
+    shapes = [(type(layer).__name__, layer.output.shape[1:]) for layer in network.layers]
+    assert shapes[-7:] == [
+        ("Conv1D", (51, 512)),
+        ("BatchNormalization", (51, 512)),
+        ("MaxPooling1D", (26, 512)),
+        ("Flatten", (13312,)),
+        ("Dense", (64,)),
+        ("BatchNormalization", (64,)),
+        ("Dense", (6,)),
+    ]
+    network = MODELS["cnn2d"].build((128, 80, 1), 6, settings["cnn2d"])
+    assert [(type(layer).__name__, layer.output.shape[1:]) for layer in network.layers] == [
+        ("Conv2D", (122, 74, 32)),
+        ("MaxPooling2D", (61, 37, 32)),
+        ("BatchNormalization", (61, 37, 32)),
+        ("Conv2D", (59, 35, 64)),
+        ("MaxPooling2D", (29, 17, 64)),
+        ("Dropout", (29, 17, 64)),
+        ("Conv2D", (27, 15, 64)),
+        ("MaxPooling2D", (13, 7, 64)),
+        ("Flatten", (5824,)),
+        ("Dense", (512,)),
+        ("Dense", (128,)),
+        ("Dense", (6,)),
+    ]
+
+
+def test_features_say_what_is_missing(tmp_path):
+    np.save(tmp_path / "s00.npy", np.zeros((2, 3, 4), np.float32))
+    write_table(tmp_path / "s00.parquet", pa.table({"clip": ["a", "b"]}))
+    features = Features([tmp_path / "s00.npy"])
+    assert features.shape == (3, 4, 1)
+    with pytest.raises(UserError, match="1 clips of the split have no features, the first is c"):
+        features.rows(["a", "c"], ["ANG", "ANG"], ["ANG"])
+    write_table(tmp_path / "s00.parquet", pa.table({"clip": ["a"]}))
+    with pytest.raises(UserError, match="2 rows, but 1 names"):
+        Features([tmp_path / "s00.npy"])
+
+
+def test_a_split_with_an_empty_part(tmp_path):
+    columns = {"clip": ["a"], "origin": ["a"], "fold": [0], "part": ["train"], "label": ["ANG"]}
+    write_table(tmp_path / "x.parquet", pa.table(columns))
+    with pytest.raises(UserError, match="fold 0 has no clips to valid on"):
+        read_split(tmp_path / "x.parquet", 0)

@@ -1,0 +1,74 @@
+"""Running Snakemake as a user does, in a folder of its own."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+QUICK = {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}}}
+
+
+@dataclass
+class Workspace:
+    """A folder with results, and the settings that differ from config.yaml there."""
+
+    folder: Path
+    project: Path
+    settings: dict = field(default_factory=dict)
+
+    def snakemake(self, *arguments: str, **settings) -> subprocess.CompletedProcess:
+        """Run Snakemake; keyword arguments are settings that go on top of the workspace's own."""
+        merged = [f"{key}={json.dumps(value)}" for key, value in (self.settings | settings).items()]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile"), *arguments]
+        command += ["--config", *merged] if merged else []
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"}
+        )
+
+    def run(self, *arguments: str, cores: int = 2, **settings) -> str:
+        done = self.snakemake("--cores", str(cores), *arguments, **settings)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout + done.stderr
+
+    def jobs(self, *arguments: str, **settings) -> Counter:
+        """Count the jobs that would run, by rule, targets left out."""
+        done = self.snakemake("--dry-run", *arguments, **settings)
+        assert done.returncode == 0, done.stderr[-4000:]
+        text = done.stdout + done.stderr
+        if "Nothing to be done" in text:
+            return Counter()
+        table = re.search(r"^Job stats:\n.*?\n-[- ]*\n(.*?)^total ", text, re.M | re.S)
+        counts = Counter({name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)})
+        for target in ("all", "catalog", "features", "models", "report", "notebook"):
+            del counts[target]
+        return counts
+
+    def results(self, corpus: str = "sample") -> Path:
+        return self.folder / "results" / corpus
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory, project) -> Workspace:
+    """The finished default run on the sample corpus, with models trained for one epoch. Not to be changed."""
+    workspace = Workspace(tmp_path_factory.mktemp("sample"), project, QUICK)
+    workspace.run()
+    return workspace
+
+
+@pytest.fixture
+def copy_of_sample(sample, tmp_path) -> Workspace:
+    """A copy of the finished run, to be changed at will."""
+    shutil.copytree(sample.folder, tmp_path / "copy", symlinks=True)
+    return Workspace(tmp_path / "copy", sample.project, QUICK)
+
+
+@pytest.fixture
+def empty(tmp_path, project) -> Workspace:
+    return Workspace(tmp_path, project)

@@ -1,0 +1,94 @@
+"""A mistake gets one clear line, an exit code, and nothing half-written."""
+
+import shutil
+
+import pytest
+
+
+def lines(done):
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
+
+
+@pytest.fixture
+def recordings(sample, tmp_path):
+    """A folder of two actors' recordings."""
+    folder = tmp_path / "AudioWAV"
+    folder.mkdir()
+    for clip in (sample.folder / "resources/corpora/sample/AudioWAV").glob("100[12]_*.wav"):
+        shutil.copy(clip, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"models": {"cnn2d": {"epoks": 3}}}, "models.cnn2d.epoks is no setting; did you mean 'epochs'?"),
+        ({"mel": {"n_mels": "many"}}, 'mel.n_mels is "many", but must be an integer at least 1'),
+        ({"shards": 0}, "shards is 0, but must be an integer at least 1"),
+        ({"length": "longest"}, 'length is "longest", but must be "average", or a whole number of samples'),
+        ({"augment": {"time_stretch": {"low": 2}}}, "augment.time_stretch.low is 2, above"),
+        ({"augment": {"pitch_shift": {"clips": 1.5}}}, "augment.pitch_shift.clips is 1.5, but must be a whole number"),
+        ({"runs": [{"protocol": "notebok", "models": ["cnn1d"], "seeds": [0]}]}, 'runs.0.protocol is "notebok"'),
+        ({"runs": [{"protocol": "random", "models": ["cnn3d"], "seeds": [0]}]}, "names 'cnn3d', but models has"),
+        ({"corpus": "crema-d"}, "corpus 'crema-d' needs its recordings: set audio"),
+        ({"corpus": "crema-d", "audio": "nowhere"}, "audio: nowhere: no such file or folder"),
+        ({"audio": "."}, "audio is set, but corpus is 'sample'"),
+    ],
+)
+def test_settings(empty, settings, message):
+    done = empty.snakemake("--dry-run", **settings)
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    found = lines(done)
+    assert len(found) == 1 and message in found[0]
+
+
+def test_an_empty_folder(empty, tmp_path):
+    (tmp_path / "none").mkdir()
+    done = empty.snakemake("--dry-run", corpus="mine", audio=str(tmp_path / "none"))
+    assert done.returncode != 0 and "holds no .wav or .flac files" in lines(done)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("1001_DFA_ANG_XX.wav", b"not audio at all, just text", "not a readable audio file"),
+        ("1001_DFA_ANG_XX.wav", b"", "the file is empty"),
+        (
+            "1001_DFA_ANG_XX.wav",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a Git LFS pointer, not the recording",
+        ),
+        ("holiday.wav", None, "'holiday' is not a CREMA-D name"),
+        ("1001_$(touch pwned)_ANG_XX.wav", None, "is not a CREMA-D name"),
+    ],
+)
+def test_a_bad_recording(empty, recordings, name, content, message):
+    content = next(recordings.iterdir()).read_bytes() if content is None else content
+    (recordings / "1001_DFA_ANG_XX.wav").unlink(missing_ok=True)
+    (recordings / name).write_bytes(content)
+    done = empty.snakemake("--cores", "2", "catalog", corpus="mine", audio=str(recordings))
+    assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
+    said = set(lines(done))
+    assert len(said) == 1 and message in (line := said.pop()) and name in line
+    assert not (empty.folder / "pwned").exists()
+    assert not list(empty.results("mine").glob("catalog/*"))
+    assert not [path for path in empty.results("mine").rglob("*") if ".part" in path.name]
+    empty.run("catalog", corpus="mine", audio=str(recordings), catalog={"policy": "exclude"})
+    excluded = (empty.results("mine") / "catalog/excluded.tsv").read_text()
+    assert name in excluded and message in excluded
+
+
+def test_a_class_with_too_few_clips(empty, recordings):
+    for clip in sorted(recordings.glob("*_SAD_*"))[1:]:
+        clip.unlink()
+    done = empty.snakemake(
+        "--cores",
+        "2",
+        "catalog",
+        corpus="mine",
+        audio=str(recordings),
+        augment={"time_stretch": {"clips": 0}, "pitch_shift": {"clips": 0}},
+    )
+    assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
+    assert "of class SAD are too few to stratify" in lines(done)[0]
+    assert not list(empty.results("mine").glob("splits/*"))

@@ -1,0 +1,158 @@
+"""The default run on the sample corpus: every file that is promised, and nothing recomputed without a cause."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+from serflow.corpus.grammar import shard_names
+from serflow.models.data import Features
+from serflow.store import open_array, read_table
+
+SHARDS = shard_names(4)
+RUNS = [(model, seed) for model in ("cnn1d", "cnn2d") for seed in (0, 1)]
+KEYS = {
+    "protocol",
+    "model",
+    "seed",
+    "fold",
+    "classes",
+    "accuracy",
+    "f1_weighted",
+    "f1_macro",
+    "uar",
+    "confusion_matrix",
+    "most_confusing_class",
+    "train_accuracy",
+    "valid_accuracy",
+    "test_accuracy",
+    "n_train",
+    "n_valid",
+    "n_test",
+    "parameters",
+    "epochs",
+    "seconds",
+}
+
+
+def test_catalogue(sample):
+    rows = read_table(sample.results() / "catalog/clips.parquet").to_pylist()
+    assert len(rows) == 288 and [row["clip"] for row in rows] == sorted(row["clip"] for row in rows)
+    assert {row["actor"] for row in rows} == {str(a + b) for a in (1001, 1019, 1037) for b in range(4)}
+    assert all(row["rate"] == 16_000 and row["sex"] in ("Male", "Female") for row in rows)
+    assert (sample.results() / "catalog/excluded.tsv").read_text() == "file\trule\treason\n"
+    audit = json.loads((sample.results() / "catalog/audit.json").read_text())
+    assert audit["clips"] == 288 and set(audit["emotions"].values()) == {48}
+
+
+def test_audio_and_features_are_aligned_by_name(sample):
+    results = sample.results()
+    length = json.loads((results / "length.json").read_text())
+    seen = []
+    for shard in SHARDS:
+        index = read_table(results / f"augmented/{shard}.parquet").to_pydict()
+        assert open_array(results / f"augmented/{shard}.npy").shape == (sum(index["samples"]),)
+        fixed = open_array(results / f"fixed/{shard}.npy")
+        assert fixed.dtype == np.float32 and fixed.shape == (len(index["clip"]), length["target_length"])
+        mel = open_array(results / f"mel/{shard}.npy")
+        frames = read_table(results / f"frames/{shard}.parquet")
+        assert mel.shape[:2] == (len(fixed), 128) and mel.max() == 0 and mel.min() >= -80
+        assert all(str(kind) == "float" for kind in frames.schema.types[1:])
+        for names in (
+            read_table(results / f"fixed/{shard}.parquet")["clip"].to_pylist(),
+            read_table(results / f"mel/{shard}.parquet")["clip"].to_pylist(),
+            frames["clip"].to_pylist(),
+        ):
+            assert names == index["clip"]
+        seen += index["clip"]
+    assert len(seen) == len(set(seen)) == 3 * 288
+    split = read_table(results / "splits/notebook.parquet").to_pydict()
+    assert set(split["clip"]) == set(seen)
+    assert all(label == clip.split("_")[2] for clip, label in zip(split["clip"], split["label"], strict=True))
+
+
+def test_features_are_found_by_name_in_any_order(sample):
+    results = sample.results()
+    paths = [results / f"mel/{shard}.npy" for shard in SHARDS]
+    features, turned = Features(paths), Features(paths[::-1])
+    clips = read_table(results / "splits/notebook.parquet")["clip"].to_pylist()[::37]
+    labels = [clip.split("_")[2] for clip in clips]
+    classes = sorted(set(labels))
+    rows, turned_rows = features.rows(clips, labels, classes), turned.rows(clips, labels, classes)
+    np.testing.assert_array_equal(features.take(rows.places), turned.take(turned_rows.places))
+    assert [classes[code] for code in rows.labels] == labels
+
+
+@pytest.mark.parametrize(("model", "seed"), RUNS)
+def test_runs(sample, model, seed):
+    folder = sample.results() / f"models/notebook/{model}/seed{seed}/fold0"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) >= KEYS
+    assert (metrics["model"], metrics["seed"], metrics["leaky"]) == (model, seed, True)
+    assert metrics["classes"] == ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
+    assert metrics["n_train"] + metrics["n_valid"] + metrics["n_test"] == 864
+    predictions = read_table(folder / "predictions.parquet").to_pandas()
+    probabilities = predictions[[f"p_{name}" for name in metrics["classes"]]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    test = predictions["part"] == "test"
+    right = np.array(metrics["classes"])[probabilities.argmax(axis=1)] == predictions["label"]
+    assert metrics["test_accuracy"] == metrics["accuracy"] == pytest.approx(right[test].mean())
+    assert np.array(metrics["confusion_matrix"]).sum() == test.sum()
+    history = list(csv.DictReader((folder / "history.csv").open()))
+    assert len(history) == metrics["epochs"] == 1 and {"loss", "val_loss", "accuracy"} <= set(history[0])
+    assert f"{metrics['parameters']:,}" in (folder / "model.txt").read_text()
+
+
+def test_comparison(sample):
+    rows = list(csv.DictReader((sample.results() / "report/comparison.csv").open()))
+    assert [(row["model"], row["seed"]) for row in rows[:4]] == [(model, str(seed)) for model, seed in RUNS]
+    assert all("leaky" in row["run"] for row in rows) and len(rows) == 8
+    assert [round(100 * float(row["test_accuracy"]), 2) for row in rows[4:]] == [51.07, 49.28, 52.51, 52.19]
+
+
+def test_report_stands_alone(sample):
+    page = (sample.results() / "report/index.html").read_text()
+    assert page.count("<audio") == 12 and page.count('alt="Mel-spectrogram') == 3 and page.count("<article>") == 4
+    assert "Synthetic speech" in page and "Protocol notebook is leaky" in page
+    assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", page)
+    assert "recurses" in page and "fix_length" in page and "n_fft=1569" in page
+
+
+def test_a_second_run_does_nothing(sample):
+    assert not sample.jobs()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 2}}},
+            {"train_model": 2, "predict_test": 2, "evaluate_model": 2, "draw_run": 2, "compare_runs": 1},
+        ),
+        (
+            {"mel": {"n_mels": 64}},
+            {"extract_mel": 4, "draw_spectrograms": 1, "train_model": 2, "predict_test": 2}
+            | {"evaluate_model": 2, "draw_run": 2, "compare_runs": 1},
+        ),
+        (
+            {"frames": {"n_mfcc": 20}},
+            {"extract_frames": 4, "train_model": 2, "predict_test": 2, "evaluate_model": 2}
+            | {"draw_run": 2, "compare_runs": 1},
+        ),
+        ({"threads": {"features": 2, "training": 1}}, {}),
+    ],
+)
+def test_a_setting_recomputes_what_depends_on_it(sample, settings, expected):
+    assert sample.jobs(**settings) == (expected | {"render_report": 1})
+
+
+def test_retraining_one_model_leaves_the_other_alone(copy_of_sample):
+    models = copy_of_sample.results() / "models/notebook"
+    before = {path: path.stat().st_mtime_ns for path in models.rglob("model.keras")}
+    settings = {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 2}}}
+    copy_of_sample.run(**settings)
+    changed = {path.parts[-4] for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed == {"cnn2d"}
+    assert not copy_of_sample.jobs(**settings)

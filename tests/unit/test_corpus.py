@@ -134,7 +134,7 @@ def test_one_block_cannot_be_speaker_independent():
 
 def test_a_class_too_small_to_stratify_is_named():
     clips = [*corpus([1001, 1002], emotions=EMOTIONS[:5]), "1001_DFA_SAD_XX"]
-    with pytest.raises(UserError, match="class SAD are too few to stratify"):
+    with pytest.raises(UserError, match="1 of them of class SAD, are too few to stratify"):
         splits.PROTOCOLS["notebook"]({clip: label(clip) for clip in clips}, [], SPLIT)
 
 

@@ -11,8 +11,9 @@ from serflow.corpus.splits import folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
 from serflow.models.registry import MODELS
-from serflow.settings import check_settings
+from serflow.settings import check_settings, read_scalars
 
+config.update(read_scalars(config))
 try:
     check_settings(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config)

@@ -8,6 +8,37 @@ from pathlib import Path
 from serflow.errors import UserError
 
 
+def read_scalars(value):
+    """Read numbers, ``true``, ``false`` and ``null`` that are still text, at any depth.
+
+    Snakemake leaves every scalar of a nested ``--config`` value as text: ``models={cnn2d: {epochs: 3}}`` has
+    ``"3"``.
+
+    Parameters
+    ----------
+    value
+        A configuration or a part of it.
+
+    Returns
+    -------
+    object
+        The same with scalars read as in config.yaml.
+    """
+    import yaml
+
+    if isinstance(value, Mapping):
+        return {key: read_scalars(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [read_scalars(below) for below in value]
+    if isinstance(value, str):
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError:
+            return value
+        return read if read is None or isinstance(read, int | float) else value
+    return value
+
+
 def check_settings(config: Mapping, schema: Path) -> None:
     """Check a configuration against a JSON schema.
 

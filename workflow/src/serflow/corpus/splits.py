@@ -62,8 +62,9 @@ def _stratified(labels: Sequence[str], settings: Mapping) -> np.ndarray:
     except ValueError as error:
         rarest = classes[counts.argmin()]
         raise UserError(
-            f"split: {len(labels)} clips with {counts.min()} of class {rarest} are too few to stratify "
-            f"into test ({settings['test']:g}) and validation ({settings['valid']:g}); add clips of {rarest}"
+            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share of "
+            f"{settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
+            f"add clips of {rarest}, or raise split.valid"
         ) from error
     parts = np.empty(len(labels), dtype="U5")
     for name, members in zip(PARTS, (train, valid, test), strict=True):

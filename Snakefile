@@ -22,6 +22,10 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    refuse_second_run()
+
+
 rule all:
     """Everything: the configured runs and the report on them (the default)."""
     default_target: True

@@ -10,8 +10,25 @@ from serflow.corpus.sources import open_source
 from serflow.corpus.splits import folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
+from serflow.locking import hold_lock
 from serflow.models.registry import MODELS
 from serflow.settings import check_settings, read_scalars
+
+
+def stop(error):
+    """Tell a user's mistake in one line, without Snakemake's account of where in this file it was noticed."""
+    print(f"serflow: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def refuse_second_run():
+    """Keep two runs from writing to the same results."""
+    try:
+        if workflow.is_main_process:
+            hold_lock("results/.lock")
+    except UserError as error:
+        stop(error)
+
 
 config.update(read_scalars(config))
 try:
@@ -26,9 +43,7 @@ try:
         for fold in range(folds_of(run["protocol"], SOURCE.actors))
     ]
 except UserError as error:
-    # A user's mistake is told in one line, without Snakemake's account of where in this file it was noticed.
-    print(f"serflow: {error}", file=sys.stderr)
-    sys.exit(1)
+    stop(error)
 
 CORPUS = config["corpus"]
 SHARDS = shard_names(config["shards"])

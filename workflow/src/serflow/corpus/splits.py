@@ -62,8 +62,8 @@ def _stratified(labels: Sequence[str], settings: Mapping) -> np.ndarray:
     except ValueError as error:
         rarest = classes[counts.argmin()]
         raise UserError(
-            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share of "
-            f"{settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
+            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share "
+            f"of {settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
             f"add clips of {rarest}, or raise split.valid"
         ) from error
     parts = np.empty(len(labels), dtype="U5")

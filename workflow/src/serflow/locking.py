@@ -34,9 +34,8 @@ def hold_lock(path: str | Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.seek(0)
-        raise UserError(
-            f"another run is at work in this folder ({file.read().strip() or 'unknown'}); wait for it to end, or stop it"
-        ) from error
+        holder = file.read().strip() or "unknown"
+        raise UserError(f"another run is at work in this folder ({holder}); wait for it to end, or stop it") from error
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()

@@ -23,7 +23,7 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    refuse_second_run()
+    begin()
 
 
 rule all:

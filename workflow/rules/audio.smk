@@ -21,7 +21,7 @@ rule augment_audio:
         "../../envs/audio.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500),
+        mem_mb=memory(1000),
         runtime=minutes(30),
     params:
         source=str(SOURCE.folder),
@@ -47,7 +47,7 @@ rule measure_length:
         "../../envs/audio.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500, 10),
+        mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
         setting=config["length"],
@@ -74,7 +74,7 @@ rule fix_length:
         "../../envs/audio.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500, 1),
+        mem_mb=memory(1000, 1),
         runtime=minutes(20),
     params:
         code=fingerprint("serflow.audio.length"),

@@ -13,6 +13,7 @@ from serflow.fingerprint import fingerprint
 from serflow.locking import hold_lock
 from serflow.models.registry import MODELS
 from serflow.settings import check_settings, read_scalars
+from serflow.slurm import prepare_cluster
 
 
 def stop(error):
@@ -21,11 +22,13 @@ def stop(error):
     sys.exit(1)
 
 
-def refuse_second_run():
-    """Keep two runs from writing to the same results."""
+def begin():
+    """Keep two runs from writing to the same results, and look after a cluster, before the first job starts."""
     try:
         if workflow.is_main_process:
             hold_lock("results/.lock")
+            if workflow.executor_plugin.name == "slurm":
+                prepare_cluster(Path(".snakemake/log"))
     except UserError as error:
         stop(error)
 

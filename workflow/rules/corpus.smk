@@ -14,7 +14,7 @@ rule synthesize_sample:
         "../../envs/audio.yaml"
     threads: 2
     resources:
-        mem_mb=memory(500),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
@@ -38,7 +38,7 @@ rule scan_recordings:
         "../../envs/audio.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500),
+        mem_mb=memory(1000),
         runtime=minutes(20),
     params:
         source=str(SOURCE.folder),
@@ -70,7 +70,7 @@ rule catalog_clips:
         "../../envs/audio.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500, 10),
+        mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
         metadata=lambda wildcards, input: [f"--{name} {input[name]}" for name in SOURCE.metadata],
@@ -97,7 +97,7 @@ rule split_clips:
         "../../envs/audio.yaml"
     threads: 1
     resources:
-        mem_mb=memory(600, 20),
+        mem_mb=memory(1000, 20),
         runtime=minutes(10),
     params:
         settings=json.dumps(config["split"]),

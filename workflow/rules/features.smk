@@ -17,7 +17,7 @@ rule extract_frames:
         "../../envs/audio.yaml"
     threads: config["threads"]["features"]
     resources:
-        mem_mb=memory(500, 1),
+        mem_mb=memory(1000, 1),
         runtime=minutes(30),
     params:
         sampling_rate=config["sampling_rate"],
@@ -45,7 +45,7 @@ rule extract_mel:
         "../../envs/audio.yaml"
     threads: config["threads"]["features"]
     resources:
-        mem_mb=memory(500, 1),
+        mem_mb=memory(1000, 1),
         runtime=minutes(30),
     params:
         sampling_rate=config["sampling_rate"],

@@ -72,7 +72,7 @@ rule evaluate_model:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500, 10),
+        mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
         code=fingerprint("serflow.evaluation.evaluate"),

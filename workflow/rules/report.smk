@@ -18,7 +18,7 @@ rule compare_runs:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(700),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         code=fingerprint("serflow.report.figures"),
@@ -46,7 +46,7 @@ rule draw_clips:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(700),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         source=str(SOURCE.folder),
@@ -76,7 +76,7 @@ rule draw_spectrograms:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(700),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         shown=config["report"]["spectrograms"],
@@ -118,7 +118,7 @@ rule draw_run:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(700),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         code=fingerprint("serflow.report.figures"),
@@ -152,7 +152,7 @@ rule render_report:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(500, 4),
+        mem_mb=memory(1000, 4),
         runtime=minutes(10),
     params:
         corpus=CORPUS,

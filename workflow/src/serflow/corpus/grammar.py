@@ -25,9 +25,10 @@ SENTENCES = {
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 
-# 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while.
+# 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while. CREMA-D's actors are 1001 to 1091; more digits leave
+# room for corpora of its kind with more actors.
 _NAME = re.compile(
-    rf"(?P<actor>1\d\d\d)_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
+    rf"(?P<actor>1\d{3,})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
 )
 
 

@@ -1,11 +1,12 @@
 # make run    from a fresh machine to a finished report on the built-in sample corpus
 # make test   the same set-up, then every test
+# make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test lint clean
+.PHONY: env run test test-slurm lint clean
 
 env: $(VENV)/installed
 
@@ -22,6 +23,9 @@ run: env
 
 test: env lint
 	$(BIN)/python -m pytest
+
+test-slurm: env
+	$(BIN)/python -m pytest tests/slurm
 
 lint: env
 	ruff check .

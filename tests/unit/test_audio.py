@@ -160,13 +160,13 @@ def test_from_recordings_to_one_length_without_losing_a_label(shard):
         ("pitch_shift", 22_400),
     ]
     assert open_array(shard / "s.npy").shape == (sum(row["samples"] for row in index),)
-    length.measure_length([shard / "s.parquet"], "average", shard / "length.json")
+    length.measure_length([shard / "s.parquet"], "average", shard / "length.json", shard / "target.json")
     found = json.loads((shard / "length.json").read_text())
     assert found["measured_length"] == 82_400 // 5
     length.fix_length(
         shard / "s.npy",
         shard / "s.parquet",
-        shard / "length.json",
+        shard / "target.json",
         output=shard / "f.npy",
         output_index=shard / "f.parquet",
     )
@@ -181,7 +181,7 @@ def test_from_recordings_to_one_length_without_losing_a_label(shard):
 
 
 def test_a_configured_length_needs_no_measuring(tmp_path):
-    length.measure_length([], 40_775, tmp_path / "length.json")
+    length.measure_length([], 40_775, tmp_path / "length.json", tmp_path / "target.json")
     found = json.loads((tmp_path / "length.json").read_text())
     assert (found["target_length"], found["frames"], found["frame_size"], found["hop_length"]) == (
         40_775,

@@ -33,12 +33,17 @@ rule augment_audio:
         " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"
 
 
-rule measure_length:
-    """Choose one length for all clips, one that divides into frames, and write down how it came about."""
+checkpoint measure_length:
+    """Choose one length for all clips, one that divides into frames, and write down how it came about.
+
+    A checkpoint, since what follows depends on what it finds: a new clip makes it run again, and a length
+    that has not changed makes nothing stale. Of a plain rule Snakemake would rerun all that follows.
+    """
     input:
         collect(paths.augmented_index, shard=SHARDS) if config["length"] == "average" else [],
     output:
-        paths.length,
+        length=paths.length,
+        target=paths.target,
     log:
         log_of("measure_length"),
     benchmark:
@@ -53,8 +58,8 @@ rule measure_length:
         setting=config["length"],
         code=fingerprint("serflow.audio.length"),
     shell:
-        "python -m serflow measure_length --indices {input:q} --setting {params.setting} --output {output:q}"
-        " --log {log:q}"
+        "python -m serflow measure_length --indices {input:q} --setting {params.setting} --output {output.length:q}"
+        " --target {output.target:q} --log {log:q}"
 
 
 rule fix_length:
@@ -62,7 +67,7 @@ rule fix_length:
     input:
         samples=paths.augmented,
         index=paths.augmented_index,
-        length=paths.length,
+        length=target_length,
     output:
         fixed=paths.fixed,
         index=paths.fixed_index,

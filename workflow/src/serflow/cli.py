@@ -54,7 +54,7 @@ COMMANDS = {
     "measure_length": Command(
         "serflow.audio.length",
         "Choose the common length of all clips and the frames that divide it.",
-        "indices:paths setting:length output:path",
+        "indices:paths setting:length output:path target:path",
     ),
     "fix_length": Command(
         "serflow.audio.length",

@@ -128,7 +128,7 @@ def extract_frames(
     fixed, index
         A shard of fixed-length clips.
     length
-        ``length.json``, which holds the frame size.
+        ``target.json``, which holds the frame size.
     sampling_rate, n_mfcc, threads
         As in :func:`frame_features`.
     output

@@ -128,8 +128,8 @@ def training_settings(model):
 def target_length(wildcards):
     """Give target.json once it is known to be up to date, so that staleness is then judged by its content.
 
-    Every rule between it and the models reads it through this function: Snakemake judges anew those jobs
-    that depend on a checkpoint themselves, and no others.
+    All steps up to the features ask for it, even those that do not read it, since Snakemake judges anew
+    those jobs that depend on a checkpoint themselves, and no others.
     """
     return checkpoints.measure_length.get().output.target
 

@@ -34,17 +34,18 @@ COMMANDS = {
     "scan_recordings": Command(
         "serflow.audio.scan",
         "Read every recording of a shard once: what it is, and what is wrong with it.",
-        "source:path shard:int shards:int policy:str output:path",
+        "source:path shard:int shards:int output:path",
     ),
     "catalog_clips": Command(
         "serflow.corpus.catalog",
         "Join the shards' scans and the metadata to the catalogue, and plan the augmented copies.",
-        "scans:paths demographics:path? votes:path? augment:json output:path excluded:path audit:path copies:path",
+        "scans:paths demographics:path? votes:path? policy:str augment:json "
+        "output:path excluded:path audit:path copies:path",
     ),
     "split_clips": Command(
         "serflow.corpus.splits",
         "Write a protocol's split table.",
-        "clips:path copies:path protocol:str settings:json output:path",
+        "scans:paths copies:path protocol:str settings:json output:path",
     ),
     "augment_audio": Command(
         "serflow.audio.augment",

@@ -31,7 +31,7 @@ SCHEMA = {
 }
 
 
-def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, output: Path) -> None:
+def scan_recordings(source: Path, *, shard: int, shards: int, output: Path) -> None:
     """Read a shard's recordings and write a row for each.
 
     Parameters
@@ -40,25 +40,14 @@ def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, outpu
         The corpus' folder of recordings.
     shard, shards
         Which shard, of how many.
-    policy
-        ``"fail"`` refuses a corpus with an unusable recording; ``"exclude"`` notes the reason in the
-        column ``problem`` and goes on.
     output
-        The table, sorted by clip.
-
-    Raises
-    ------
-    UserError
-        Under ``"fail"``: the first problem, and how many there are.
+        The table, sorted by clip. The column ``problem`` says why a recording cannot be used; whether
+        that ends the run is for :func:`serflow.corpus.catalog.catalog_clips` to decide.
     """
     import pyarrow as pa
 
     entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
     rows = sorted((_describe(source, entry) for entry in entries), key=lambda row: row["clip"])
-    problems = [row["problem"] for row in rows if row["problem"]]
-    if problems and policy == "fail":
-        more = f" (and {len(problems) - 1} more in this shard)" if problems[1:] else ""
-        raise UserError(f"{problems[0]}{more}; or set catalog.policy to exclude to go on without")
     schema = pa.schema([(name, getattr(pa, type)()) for name, type in SCHEMA.items()])
     write_table(output, pa.Table.from_pylist(rows, schema=schema))
 

@@ -18,6 +18,7 @@ def catalog_clips(
     *,
     demographics: Path | None,
     votes: Path | None,
+    policy: str,
     augment: Mapping,
     output: Path,
     excluded: Path,
@@ -32,6 +33,8 @@ def catalog_clips(
         The tables of all shards.
     demographics, votes
         The metadata tables, where there are any.
+    policy
+        What an unusable recording means: ``"fail"`` refuses the corpus, ``"exclude"`` goes on without it.
     augment
         The section ``augment`` of the configuration.
     output
@@ -47,12 +50,16 @@ def catalog_clips(
     Raises
     ------
     UserError
-        If no usable clip is left.
+        If no usable clip is left. Under ``"fail"``: the first problem, and how many there are.
     """
     import pyarrow as pa
 
     table = read_tables(scans).sort_by([("clip", "ascending"), ("file", "ascending")])
     rows = table.to_pylist()
+    problems = [row["problem"] for row in rows if row["problem"]]
+    if problems and policy == "fail":
+        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+        raise UserError(f"{problems[0]}{more}; or set catalog.policy to exclude to go on without")
     usable = [row for row in rows if row["problem"] is None]
     if not usable:
         raise UserError("no usable recordings are left; see excluded.tsv in the results' catalog folder")

@@ -7,19 +7,22 @@ import numpy as np
 
 from serflow.corpus.sources import blocks_present
 from serflow.errors import UserError
-from serflow.store import read_table, write_table
+from serflow.store import read_table, read_tables, write_table
 
 PARTS = ("train", "valid", "test")
 Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
-def split_clips(clips: Path, copies: Path, protocol: str, settings: Mapping, output: Path) -> None:
+def split_clips(scans: Sequence[Path], copies: Path, protocol: str, settings: Mapping, output: Path) -> None:
     """Write the split table of a protocol.
 
     Parameters
     ----------
-    clips, copies
-        The catalogue.
+    scans
+        The tables of all shards' recordings. They and not the catalogue, so that what is only known of a
+        clip, such as votes, never makes a split stale and a model with it.
+    copies
+        The plan of augmented copies.
     protocol
         A name in :data:`PROTOCOLS`.
     settings
@@ -29,8 +32,8 @@ def split_clips(clips: Path, copies: Path, protocol: str, settings: Mapping, out
     """
     import pyarrow as pa
 
-    table = read_table(clips, ["clip", "emotion"])
-    labels = dict(zip(table["clip"].to_pylist(), table["emotion"].to_pylist(), strict=True))
+    rows = read_tables(scans, ["clip", "emotion", "problem"]).sort_by("clip").to_pylist()
+    labels = {row["clip"]: row["emotion"] for row in rows if row["problem"] is None}
     made = [
         (row["clip"], row["origin"])
         for row in read_table(copies, ["clip", "origin"]).to_pylist()
@@ -62,8 +65,8 @@ def _stratified(labels: Sequence[str], settings: Mapping) -> np.ndarray:
     except ValueError as error:
         rarest = classes[counts.argmin()]
         raise UserError(
-            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share of "
-            f"{settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
+            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share "
+            f"of {settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
             f"add clips of {rarest}, or raise split.valid"
         ) from error
     parts = np.empty(len(labels), dtype="U5")

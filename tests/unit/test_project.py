@@ -43,7 +43,7 @@ def test_help_of_each_command(command):
 
 def test_a_mistake_is_one_line(tmp_path):
     command = ["scan_recordings", "--source", str(tmp_path / "none"), "--shard", "0", "--shards", "1"]
-    command += ["--output", str(tmp_path / "x.parquet"), "--log", str(tmp_path / "x.log")]
+    command += ["--policy", "fail", "--output", str(tmp_path / "x.parquet"), "--log", str(tmp_path / "x.log")]
     done = subprocess.run([sys.executable, "-m", "serflow", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("serflow scan_recordings: audio: ") and "no such file or folder" in done.stderr

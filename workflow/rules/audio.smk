@@ -4,12 +4,10 @@
 rule augment_audio:
     """Make the augmented copies once, for every protocol: the split table decides which are used.
 
-    The plan of copies is ancient: which of them a shard gets is a parameter, so that a new clip
-    elsewhere does not make this shard again.
+    The copies that a shard gets are a parameter, so that a new clip elsewhere does not make this shard again.
     """
     input:
         scan=paths.scan,
-        copies=ancient(paths.copies),
     output:
         samples=paths.augmented,
         index=paths.augmented_index,
@@ -26,10 +24,11 @@ rule augment_audio:
     params:
         source=str(SOURCE.folder),
         sampling_rate=config["sampling_rate"],
+        augment=json.dumps(config["augment"]),
         plan=lambda wildcards: SOURCE.plans[shard_number(wildcards)],
         code=fingerprint("serflow.audio.augment"),
     shell:
-        "python -m serflow augment_audio --scan {input.scan:q} --copies {input.copies:q} --source {params.source:q}"
+        "python -m serflow augment_audio --scan {input.scan:q} --augment {params.augment:q} --source {params.source:q}"
         " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"
 
 

@@ -25,7 +25,11 @@ rule synthesize_sample:
 
 
 rule scan_recordings:
-    """Read each recording once, shard by shard, so that a new clip makes one shard be read again."""
+    """Read each recording once, shard by shard, so that a new clip makes one shard be read again.
+
+    The policy is no parameter: it decides whether a scan ends well, and nothing that is in one. The
+    catalogue applies it again.
+    """
     input:
         rules.synthesize_sample.output[0] if SOURCE.made else [],
     output:
@@ -48,7 +52,7 @@ rule scan_recordings:
         code=fingerprint("serflow.audio.scan"),
     shell:
         "python -m serflow scan_recordings --source {params.source:q} --shard {params.shard} --shards {params.shards}"
-        " --output {output:q} --log {log:q}"
+        " --policy {config[catalog][policy]} --output {output:q} --log {log:q}"
 
 
 rule catalog_clips:
@@ -86,11 +90,10 @@ rule catalog_clips:
 rule split_clips:
     """Write a protocol as a table, which alone decides the rows that a run may see.
 
-    The plan of copies is ancient, as in augment_audio: metadata read anew retrains no model.
+    It reads the scans and not the catalogue, so that metadata read anew retrains no model.
     """
     input:
         scans=collect(paths.scan, shard=SHARDS),
-        copies=ancient(paths.copies),
     output:
         paths.split,
     log:
@@ -105,8 +108,8 @@ rule split_clips:
         runtime=minutes(10),
     params:
         settings=json.dumps(config["split"]),
-        plans=SOURCE.plans,
+        augment=json.dumps(config["augment"]),
         code=fingerprint("serflow.corpus.splits"),
     shell:
-        "python -m serflow split_clips --scans {input.scans:q} --copies {input.copies:q}"
+        "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q}"
         " --protocol {wildcards.protocol} --settings {params.settings:q} --output {output:q} --log {log:q}"

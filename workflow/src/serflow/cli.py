@@ -34,7 +34,7 @@ COMMANDS = {
     "scan_recordings": Command(
         "serflow.audio.scan",
         "Read every recording of a shard once: what it is, and what is wrong with it.",
-        "source:path shard:int shards:int output:path",
+        "source:path shard:int shards:int policy:str output:path",
     ),
     "catalog_clips": Command(
         "serflow.corpus.catalog",
@@ -45,12 +45,12 @@ COMMANDS = {
     "split_clips": Command(
         "serflow.corpus.splits",
         "Write a protocol's split table.",
-        "scans:paths copies:path protocol:str settings:json output:path",
+        "scans:paths augment:json protocol:str settings:json output:path",
     ),
     "augment_audio": Command(
         "serflow.audio.augment",
         "Read a shard's recordings and write them and their augmented copies.",
-        "scan:path copies:path source:path sampling_rate:int output:path index:path",
+        "scan:path augment:json source:path sampling_rate:int output:path index:path",
     ),
     "measure_length": Command(
         "serflow.audio.length",

@@ -7,6 +7,7 @@ import numpy as np
 
 from serflow.audio.io import decode
 from serflow.corpus.grammar import parse_name
+from serflow.corpus.policy import apply_policy
 from serflow.corpus.sources import Entry, entry_shard, list_recordings
 from serflow.errors import UserError
 from serflow.store import write_table
@@ -31,7 +32,7 @@ SCHEMA = {
 }
 
 
-def scan_recordings(source: Path, *, shard: int, shards: int, output: Path) -> None:
+def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, output: Path) -> None:
     """Read a shard's recordings and write a row for each.
 
     Parameters
@@ -40,14 +41,22 @@ def scan_recordings(source: Path, *, shard: int, shards: int, output: Path) -> N
         The corpus' folder of recordings.
     shard, shards
         Which shard, of how many.
+    policy
+        ``"fail"`` refuses a corpus with an unusable recording; ``"exclude"`` notes the reason in the
+        column ``problem`` and goes on.
     output
-        The table, sorted by clip. The column ``problem`` says why a recording cannot be used; whether
-        that ends the run is for :func:`serflow.corpus.catalog.catalog_clips` to decide.
+        The table, sorted by clip.
+
+    Raises
+    ------
+    UserError
+        Under ``"fail"``: the first problem, and how many there are.
     """
     import pyarrow as pa
 
     entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
     rows = sorted((_describe(source, entry) for entry in entries), key=lambda row: row["clip"])
+    apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
     schema = pa.schema([(name, getattr(pa, type)()) for name, type in SCHEMA.items()])
     write_table(output, pa.Table.from_pylist(rows, schema=schema))
 

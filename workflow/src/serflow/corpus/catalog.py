@@ -9,6 +9,7 @@ from pathlib import Path
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.grammar import EMOTIONS
 from serflow.corpus.metadata import read_demographics, voice_votes
+from serflow.corpus.policy import apply_policy
 from serflow.errors import UserError
 from serflow.store import read_tables, write_json, write_table, write_text
 
@@ -34,7 +35,8 @@ def catalog_clips(
     demographics, votes
         The metadata tables, where there are any.
     policy
-        What an unusable recording means: ``"fail"`` refuses the corpus, ``"exclude"`` goes on without it.
+        What an unusable recording means: ``"fail"`` or ``"exclude"``. Asked here as well as in the scan, since
+        a change of the setting makes no scan stale.
     augment
         The section ``augment`` of the configuration.
     output
@@ -50,16 +52,13 @@ def catalog_clips(
     Raises
     ------
     UserError
-        If no usable clip is left. Under ``"fail"``: the first problem, and how many there are.
+        If no usable clip is left, or the policy refuses the corpus.
     """
     import pyarrow as pa
 
     table = read_tables(scans).sort_by([("clip", "ascending"), ("file", "ascending")])
     rows = table.to_pylist()
-    problems = [row["problem"] for row in rows if row["problem"]]
-    if problems and policy == "fail":
-        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
-        raise UserError(f"{problems[0]}{more}; or set catalog.policy to exclude to go on without")
+    apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
     usable = [row for row in rows if row["problem"] is None]
     if not usable:
         raise UserError("no usable recordings are left; see excluded.tsv in the results' catalog folder")

@@ -1,24 +1,13 @@
 """Only what is stale: each change, and the exact jobs that it makes rerun."""
 
 import json
-import shutil
 from collections import Counter
 
 import pytest
 import yaml
-from conftest import Workspace
+from conftest import RUNS, SMALL
 
 SHARDS = 4
-RUNS = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
-SMALL = {
-    "corpus": "mine",
-    "audio": "AudioWAV",
-    "runs": RUNS,
-    "split": {"valid": 0.2},
-    "models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}},
-    "report": {"clips": 2, "spectrograms": 2},
-}
-
 # What follows from what. A page shows every setting, so a change of any makes it be rendered again.
 PAGE = Counter(render_report=1)
 RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_run=1)
@@ -108,30 +97,6 @@ def nested(key, value, settings):
         section = section.setdefault(name, {})
     section[last] = value
     return settings
-
-
-@pytest.fixture(scope="module")
-def mine(sample, tmp_path_factory):
-    """A finished run on a folder of four actors' recordings, one in each shard. Not to be changed."""
-    folder = tmp_path_factory.mktemp("mine")
-    made = sample.folder / "resources/corpora/sample"
-    (folder / "AudioWAV").mkdir()
-    for clip in sorted((made / "AudioWAV").glob("*.wav")):
-        if clip.name[:4] in ("1001", "1002", "1019", "1020") and clip.name[5:8] in ("DFA", "IEO"):
-            shutil.copy2(clip, folder / "AudioWAV")
-    shutil.copytree(folder / "AudioWAV", folder / "elsewhere")
-    for name in ("metadata", "tables"):
-        shutil.copytree(made / "metadata", folder / name)
-    workspace = Workspace(folder, sample.project, SMALL)
-    workspace.run()
-    assert not workspace.jobs()
-    return workspace
-
-
-@pytest.fixture
-def changed(mine, tmp_path):
-    """A copy of the finished run, to be changed at will."""
-    return Workspace(shutil.copytree(mine.folder, tmp_path / "changed"), mine.project, SMALL)
 
 
 def test_the_table_has_every_setting(project):

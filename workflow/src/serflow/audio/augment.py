@@ -20,6 +20,7 @@ from serflow.store import ArrayWriter, read_table, write_table
 
 N_FFT = 2048
 HOP_LENGTH = N_FFT // 4
+_SILENCE = np.float32(1e-18)  # a bin below it has no phase: the square of its magnitude is no number of full precision
 INDEX_SCHEMA = {
     "clip": "string",
     "origin": "string",
@@ -65,11 +66,12 @@ def _phase_vocoder(spectrum: np.ndarray, rate: float) -> np.ndarray:
     before = steps.astype(int)
     share = (steps - before).astype(np.float32)[:, None]
     spectrum = np.concatenate([spectrum, np.zeros((2, spectrum.shape[1]), spectrum.dtype)])
-    magnitude = np.abs(spectrum)
-    silent = magnitude == 0
-    direction = spectrum / np.where(silent, 1, magnitude)
+    squares = np.square(spectrum.view(np.float32))
+    magnitude = np.sqrt(squares[:, ::2] + squares[:, 1::2])
+    silent = magnitude < _SILENCE
+    direction = spectrum * (1 / np.where(silent, 1, magnitude))
     direction[silent] = 1
-    turns = direction[before + 1] * direction[before].conj()
+    turns = (direction[1:] * direction[:-1].conj())[before]
     # The first frame keeps its own phase; each later one has turned with every frame before it.
     phase = np.empty_like(turns)
     phase[0] = direction[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.errors import UserError
-from serflow.store import ArrayWriter, open_array, read_json, read_table, write_json, write_table
+from serflow.store import ArrayWriter, FileArray, read_json, read_table, write_json, write_table
 
 FIRST_FACTOR = 15
 LAST_USUAL_FACTOR = 24
@@ -136,7 +136,7 @@ def fix_length(samples: Path, index: Path, length: Path, *, output: Path, output
     """
     target = read_json(length)["target_length"]
     table = read_table(index)
-    recorded = open_array(samples)
+    recorded = FileArray(samples)
     places = zip(table["offset"].to_pylist(), table["samples"].to_pylist(), strict=True)
     written = []
     with ArrayWriter(output, (target,)) as out:

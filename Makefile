@@ -1,12 +1,13 @@
 # make run    from a fresh machine to a finished report on the built-in sample corpus
 # make test   the same set-up, then every test
 # make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
+# make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm lint clean
+.PHONY: env run test test-slurm lint bench bench-scale clean
 
 env: $(VENV)/installed
 
@@ -32,6 +33,12 @@ lint: env
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+bench: env
+	$(BIN)/python tests/bench/features.py $(BENCH)
+
+bench-scale: env
+	$(BIN)/python tests/bench/scale.py $(BENCH)
 
 clean:
 	rm -rf results/* .snakemake

@@ -15,6 +15,18 @@ import pytest
 QUICK = {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}}}
 
 
+# A run on a folder of recordings, small enough to be done again and again.
+RUNS = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
+SMALL = {
+    "corpus": "mine",
+    "audio": "AudioWAV",
+    "runs": RUNS,
+    "split": {"valid": 0.2},
+    "models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}},
+    "report": {"clips": 2, "spectrograms": 2},
+}
+
+
 @dataclass
 class Workspace:
     """A folder with results, and the settings that differ from config.yaml there."""
@@ -72,3 +84,27 @@ def copy_of_sample(sample, tmp_path) -> Workspace:
 @pytest.fixture
 def empty(tmp_path, project) -> Workspace:
     return Workspace(tmp_path, project)
+
+
+@pytest.fixture(scope="session")
+def mine(sample, tmp_path_factory):
+    """A finished run on a folder of four actors' recordings, one in each shard. Not to be changed."""
+    folder = tmp_path_factory.mktemp("mine")
+    made = sample.folder / "resources/corpora/sample"
+    (folder / "AudioWAV").mkdir()
+    for clip in sorted((made / "AudioWAV").glob("*.wav")):
+        if clip.name[:4] in ("1001", "1002", "1019", "1020") and clip.name[5:8] in ("DFA", "IEO"):
+            shutil.copy2(clip, folder / "AudioWAV")
+    shutil.copytree(folder / "AudioWAV", folder / "elsewhere")
+    for name in ("metadata", "tables"):
+        shutil.copytree(made / "metadata", folder / name)
+    workspace = Workspace(folder, sample.project, SMALL)
+    workspace.run()
+    assert not workspace.jobs()
+    return workspace
+
+
+@pytest.fixture
+def changed(mine, tmp_path):
+    """A copy of the finished run, to be changed at will."""
+    return Workspace(shutil.copytree(mine.folder, tmp_path / "changed"), mine.project, SMALL)

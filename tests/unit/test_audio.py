@@ -2,16 +2,21 @@ import json
 
 import librosa
 import numpy as np
-import pyarrow as pa
 import pytest
 import soundfile as sf
 
 from serflow.audio import augment, io, length
 from serflow.audio.scan import scan_recordings
 from serflow.errors import UserError
-from serflow.store import open_array, read_table, write_table
+from serflow.store import open_array, read_table
 
 RATE = 16_000
+# With this seed 1001_DFA_SAD_XX is stretched and 1002_DFA_HAP_XX shifted, and nothing else.
+AUGMENT = {
+    "seed": 3,
+    "time_stretch": {"clips": 1, "low": 0.8, "high": 0.8},
+    "pitch_shift": {"clips": 1, "low": 2.0, "high": 2.0},
+}
 
 
 def voice(seconds=1.5, rate=RATE, seed=0):
@@ -113,21 +118,13 @@ def test_lengths_are_checked():
 
 @pytest.fixture
 def shard(tmp_path):
-    """A scanned folder of three clips of different lengths, and a plan with a copy of two."""
+    """A scanned folder of three clips of different lengths."""
     folder = tmp_path / "audio"
     folder.mkdir()
     clips = {"1001_DFA_ANG_XX": 1.0, "1001_DFA_SAD_XX": 0.6, "1002_DFA_HAP_XX": 1.4}
     for clip, seconds in clips.items():
         sf.write(folder / f"{clip}.wav", voice(seconds), RATE)
     scan_recordings(folder, shard=0, shards=1, policy="fail", output=tmp_path / "scan.parquet")
-    plan = [("1001_DFA_SAD_XX", "time_stretch", 0.8), ("1002_DFA_HAP_XX", "pitch_shift", 2.0)]
-    columns = {
-        "clip": [f"{clip}.{kind}" for clip, kind, _ in plan],
-        "origin": [clip for clip, _, _ in plan],
-        "kind": [kind for _, kind, _ in plan],
-        "parameter": [parameter for _, _, parameter in plan],
-    }
-    write_table(tmp_path / "copies.parquet", pa.table(columns))
     return tmp_path
 
 
@@ -145,7 +142,7 @@ def test_scan_describes_each_recording(shard):
 def test_from_recordings_to_one_length_without_losing_a_label(shard):
     augment.augment_audio(
         shard / "scan.parquet",
-        shard / "copies.parquet",
+        AUGMENT,
         shard / "audio",
         sampling_rate=RATE,
         output=shard / "s.npy",
@@ -160,13 +157,13 @@ def test_from_recordings_to_one_length_without_losing_a_label(shard):
         ("pitch_shift", 22_400),
     ]
     assert open_array(shard / "s.npy").shape == (sum(row["samples"] for row in index),)
-    length.measure_length([shard / "s.parquet"], "average", shard / "length.json")
+    length.measure_length([shard / "s.parquet"], "average", shard / "length.json", shard / "target.json")
     found = json.loads((shard / "length.json").read_text())
     assert found["measured_length"] == 82_400 // 5
     length.fix_length(
         shard / "s.npy",
         shard / "s.parquet",
-        shard / "length.json",
+        shard / "target.json",
         output=shard / "f.npy",
         output_index=shard / "f.parquet",
     )
@@ -181,7 +178,7 @@ def test_from_recordings_to_one_length_without_losing_a_label(shard):
 
 
 def test_a_configured_length_needs_no_measuring(tmp_path):
-    length.measure_length([], 40_775, tmp_path / "length.json")
+    length.measure_length([], 40_775, tmp_path / "length.json", tmp_path / "target.json")
     found = json.loads((tmp_path / "length.json").read_text())
     assert (found["target_length"], found["frames"], found["frame_size"], found["hop_length"]) == (
         40_775,

@@ -33,9 +33,12 @@ def test_names_of_the_grammar():
     name = grammar.parse_name("1001_IEO_ANG_HI")
     assert name == ("1001", "IEO", "ANG", "HI") and name.clip == "1001_IEO_ANG_HI"
     assert grammar.parse_name("1040_ITH_SAD_X").clip == "1040_ITH_SAD_XX"
+    assert grammar.parse_name("10234_DFA_SAD_XX").actor == "10234"
 
 
-@pytest.mark.parametrize("stem", ["", "1001", "1001_IEO_ANG", "1001_IEO_JOY_XX", "2001_IEO_ANG_HI", "x1001_IEO_ANG_HI"])
+@pytest.mark.parametrize(
+    "stem", ["", "1001", "1001_IEO_ANG", "1001_IEO_JOY_XX", "101_IEO_ANG_HI", "2001_IEO_ANG_HI", "x1001_IEO_ANG_HI"]
+)
 def test_names_outside_the_grammar(stem):
     with pytest.raises(UserError, match="is not a CREMA-D name"):
         grammar.parse_name(stem)

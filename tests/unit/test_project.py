@@ -28,7 +28,7 @@ def test_conda_environments_have_the_same_pins(project, family):
 
 def test_a_command_for_each_rule_and_a_rule_for_each_command(project):
     rules = "".join(path.read_text() for path in (project / "workflow/rules").glob("*.smk"))
-    names = set(re.findall(r"^rule (\w+):", rules, re.M))
+    names = set(re.findall(r"^(?:rule|checkpoint) (\w+):", rules, re.M))
     assert names == set(COMMANDS)
     assert set(re.findall(r"python -m serflow (\w+)", rules)) == names
 

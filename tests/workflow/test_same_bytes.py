@@ -13,7 +13,8 @@ FOLDERS = ("catalog", "augmented", "fixed", "frames", "mel", "splits")
 
 
 def digests(results):
-    files = [results / "length.json", *(path for folder in FOLDERS for path in (results / folder).rglob("*.*"))]
+    found = [path for folder in FOLDERS for path in (results / folder).rglob("*.*")]
+    files = [results / "length.json", results / "target.json", *found]
     return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

@@ -4,12 +4,10 @@
 rule augment_audio:
     """Make the augmented copies once, for every protocol: the split table decides which are used.
 
-    The plan of copies is ancient: which of them a shard gets is a parameter, so that a new clip
-    elsewhere does not make this shard again.
+    The copies that a shard gets are a parameter, so that a new clip elsewhere does not make this shard again.
     """
     input:
         scan=paths.scan,
-        copies=ancient(paths.copies),
     output:
         samples=paths.augmented,
         index=paths.augmented_index,
@@ -26,19 +24,25 @@ rule augment_audio:
     params:
         source=str(SOURCE.folder),
         sampling_rate=config["sampling_rate"],
+        augment=json.dumps(config["augment"]),
         plan=lambda wildcards: SOURCE.plans[shard_number(wildcards)],
         code=fingerprint("serflow.audio.augment"),
     shell:
-        "python -m serflow augment_audio --scan {input.scan:q} --copies {input.copies:q} --source {params.source:q}"
+        "python -m serflow augment_audio --scan {input.scan:q} --augment {params.augment:q} --source {params.source:q}"
         " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"
 
 
-rule measure_length:
-    """Choose one length for all clips, one that divides into frames, and write down how it came about."""
+checkpoint measure_length:
+    """Choose one length for all clips, one that divides into frames, and write down how it came about.
+
+    A checkpoint, since what follows depends on what it finds: a new clip makes it run again, and a length
+    that has not changed makes nothing stale. Of a plain rule Snakemake would rerun all that follows.
+    """
     input:
         collect(paths.augmented_index, shard=SHARDS) if config["length"] == "average" else [],
     output:
-        paths.length,
+        length=paths.length,
+        target=paths.target,
     log:
         log_of("measure_length"),
     benchmark:
@@ -53,8 +57,8 @@ rule measure_length:
         setting=config["length"],
         code=fingerprint("serflow.audio.length"),
     shell:
-        "python -m serflow measure_length --indices {input:q} --setting {params.setting} --output {output:q}"
-        " --log {log:q}"
+        "python -m serflow measure_length --indices {input:q} --setting {params.setting} --output {output.length:q}"
+        " --target {output.target:q} --log {log:q}"
 
 
 rule fix_length:
@@ -62,7 +66,7 @@ rule fix_length:
     input:
         samples=paths.augmented,
         index=paths.augmented_index,
-        length=paths.length,
+        length=target_length,
     output:
         fixed=paths.fixed,
         index=paths.fixed_index,

@@ -74,6 +74,7 @@ paths = SimpleNamespace(
             "augmented": "augmented/{shard}.npy",
             "augmented_index": "augmented/{shard}.parquet",
             "length": "length.json",
+            "target": "target.json",
             "fixed": "fixed/{shard}.npy",
             "fixed_index": "fixed/{shard}.parquet",
             "frames": "frames/{shard}.parquet",
@@ -140,6 +141,15 @@ def training_settings(model):
         settings["epochs"] = min(settings["epochs"], bounds["epochs"] or settings["epochs"])
         settings["batch_size"] = bounds["batch_size"] or settings["batch_size"]
     return json.dumps(settings)
+
+
+def target_length(wildcards):
+    """Give target.json once it is known to be up to date, so that staleness is then judged by its content.
+
+    All steps up to the features ask for it, even those that do not read it, since Snakemake judges anew
+    those jobs that depend on a checkpoint themselves, and no others.
+    """
+    return checkpoints.measure_length.get().output.target
 
 
 def features_of(wildcards):

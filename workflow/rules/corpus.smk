@@ -25,7 +25,11 @@ rule synthesize_sample:
 
 
 rule scan_recordings:
-    """Read each recording once, shard by shard, so that a new clip makes one shard be read again."""
+    """Read each recording once, shard by shard, so that a new clip makes one shard be read again.
+
+    The policy is no parameter: it decides whether a scan ends well, and nothing that is in one. The
+    catalogue applies it again.
+    """
     input:
         rules.synthesize_sample.output[0] if SOURCE.made else [],
     output:
@@ -44,12 +48,11 @@ rule scan_recordings:
         source=str(SOURCE.folder),
         shard=shard_number,
         shards=config["shards"],
-        policy=config["catalog"]["policy"],
         listing=lambda wildcards: SOURCE.listings[shard_number(wildcards)],
         code=fingerprint("serflow.audio.scan"),
     shell:
         "python -m serflow scan_recordings --source {params.source:q} --shard {params.shard} --shards {params.shards}"
-        " --policy {params.policy} --output {output:q} --log {log:q}"
+        " --policy {config[catalog][policy]} --output {output:q} --log {log:q}"
 
 
 rule catalog_clips:
@@ -74,19 +77,23 @@ rule catalog_clips:
         runtime=minutes(10),
     params:
         metadata=lambda wildcards, input: [f"--{name} {input[name]}" for name in SOURCE.metadata],
+        policy=config["catalog"]["policy"],
         augment=json.dumps(config["augment"]),
         code=fingerprint("serflow.corpus.catalog"),
     shell:
-        "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --augment {params.augment:q}"
+        "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --policy {params.policy}"
+        " --augment {params.augment:q}"
         " --output {output.clips:q} --excluded {output.excluded:q} --audit {output.audit:q}"
         " --copies {output.copies:q} --log {log:q}"
 
 
 rule split_clips:
-    """Write a protocol as a table, which alone decides the rows that a run may see."""
+    """Write a protocol as a table, which alone decides the rows that a run may see.
+
+    It reads the scans and not the catalogue, so that metadata read anew retrains no model.
+    """
     input:
-        clips=paths.clips,
-        copies=paths.copies,
+        scans=collect(paths.scan, shard=SHARDS),
     output:
         paths.split,
     log:
@@ -101,7 +108,8 @@ rule split_clips:
         runtime=minutes(10),
     params:
         settings=json.dumps(config["split"]),
+        augment=json.dumps(config["augment"]),
         code=fingerprint("serflow.corpus.splits"),
     shell:
-        "python -m serflow split_clips --clips {input.clips:q} --copies {input.copies:q}"
+        "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q}"
         " --protocol {wildcards.protocol} --settings {params.settings:q} --output {output:q} --log {log:q}"

@@ -6,7 +6,7 @@ rule extract_frames:
     input:
         fixed=paths.fixed,
         index=paths.fixed_index,
-        length=paths.length,
+        length=target_length,
     output:
         paths.frames,
     log:
@@ -34,6 +34,7 @@ rule extract_mel:
     input:
         fixed=paths.fixed,
         index=paths.fixed_index,
+        length=target_length,
     output:
         mel=paths.mel,
         index=paths.mel_index,

@@ -6,6 +6,8 @@ needs and no more.
 """
 
 import argparse
+import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -39,22 +41,23 @@ COMMANDS = {
     "catalog_clips": Command(
         "serflow.corpus.catalog",
         "Join the shards' scans and the metadata to the catalogue, and plan the augmented copies.",
-        "scans:paths demographics:path? votes:path? augment:json output:path excluded:path audit:path copies:path",
+        "scans:paths demographics:path? votes:path? policy:str augment:json "
+        "output:path excluded:path audit:path copies:path",
     ),
     "split_clips": Command(
         "serflow.corpus.splits",
         "Write a protocol's split table.",
-        "clips:path copies:path protocol:str settings:json output:path",
+        "scans:paths augment:json protocol:str settings:json output:path",
     ),
     "augment_audio": Command(
         "serflow.audio.augment",
         "Read a shard's recordings and write them and their augmented copies.",
-        "scan:path copies:path source:path sampling_rate:int output:path index:path",
+        "scan:path augment:json source:path sampling_rate:int output:path index:path",
     ),
     "measure_length": Command(
         "serflow.audio.length",
         "Choose the common length of all clips and the frames that divide it.",
-        "indices:paths setting:length output:path",
+        "indices:paths setting:length output:path target:path",
     ),
     "fix_length": Command(
         "serflow.audio.length",
@@ -125,6 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
     # sums, and their rounding would then depend on the number of threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
+    _keep_freed_memory()
     terminal = _log_to(log) if log else sys.stderr
     try:
         getattr(importlib.import_module(COMMANDS[name].module), name)(**options)
@@ -133,6 +137,19 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"serflow {name}: {where}{error.strerror or error}", terminal)
+
+
+def _keep_freed_memory() -> None:
+    """Let freed arrays be used again, in place of giving them back to the system and asking for others.
+
+    A step allocates the same few megabytes for each batch of clips. To have the system clear their pages each time
+    cost as much as the features themselves. Where there is no glibc this does nothing.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # of malloc.h
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(trim_threshold, 128 << 20)
+        mallopt(mmap_threshold, 32 << 20)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +72,23 @@ def read_json(path: str | Path):
 
 def write_table(path: str | Path, table) -> None:
     """Write a ``pyarrow.Table`` as Parquet (zstd); the same table gives the same bytes."""
+    write_tables(path, [table])
+
+
+def write_tables(path: str | Path, tables: Iterable) -> None:
+    """Write tables of one schema, of which there is at least one, below each other into one Parquet file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    with replacing(path) as partial, contextlib.ExitStack() as stack:
+        writer = None
+        for table in tables:
+            if writer is None:
+                # A dictionary of numbers that hardly repeat costs twice the time, to write and to read.
+                words = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+                options = {"compression": "zstd", "use_dictionary": words}
+                writer = stack.enter_context(pq.ParquetWriter(partial, table.schema, **options))
+            writer.write_table(table)
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None):
@@ -183,6 +196,45 @@ def open_array(path: str | Path) -> np.ndarray:
         if isinstance(error, FileNotFoundError):
             raise UserError(f"{path}: no such file") from error
         raise UserError(f"{path}: not a readable .npy array ({error}); delete it to have it made again") from error
+
+
+class FileArray:
+    """A ``.npy`` array whose rows are read from the file when a slice of them is asked for.
+
+    Unlike a memory map it counts nothing towards the memory of the process but the rows that are in use,
+    and it is faster where each row is read once.
+
+    Parameters
+    ----------
+    path
+        The array; errors are those of :func:`open_array`.
+
+    Examples
+    --------
+    >>> FileArray("x.npy")[10:20].shape
+    (10, 2)
+    """
+
+    def __init__(self, path: str | Path):
+        self.path, mapped = path, open_array(path)
+        self.shape, self.dtype, self._offset = mapped.shape, mapped.dtype, getattr(mapped, "offset", 0)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(len(self))
+        wanted = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
+        if wanted.size:
+            with Path(self.path).open("rb", buffering=0) as file:
+                file.seek(self._offset + start * (wanted.nbytes // len(wanted)))
+                missing = memoryview(wanted).cast("B")
+                while len(missing):
+                    count = file.readinto(missing)
+                    if not count:
+                        raise UserError(f"{self.path}: has become shorter while it was read")
+                    missing = missing[count:]
+        return wanted
 
 
 def _npy_header(path: str | Path) -> tuple[tuple[int, ...], np.dtype, int]:

@@ -14,10 +14,13 @@ import ducc0.fft
 import numpy as np
 
 from serflow.audio.io import read_clip, resample
+from serflow.corpus.copies import Copy, plan_copies
+from serflow.corpus.sources import list_recordings
 from serflow.store import ArrayWriter, read_table, write_table
 
 N_FFT = 2048
 HOP_LENGTH = N_FFT // 4
+_SILENCE = np.float32(1e-18)  # a bin below it has no phase: the square of its magnitude is no number of full precision
 INDEX_SCHEMA = {
     "clip": "string",
     "origin": "string",
@@ -63,11 +66,12 @@ def _phase_vocoder(spectrum: np.ndarray, rate: float) -> np.ndarray:
     before = steps.astype(int)
     share = (steps - before).astype(np.float32)[:, None]
     spectrum = np.concatenate([spectrum, np.zeros((2, spectrum.shape[1]), spectrum.dtype)])
-    magnitude = np.abs(spectrum)
-    silent = magnitude == 0
-    direction = spectrum / np.where(silent, 1, magnitude)
+    squares = np.square(spectrum.view(np.float32))
+    magnitude = np.sqrt(squares[:, ::2] + squares[:, 1::2])
+    silent = magnitude < _SILENCE
+    direction = spectrum * (1 / np.where(silent, 1, magnitude))
     direction[silent] = 1
-    turns = direction[before + 1] * direction[before].conj()
+    turns = (direction[1:] * direction[:-1].conj())[before]
     # The first frame keeps its own phase; each later one has turned with every frame before it.
     phase = np.empty_like(turns)
     phase[0] = direction[0]
@@ -123,15 +127,16 @@ def make_copy(samples: np.ndarray, kind: str, parameter: float, sampling_rate: i
     raise ValueError(f"unknown kind of copy: {kind}")
 
 
-def augment_audio(scan: Path, copies: Path, source: Path, *, sampling_rate: int, output: Path, index: Path) -> None:
+def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: int, output: Path, index: Path) -> None:
     """Read a shard's recordings and write them and their copies, samples end to end.
 
     Parameters
     ----------
     scan
         The shard's table of recordings.
-    copies
-        The corpus' plan of copies; only those of this shard's clips are made.
+    augment
+        The section ``augment`` of the configuration. Which clips are copied is planned over the names of the
+        whole folder, as everywhere; only the copies of this shard's clips are made.
     source
         Folder that the table's file names are relative to.
     sampling_rate
@@ -142,9 +147,9 @@ def augment_audio(scan: Path, copies: Path, source: Path, *, sampling_rate: int,
     import pyarrow as pa
 
     clips = [row for row in read_table(scan, ["clip", "file", "problem"]).to_pylist() if row["problem"] is None]
-    planned: dict[str, list[Mapping]] = {}
-    for copy in read_table(copies).to_pylist():
-        planned.setdefault(copy["origin"], []).append(copy)
+    planned: dict[str, list[Copy]] = {}
+    for copy in plan_copies([entry.name.clip for entry in list_recordings(source) if entry.name], augment):
+        planned.setdefault(copy.origin, []).append(copy)
     rows = []
     with ArrayWriter(output) as out:
         for row in clips:
@@ -158,9 +163,9 @@ def augment_audio(scan: Path, copies: Path, source: Path, *, sampling_rate: int,
 
 
 def _versions(
-    clip: str, samples: np.ndarray, planned: Mapping[str, list[Mapping]], sampling_rate: int
+    clip: str, samples: np.ndarray, planned: Mapping[str, list[Copy]], sampling_rate: int
 ) -> Iterator[tuple[str, str, float | None, np.ndarray]]:
     yield clip, "original", None, samples
     for copy in planned.get(clip, ()):
-        made = make_copy(samples, copy["kind"], copy["parameter"], sampling_rate)
-        yield copy["clip"], copy["kind"], copy["parameter"], made
+        made = make_copy(samples, copy.kind, copy.parameter, sampling_rate)
+        yield copy.clip, copy.kind, copy.parameter, made

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.errors import UserError
-from serflow.store import ArrayWriter, open_array, read_json, read_table, write_json, write_table
+from serflow.store import ArrayWriter, FileArray, read_json, read_table, write_json, write_table
 
 FIRST_FACTOR = 15
 LAST_USUAL_FACTOR = 24
@@ -52,8 +52,8 @@ def _factor(length: int, last: int) -> int | None:
     return next((factor for factor in range(FIRST_FACTOR, last + 1) if length % factor == 0), None)
 
 
-def measure_length(indices: Sequence[Path], setting: str | int, output: Path) -> None:
-    """Measure the average length of originals and copies and write ``length.json``.
+def measure_length(indices: Sequence[Path], setting: str | int, output: Path, target: Path) -> None:
+    """Measure the average length of originals and copies and choose the common one.
 
     Parameters
     ----------
@@ -62,7 +62,10 @@ def measure_length(indices: Sequence[Path], setting: str | int, output: Path) ->
     setting
         ``"average"``, or the length in samples.
     output
-        The file to write.
+        ``length.json``: the common length and how it came about.
+    target
+        ``target.json``: the length alone. It is what later steps read, so that a corpus of other clips
+        and the same length makes none of them stale.
 
     Raises
     ------
@@ -89,20 +92,15 @@ def measure_length(indices: Sequence[Path], setting: str | int, output: Path) ->
             f"goes astray; {length} is the nearest shorter length with one from {FIRST_FACTOR} to "
             f"{LAST_USUAL_FACTOR}: {frames}"
         )
-    write_json(
-        output,
-        {
-            "target_length": length,
-            "frames": frames,
-            "frame_size": length // frames,
-            "hop_length": length // frames // 2,
-            "measured_length": wanted,
-            "adjusted": length != wanted,
-            "origin": origin,
-            "rule": rule,
-            **found,
-        },
-    )
+    chosen = {
+        "target_length": length,
+        "frames": frames,
+        "frame_size": length // frames,
+        "hop_length": length // frames // 2,
+    }
+    reasons = {"measured_length": wanted, "adjusted": length != wanted, "origin": origin, "rule": rule}
+    write_json(output, chosen | reasons | found)
+    write_json(target, chosen)
 
 
 def fit(samples: np.ndarray, length: int) -> np.ndarray:
@@ -132,13 +130,13 @@ def fix_length(samples: Path, index: Path, length: Path, *, output: Path, output
     samples, index
         An augmented shard.
     length
-        ``length.json``.
+        ``target.json``.
     output, output_index
         float32 of shape (clips, target length), and the clips' names and origins in the same order.
     """
     target = read_json(length)["target_length"]
     table = read_table(index)
-    recorded = open_array(samples)
+    recorded = FileArray(samples)
     places = zip(table["offset"].to_pylist(), table["samples"].to_pylist(), strict=True)
     written = []
     with ArrayWriter(output, (target,)) as out:

@@ -7,6 +7,7 @@ import numpy as np
 
 from serflow.audio.io import decode
 from serflow.corpus.grammar import parse_name
+from serflow.corpus.policy import apply_policy
 from serflow.corpus.sources import Entry, entry_shard, list_recordings
 from serflow.errors import UserError
 from serflow.store import write_table
@@ -55,10 +56,7 @@ def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, outpu
 
     entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
     rows = sorted((_describe(source, entry) for entry in entries), key=lambda row: row["clip"])
-    problems = [row["problem"] for row in rows if row["problem"]]
-    if problems and policy == "fail":
-        more = f" (and {len(problems) - 1} more in this shard)" if problems[1:] else ""
-        raise UserError(f"{problems[0]}{more}; or set catalog.policy to exclude to go on without")
+    apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
     schema = pa.schema([(name, getattr(pa, type)()) for name, type in SCHEMA.items()])
     write_table(output, pa.Table.from_pylist(rows, schema=schema))
 

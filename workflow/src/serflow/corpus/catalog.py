@@ -9,6 +9,7 @@ from pathlib import Path
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.grammar import EMOTIONS
 from serflow.corpus.metadata import read_demographics, voice_votes
+from serflow.corpus.policy import apply_policy
 from serflow.errors import UserError
 from serflow.store import read_tables, write_json, write_table, write_text
 
@@ -18,6 +19,7 @@ def catalog_clips(
     *,
     demographics: Path | None,
     votes: Path | None,
+    policy: str,
     augment: Mapping,
     output: Path,
     excluded: Path,
@@ -32,6 +34,9 @@ def catalog_clips(
         The tables of all shards.
     demographics, votes
         The metadata tables, where there are any.
+    policy
+        What an unusable recording means: ``"fail"`` or ``"exclude"``. Asked here as well as in the scan, since
+        a change of the setting makes no scan stale.
     augment
         The section ``augment`` of the configuration.
     output
@@ -47,12 +52,13 @@ def catalog_clips(
     Raises
     ------
     UserError
-        If no usable clip is left.
+        If no usable clip is left, or the policy refuses the corpus.
     """
     import pyarrow as pa
 
     table = read_tables(scans).sort_by([("clip", "ascending"), ("file", "ascending")])
     rows = table.to_pylist()
+    apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
     usable = [row for row in rows if row["problem"] is None]
     if not usable:
         raise UserError("no usable recordings are left; see excluded.tsv in the results' catalog folder")

@@ -26,6 +26,7 @@ class Entry(NamedTuple):
     name: ClipName | None
     size: int
     modified: int
+    mode: int
 
 
 def list_recordings(folder: Path) -> list[Entry]:
@@ -61,7 +62,7 @@ def list_recordings(folder: Path) -> list[Entry]:
             name = parse_name(Path(file).stem)
         except UserError:
             name = None
-        entries.append(Entry(file, name, status.st_size, status.st_mtime_ns))
+        entries.append(Entry(file, name, status.st_size, status.st_mtime_ns, status.st_mode))
     by_clip: dict[str, str] = {}
     for entry in entries:
         if entry.name and (other := by_clip.setdefault(entry.name.clip, entry.file)) != entry.file:
@@ -75,10 +76,10 @@ def entry_shard(entry: Entry, shards: int) -> int:
 
 
 def listing_digests(entries: Sequence[Entry], shards: int) -> list[str]:
-    """Hash what each shard's files are called, how large they are and when they were changed."""
+    """Hash what each shard's files are called, how large they are, when they were changed and who may read them."""
     digests = [hashlib.sha256() for _ in range(shards)]
     for entry in entries:
-        line = f"{entry.file}\0{entry.size}\0{entry.modified}\n"
+        line = f"{entry.file}\0{entry.size}\0{entry.modified}\0{entry.mode}\n"
         digests[entry_shard(entry, shards)].update(line.encode(errors="surrogateescape"))
     return [digest.hexdigest()[:16] for digest in digests]
 

@@ -5,21 +5,25 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow.corpus.copies import plan_copies
 from serflow.corpus.sources import blocks_present
 from serflow.errors import UserError
-from serflow.store import read_table, write_table
+from serflow.store import read_tables, write_table
 
 PARTS = ("train", "valid", "test")
 Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
-def split_clips(clips: Path, copies: Path, protocol: str, settings: Mapping, output: Path) -> None:
+def split_clips(scans: Sequence[Path], augment: Mapping, protocol: str, settings: Mapping, output: Path) -> None:
     """Write the split table of a protocol.
 
     Parameters
     ----------
-    clips, copies
-        The catalogue.
+    scans
+        The tables of all shards' recordings. They and not the catalogue, so that what is only known of a
+        clip, such as votes, never makes a split stale and a model with it.
+    augment
+        The section ``augment`` of the configuration.
     protocol
         A name in :data:`PROTOCOLS`.
     settings
@@ -29,13 +33,10 @@ def split_clips(clips: Path, copies: Path, protocol: str, settings: Mapping, out
     """
     import pyarrow as pa
 
-    table = read_table(clips, ["clip", "emotion"])
-    labels = dict(zip(table["clip"].to_pylist(), table["emotion"].to_pylist(), strict=True))
-    made = [
-        (row["clip"], row["origin"])
-        for row in read_table(copies, ["clip", "origin"]).to_pylist()
-        if row["origin"] in labels
-    ]
+    found = read_tables(scans, ["clip", "actor", "emotion", "problem"]).sort_by("clip").to_pylist()
+    labels = {row["clip"]: row["emotion"] for row in found if row["problem"] is None}
+    plan = plan_copies([row["clip"] for row in found if row["actor"]], augment)
+    made = [(copy.clip, copy.origin) for copy in plan if copy.origin in labels]
     rows = PROTOCOLS[protocol](labels, made, settings)
     names = ("clip", "origin", "fold", "part", "label")
     types = (pa.string(), pa.string(), pa.int32(), pa.string(), pa.string())

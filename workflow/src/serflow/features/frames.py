@@ -1,12 +1,14 @@
 """Frame features for the 1D models: zero-crossing rate, RMS energy, MFCC and spectral centroid."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from serflow.features.stft import (
+    CLIPS_AT_ONCE,
     fft_frequencies,
     frame,
     in_batches,
@@ -14,9 +16,10 @@ from serflow.features.stft import (
     power_spectrum,
     power_to_db,
 )
-from serflow.store import open_array, read_json, read_table, write_table
+from serflow.store import FileArray, read_json, read_table, write_tables
 
 N_MELS = 128
+ROWS_AT_ONCE = 256 * CLIPS_AT_ONCE  # of a table: some 7 MB
 _ZERO = 1e-10
 
 
@@ -128,7 +131,7 @@ def extract_frames(
     fixed, index
         A shard of fixed-length clips.
     length
-        ``length.json``, which holds the frame size.
+        ``target.json``, which holds the frame size.
     sampling_rate, n_mfcc, threads
         As in :func:`frame_features`.
     output
@@ -136,15 +139,18 @@ def extract_frames(
     """
     import pyarrow as pa
 
-    clips = open_array(fixed)
+    clips = FileArray(fixed)
     frame_size = read_json(length)["frame_size"]
     names = column_names(clips.shape[1], frame_size, n_mfcc)
-    values = np.empty((len(clips), len(names)), dtype=np.float32)
-    filled = 0
-    for rows in frame_features(
-        clips, sampling_rate=sampling_rate, frame_size=frame_size, n_mfcc=n_mfcc, threads=threads
-    ):
-        values[filled : filled + len(rows)] = rows
-        filled += len(rows)
-    columns = {"clip": read_table(index, ["clip"])["clip"]}
-    write_table(output, pa.table(columns | dict(zip(names, np.ascontiguousarray(values.T), strict=True))))
+    clip_names = read_table(index, ["clip"])
+    computed = frame_features(clips, sampling_rate=sampling_rate, frame_size=frame_size, n_mfcc=n_mfcc, threads=threads)
+
+    def tables() -> Iterator[pa.Table]:
+        for start in range(0, max(1, len(clips)), ROWS_AT_ONCE):
+            named = clip_names.slice(start, ROWS_AT_ONCE)
+            batches = list(itertools.islice(computed, -(-len(named) // CLIPS_AT_ONCE)))
+            rows = np.concatenate([np.empty((0, len(names)), np.float32), *batches])
+            columns = dict(zip(names, np.ascontiguousarray(rows.T), strict=True))
+            yield pa.table({"clip": named["clip"]} | columns)
+
+    write_tables(output, tables())

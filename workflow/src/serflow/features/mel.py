@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.features.stft import in_batches, mel_spectrum, power_spectrum, power_to_db
-from serflow.store import ArrayWriter, open_array, read_table, write_table
+from serflow.store import ArrayWriter, FileArray, read_table, write_table
 
 
 def log_mel(
@@ -67,7 +67,7 @@ def extract_mel(
     output, output_index
         float32 of shape (clips, n_mels, frames), and the clips in the same order.
     """
-    clips = open_array(fixed)
+    clips = FileArray(fixed)
     with ArrayWriter(output, (n_mels, mel_frames(clips.shape[1], n_fft, hop_length))) as out:
         for rows in log_mel(
             clips,

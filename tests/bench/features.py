@@ -1,0 +1,126 @@
+"""`make bench`: the notebook's stages and serflow's on the same clips, alternating, as a table.
+
+With --full also the whole path at the corpus' full size, 7,442 clips. Takes SERFLOW_CREMA_D, the folder of real
+recordings, and SERFLOW_REFERENCE, the folder of notebook.py, from the environment.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import corpus
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+CORES = 2
+STAGES = ("load", "stretch", "pitch", "frames", "mel")
+
+
+def stage(side: str, name: str, folder: Path, copies: int) -> dict:
+    """Run a stage; of serflow as many processes at once as there are cores."""
+    parts = CORES if side == "serflow" else 1
+    command = [sys.executable, str(HERE / "stage.py"), side, name, str(folder)]
+    running = [
+        subprocess.Popen([*command, str(part), str(parts), str(copies)], stdout=subprocess.PIPE, text=True)
+        for part in range(parts)
+    ]
+    found = [json.loads(process.communicate()[0].splitlines()[-1]) for process in running]
+    return {key: max(one[key] for one in found) for key in found[0]}
+
+
+def workflow(folder: Path, copies: int, work: Path) -> dict:
+    """Run `snakemake features` from nothing, with every process start."""
+    kinds = {kind: {"clips": copies} for kind in ("time_stretch", "pitch_shift")}
+    with tempfile.TemporaryDirectory(dir=work) as results:
+        command = [sys.executable, "-m", "snakemake", "features", "--snakefile", str(PROJECT / "Snakefile")]
+        command += ["--cores", str(CORES), "--quiet", "all", "--config", "corpus=bench", f"audio={folder}"]
+        command += [f"augment={json.dumps(kinds)}"]
+        began = time.perf_counter()
+        subprocess.run(command, cwd=results, check=True, capture_output=True)
+        seconds = time.perf_counter() - began
+        tables = [path.read_text().splitlines() for path in Path(results).rglob("benchmarks/**/*.tsv")]
+        peaks = [float(dict(zip(*map(str.split, table[:2]), strict=False))["max_rss"]) for table in tables]
+    return {"seconds": seconds, "peak_mb": max(peaks)}
+
+
+def measure(rounds: int, sides: dict) -> dict:
+    """Run the sides in turn and keep each one's median."""
+    found: dict[str, list[dict]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, run in sides.items():
+            found[side].append(run())
+    medians = {
+        side: {key: statistics.median(one[key] for one in several) for key in several[0]}
+        for side, several in found.items()
+    }
+    return medians | {"ratio": medians["notebook"]["seconds"] / medians["serflow"]["seconds"]}
+
+
+def table(result: dict) -> str:
+    """Give the result as Markdown."""
+    lines = [
+        f"{result['clips']} clips and {2 * result['copies']} copies, {result['recordings']}; {CORES} cores, median of "
+        f"{result['rounds']} rounds, both sides alternating; load average {result['load']:.1f} before it.",
+        "",
+        "| stage | notebook s | MB | serflow s | MB | ratio | bare FFTs s | of them |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in result["stages"].items():
+        ours, theirs = row["serflow"], row["notebook"]
+        floor = row.get("floor")
+        last = f"{floor:.2f} | {ours['seconds'] / floor:.1f} ×" if floor else " | "
+        lines.append(
+            f"| {name} | {theirs['seconds']:.2f} | {theirs['peak_mb']:.0f} | {ours['seconds']:.2f} | "
+            f"{ours['peak_mb']:.0f} | {row['ratio']:.1f} × | {last} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=480)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--full", action="store_true", help="the whole path at 7,442 clips too, once")
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        source, what = corpus.recordings(work)
+        folder = corpus.link(source, arguments.clips, work / "AudioWAV")
+        copies = round(arguments.clips * corpus.COPIED)
+        stages = {}
+        for one in STAGES:
+            sides = {
+                side: lambda side=side, one=one: stage(side, one, folder, copies) for side in ("notebook", "serflow")
+            }
+            stages[one] = measure(arguments.rounds, sides)
+            if one in ("frames", "mel"):
+                stages[one]["floor"] = stage("serflow", f"floor {one}", folder, copies)["seconds"]
+        whole = {"notebook": lambda: stage("notebook", "whole", folder, copies)}
+        stages["whole path"] = measure(arguments.rounds, whole | {"serflow": lambda: workflow(folder, copies, work)})
+        if arguments.full:
+            full = corpus.link(source, corpus.FULL_SIZE, work / "full")
+            whole = {"notebook": lambda: stage("notebook", "whole", full, 1500)}
+            stages["whole path, 7,442 clips and 3,000 copies, once"] = measure(
+                1, whole | {"serflow": lambda: workflow(full, 1500, work)}
+            )
+    result = {
+        "recordings": what, "clips": arguments.clips, "copies": copies, "rounds": arguments.rounds, "cores": CORES,
+        "load": load, "stages": stages,
+    }  # fmt: skip
+    out = PROJECT / "results/bench"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "features.json").write_text(json.dumps(result, indent=1) + "\n")
+    (out / "features.md").write_text(table(result))
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Only what is stale: each change, and the exact jobs that it makes rerun."""
+
+import json
+from collections import Counter
+
+import pytest
+import yaml
+
+from conftest import RUNS, SMALL
+
+SHARDS = 4
+# What follows from what. A page shows every setting, so a change of any makes it be rendered again.
+PAGE = Counter(render_report=1)
+RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_run=1)
+ONE_MODEL = RUN | Counter(compare_runs=1) | PAGE
+MODELS = (RUN + RUN) | Counter(compare_runs=1) | PAGE
+MEL = Counter(extract_mel=SHARDS, draw_spectrograms=1) | ONE_MODEL
+FRAMES = Counter(extract_frames=SHARDS) | ONE_MODEL
+FIXED = Counter(fix_length=SHARDS, extract_frames=SHARDS, extract_mel=SHARDS, draw_spectrograms=1) | MODELS
+AUDIO = Counter(augment_audio=SHARDS, measure_length=1) | FIXED
+SPLIT = Counter(split_clips=1) | MODELS
+CATALOGUE = Counter(catalog_clips=1, draw_clips=1) | PAGE
+PLAN = CATALOGUE | Counter(split_clips=1) | AUDIO
+ALL = Counter(scan_recordings=SHARDS) | PLAN
+
+
+def resharded(shards):
+    return Counter({rule: shards if count == SHARDS else count for rule, count in ALL.items()})
+
+
+# Every key of config.yaml, with a new value and what that recomputes in a corpus from a folder.
+SETTINGS = [
+    ("corpus", "other", ALL),
+    ("audio", "elsewhere", ALL),
+    ("metadata", "tables", CATALOGUE),
+    ("shards", 3, resharded(3)),
+    ("catalog.policy", "exclude", CATALOGUE),
+    ("sample.seed", 1, PAGE),
+    ("sample.epochs", 3, PAGE),
+    ("sample.batch_size", 4, PAGE),
+    ("sampling_rate", 8000, AUDIO | Counter(draw_clips=1)),
+    ("augment.seed", 1, PLAN),
+    ("augment.time_stretch.clips", 5, PLAN),
+    ("augment.time_stretch.low", 0.9, PLAN),
+    ("augment.time_stretch.high", 1.1, PLAN),
+    ("augment.pitch_shift.clips", 0.5, PLAN),
+    ("augment.pitch_shift.low", -2, PLAN),
+    ("augment.pitch_shift.high", 2, PLAN),
+    ("length", 20000, Counter(measure_length=1) | FIXED),
+    ("frames.n_mfcc", 20, FRAMES),
+    ("mel.n_mels", 64, MEL),
+    ("mel.n_fft", 1024, MEL),
+    ("mel.hop_length", 256, MEL),
+    ("split.test", 0.2, SPLIT),
+    ("split.valid", 0.3, SPLIT),
+    ("split.random_state", 1, SPLIT),
+    ("runs", [RUNS[0] | {"seeds": [0, 1]}], MODELS),
+    *((f"models.{model}.{key}", value, ONE_MODEL) for model, key, value in [
+        ("cnn1d", "epochs", 2),
+        ("cnn1d", "patience", 2),
+        ("cnn1d", "min_delta", 0.1),
+        ("cnn1d", "batch_size", 16),
+        ("cnn1d", "learning_rate", 0.01),
+        ("cnn1d", "blocks", [{"filters": [8], "kernel": 3, "pool": 5}]),
+        ("cnn1d", "dense", 32),
+        ("cnn2d", "epochs", 2),
+        ("cnn2d", "patience", 2),
+        ("cnn2d", "min_delta", 0.1),
+        ("cnn2d", "batch_size", 16),
+        ("cnn2d", "learning_rate", 0.01),
+        ("cnn2d", "filters", [8, 8, 8]),
+        ("cnn2d", "kernels", [5, 3, 3]),
+        ("cnn2d", "dropout", 0.5),
+        ("cnn2d", "dense", [64]),
+    ]),
+    ("threads.features", 2, PAGE),
+    ("threads.training", 1, PAGE),
+    ("report.clips", 3, Counter(draw_clips=1) | PAGE),
+    ("report.spectrograms", 3, Counter(draw_spectrograms=1) | PAGE),
+    ("report.seed", 1, Counter(draw_clips=1, draw_spectrograms=1) | PAGE),
+]  # fmt: skip
+
+
+def leaves(section, above=""):
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"
+
+
+def nested(key, value, settings):
+    """Put a dotted key's value into a copy of settings."""
+    settings = json.loads(json.dumps(settings))
+    *path, last = key.split(".")
+    section = settings
+    for name in path:
+        section = section.setdefault(name, {})
+    section[last] = value
+    return settings
+
+
+def test_the_table_has_every_setting(project):
+    known = set(leaves(yaml.safe_load((project / "config.yaml").read_text())))
+    assert {key for key, _, _ in SETTINGS} == known and len(SETTINGS) == len(known)
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), SETTINGS, ids=[key for key, _, _ in SETTINGS])
+def test_a_setting_recomputes_what_depends_on_it(mine, key, value, expected):
+    assert mine.jobs(**nested(key, value, SMALL)) == expected
+
+
+@pytest.mark.parametrize("arguments", [("--cores", "8"), ("--scheduler", "ilp"), ("--workflow-profile", "profile")])
+def test_cores_and_profiles_recompute_nothing(changed, arguments):
+    (changed.folder / "profile").mkdir()
+    (changed.folder / "profile/config.yaml").write_text("cores: 3\ndefault-resources:\n  mem_mb: 1000\n")
+    assert not changed.jobs(*arguments)

@@ -28,7 +28,7 @@ LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 # 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while. CREMA-D's actors are 1001 to 1091; more digits leave
 # room for corpora of its kind with more actors.
 _NAME = re.compile(
-    rf"(?P<actor>1\d{(3,)})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
+    rf"(?P<actor>1\d{{3,}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
 )
 
 

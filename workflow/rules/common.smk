@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import open_source
-from serflow.corpus.splits import folds_of
+from serflow.corpus.splits import PROTOCOLS, folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
-from serflow.models.registry import MODELS
+from serflow.models.registry import MODELS, training_settings, training_threads
 from serflow.settings import check_settings, read_scalars
 
 config.update(read_scalars(config))
@@ -23,7 +23,7 @@ try:
         for run in config["runs"]
         for model in run["models"]
         for seed in run["seeds"]
-        for fold in range(folds_of(run["protocol"], SOURCE.actors))
+        for fold in range(folds_of(run["protocol"], SOURCE.actors, config["split"]["table"]))
     ]
 except UserError as error:
     # A user's mistake is told in one line, without Snakemake's account of where in this file it was noticed.
@@ -41,6 +41,8 @@ wildcard_constraints:
     fold=r"\d+",
     model="|".join(MODELS),
     protocol=r"[a-z-]+",
+    selection="|".join(["", *(f"{protocol}/" for protocol in PROTOCOLS)]),
+    place="|".join(["", *(f"report/{protocol}/" for protocol in PROTOCOLS)]),
 
 
 paths = SimpleNamespace(
@@ -59,6 +61,7 @@ paths = SimpleNamespace(
             "fixed": "fixed/{shard}.npy",
             "fixed_index": "fixed/{shard}.parquet",
             "frames": "frames/{shard}.parquet",
+            "functionals": "functionals/{shard}.parquet",
             "mel": "mel/{shard}.npy",
             "mel_index": "mel/{shard}.parquet",
             "model": f"models/{RUN}/model.keras",
@@ -72,9 +75,13 @@ paths = SimpleNamespace(
             "confusion": f"report/figures/{RUN}/confusion.png",
             "drawn_clips": "report/figures/clips.json",
             "drawn_mels": "report/figures/spectrograms.json",
-            "comparison": "report/comparison.csv",
-            "chart": "report/comparison.png",
-            "report": "report/index.html",
+            # What is about several runs: of a protocol in the folder {selection}, of all where that is empty.
+            "evaluation": "report/{selection}evaluation.json",
+            "provenance": "{place}provenance.json",
+            "comparison": "report/{selection}comparison.csv",
+            "chart": "report/{selection}comparison.png",
+            "drawn": "report/{selection}{figure}.png",
+            "report": "report/{selection}index.html",
         }.items()
     }
 )
@@ -95,9 +102,30 @@ def at(pattern, run):
     return pattern.format(**run._asdict())
 
 
-def runs_of(protocol):
-    """Give the configured runs of a protocol."""
-    return [run for run in RUNS if run.protocol == protocol]
+def runs_of(selection):
+    """Give the configured runs of a selection, as it stands in a path: a protocol and a slash, or all."""
+    return [run for run in RUNS if selection in ("", f"{run.protocol}/")]
+
+
+def of_runs(*patterns):
+    """Make an input function that fills a selection's runs into path patterns."""
+    return lambda wildcards: [at(pattern, run) for run in runs_of(selection_of(wildcards)) for pattern in patterns]
+
+
+def selection_of(wildcards):
+    """Give the selection of a job, whose files are in its folder of the report; what is of all has none."""
+    return wildcards.get("selection", wildcards.get("place", "")).removeprefix("report/")
+
+
+def provenance_of(selection):
+    return paths.provenance.format(place=f"report/{selection}" if selection else "")
+
+
+def reports_on(protocol):
+    """Give the tables and the page on a protocol's runs; all runs for an empty name."""
+    selection = f"{protocol}/" if protocol else ""
+    tables = (paths.comparison, paths.chart, paths.evaluation, paths.report)
+    return [provenance_of(selection), *collect(tables, selection=selection)]
 
 
 def shard_number(wildcards):
@@ -114,18 +142,6 @@ def minutes(base):
     return lambda wildcards, attempt: attempt * base
 
 
-def training_settings(model):
-    """Give a model's settings, within the bounds that the sample sets to be done in minutes."""
-    settings = dict(config["models"][model])
-    if SOURCE.made:
-        bounds = config["sample"]
-        settings["epochs"] = min(settings["epochs"], bounds["epochs"] or settings["epochs"])
-        settings["batch_size"] = bounds["batch_size"] or settings["batch_size"]
-    return json.dumps(settings)
-
-
 def features_of(wildcards):
     """Give the feature shards that a model reads, with their index tables."""
-    if MODELS[wildcards.model].features == "frames":
-        return collect(paths.frames, shard=SHARDS)
-    return collect(paths.mel, shard=SHARDS)
+    return collect(getattr(paths, MODELS[wildcards.model].features), shard=SHARDS)

@@ -75,9 +75,11 @@ rule catalog_clips:
     params:
         metadata=lambda wildcards, input: [f"--{name} {input[name]}" for name in SOURCE.metadata],
         augment=json.dumps(config["augment"]),
+        audit=json.dumps(config["catalog"]["audit"]),
         code=fingerprint("serflow.corpus.catalog"),
     shell:
         "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --augment {params.augment:q}"
+        " --audit-settings {params.audit:q}"
         " --output {output.clips:q} --excluded {output.excluded:q} --audit {output.audit:q}"
         " --copies {output.copies:q} --log {log:q}"
 
@@ -87,6 +89,7 @@ rule split_clips:
     input:
         clips=paths.clips,
         copies=paths.copies,
+        table=lambda wildcards: config["split"]["table"] if wildcards.protocol == "custom" else [],
     output:
         paths.split,
     log:
@@ -100,7 +103,13 @@ rule split_clips:
         mem_mb=memory(600, 20),
         runtime=minutes(10),
     params:
-        settings=json.dumps(config["split"]),
+        settings=lambda wildcards: json.dumps(
+            {
+                key: value
+                for key, value in config["split"].items()
+                if (key == "table") == (wildcards.protocol == "custom")
+            }
+        ),
         code=fingerprint("serflow.corpus.splits"),
     shell:
         "python -m serflow split_clips --clips {input.clips:q} --copies {input.copies:q}"

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow.corpus.custom import PARTS, read_custom_split
+from serflow.corpus.leaks import check_leaks
 from serflow.corpus.sources import blocks_present
 from serflow.errors import UserError
 from serflow.store import read_table, write_table
 
-PARTS = ("train", "valid", "test")
 Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
@@ -23,20 +24,32 @@ def split_clips(clips: Path, copies: Path, protocol: str, settings: Mapping, out
     protocol
         A name in :data:`PROTOCOLS`.
     settings
-        The section ``split`` of the configuration: ``test``, ``valid``, ``random_state``.
+        The section ``split`` of the configuration, as far as the protocol uses it: ``test``, ``valid``,
+        ``random_state``; ``table``.
     output
         One row per clip and fold: clip, origin, fold, part, label.
+
+    Raises
+    ------
+    UserError
+        If the corpus is too small for the protocol, or the split leaks (see :func:`check_leaks`). A protocol
+        that is declared leaky is exempt, and keeps the clips that the audit leaves out.
     """
     import pyarrow as pa
 
-    table = read_table(clips, ["clip", "emotion"])
-    labels = dict(zip(table["clip"].to_pylist(), table["emotion"].to_pylist(), strict=True))
+    catalogued = read_table(clips, ["clip", "emotion", "sha256", "left_out"]).to_pylist()
+    if protocol == "custom":
+        settings = {"folds": _known(read_custom_split(settings["table"]), catalogued, settings["table"])}
+    labels = {row["clip"]: row["emotion"] for row in catalogued if protocol in LEAKY or not row["left_out"]}
     made = [
         (row["clip"], row["origin"])
         for row in read_table(copies, ["clip", "origin"]).to_pylist()
         if row["origin"] in labels
     ]
     rows = PROTOCOLS[protocol](labels, made, settings)
+    if protocol not in LEAKY:
+        digests = {row["clip"]: row["sha256"] for row in catalogued}
+        check_leaks(protocol, rows, digests, actors_apart=protocol == "speaker-independent")
     names = ("clip", "origin", "fold", "part", "label")
     types = (pa.string(), pa.string(), pa.int32(), pa.string(), pa.string())
     columns = zip(*rows, strict=True)
@@ -62,8 +75,8 @@ def _stratified(labels: Sequence[str], settings: Mapping) -> np.ndarray:
     except ValueError as error:
         rarest = classes[counts.argmin()]
         raise UserError(
-            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share of "
-            f"{settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
+            f"split: {len(labels)} clips, {counts.min()} of them of class {rarest}, are too few to stratify: a share "
+            f"of {settings['test']:g} is tested on, and {settings['valid']:g} of the rest must still hold every class; "
             f"add clips of {rarest}, or raise split.valid"
         ) from error
     parts = np.empty(len(labels), dtype="U5")
@@ -110,17 +123,41 @@ def _with_copies(
     parts: Mapping[str, str], fold: int, labels: Mapping[str, str], copies: Sequence[tuple[str, str]]
 ) -> list[Row]:
     rows = [(clip, clip, fold, part, labels[clip]) for clip, part in parts.items()]
-    return rows + [(clip, origin, fold, "train", labels[origin]) for clip, origin in copies if parts[origin] == "train"]
+    made = [copy for copy in copies if parts.get(copy[1]) == "train"]
+    return rows + [(clip, origin, fold, "train", labels[origin]) for clip, origin in made]
+
+
+def _custom(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Split as the user's table says; copies of training clips only."""
+    rows = []
+    for fold, given in enumerate(settings["folds"]):
+        parts = {clip: part for clip, part in sorted(given.items()) if clip in labels}
+        missing = [part for part in PARTS if part not in parts.values()]
+        if missing:
+            raise UserError(f"protocol custom: fold {fold}: no usable clip is left to {missing[0]} on")
+        rows += _with_copies(parts, fold, labels, copies)
+    return rows
+
+
+def _known(folds: list[dict[str, str]], catalogued: Sequence[Mapping], table: str) -> list[dict[str, str]]:
+    unknown = sorted(set(folds[0]) - {row["clip"] for row in catalogued})
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if unknown[1:] else ""
+        raise UserError(f"split.table: {table}: {unknown[0]}{more} is not in the catalogue of the corpus")
+    return folds
 
 
 PROTOCOLS: dict[str, Callable[[Mapping, Sequence, Mapping], list[Row]]] = {
     "notebook": _notebook,
     "random": _random,
     "speaker-independent": _speaker_independent,
+    "custom": _custom,
 }
 LEAKY = {"notebook": "copies of test clips, and the test speakers, are in training"}
 
 
-def folds_of(protocol: str, actors: Sequence[str]) -> int:
-    """Count the folds of a protocol on a corpus with these actors."""
+def folds_of(protocol: str, actors: Sequence[str], table: str | None) -> int:
+    """Count the folds of a protocol on a corpus with these actors; ``table`` is the setting ``split.table``."""
+    if protocol == "custom":
+        return len(read_custom_split(Path(table)))
     return len(blocks_present(actors)) if protocol == "speaker-independent" else 1

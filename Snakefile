@@ -38,8 +38,9 @@ rule catalog:
 
 
 rule features:
-    """Frame features and mel-spectrograms of every clip."""
+    """Frame features, their functionals and mel-spectrograms of every clip."""
     input:
+        collect(paths.functionals, shard=SHARDS),
         collect(paths.frames, shard=SHARDS),
         collect(paths.mel, shard=SHARDS),
 

@@ -69,7 +69,7 @@ rule record_provenance:
     benchmark:
         benchmark_of("{place}record_provenance")
     conda:
-        "../../envs/report.yaml"
+        "../../envs/models.yaml"  # whose versions matter most
     threads: 1
     resources:
         mem_mb=memory(500),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from serflow.errors import UserError
 
 _SHOWN = 6
+_REMEDY = {"identical audio": "remove one of the recordings, or let catalog.audit.exclude leave them out"}
 
 
 def check_leaks(
@@ -44,7 +45,7 @@ def check_leaks(
                 f"split {protocol}: fold {fold}: {subject} stands in more than one part: "
                 f"{'; '.join(f'{part}: {_listed(clips)}' for part, clips in sorted(parts.items()))}"
                 f"{f' (and {len(leaks) - 1} more such leaks)' if leaks.keys() - {(fold, key)} else ''}; "
-                "move them to one part"
+                f"{_REMEDY.get(what, 'move them to one part')}"
             )
 
 

@@ -14,11 +14,13 @@ shell.prefix(
 )
 
 
+include: "workflow/rules/setup.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/audio.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -30,7 +32,7 @@ rule all:
     """Everything: the configured runs and the report on them (the default)."""
     default_target: True
     input:
-        paths.report,
+        reports_on(""),
 
 
 rule catalog:
@@ -41,8 +43,9 @@ rule catalog:
 
 
 rule features:
-    """Frame features and mel-spectrograms of every clip."""
+    """Frame features, their functionals and mel-spectrograms of every clip."""
     input:
+        collect(paths.functionals, shard=SHARDS),
         collect(paths.frames, shard=SHARDS),
         collect(paths.mel, shard=SHARDS),
 
@@ -56,12 +59,16 @@ rule models:
 rule report:
     """The report on the configured runs."""
     input:
-        paths.report,
+        reports_on(""),
 
 
 rule notebook:
-    """The notebook's four runs, their table and the report."""
+    """The notebook's runs, and the tables and the report on them alone."""
     input:
-        [at(paths.metrics, run) for run in runs_of("notebook")],
-        paths.comparison,
-        paths.report,
+        reports_on("notebook"),
+
+
+rule speaker_independent:
+    """The runs on speakers that were not trained on, and the tables and the report on them alone."""
+    input:
+        reports_on("speaker-independent"),

@@ -11,10 +11,10 @@ def lines(done):
 
 @pytest.fixture
 def recordings(sample, tmp_path):
-    """A folder of four actors' recordings."""
+    """A folder of some actors' recordings, of two blocks."""
     folder = tmp_path / "AudioWAV"
     folder.mkdir()
-    for clip in (sample.folder / "resources/corpora/sample/AudioWAV").glob("100?_*.wav"):
+    for clip in (sample.folder / "resources/corpora/sample/AudioWAV").glob("10[02]?_*.wav"):
         shutil.copy(clip, folder)
     return folder
 
@@ -30,6 +30,11 @@ def recordings(sample, tmp_path):
         ({"augment": {"pitch_shift": {"clips": 1.5}}}, "augment.pitch_shift.clips is 1.5, but must be a whole number"),
         ({"runs": [{"protocol": "notebok", "models": ["cnn1d"], "seeds": [0]}]}, 'runs.0.protocol is "notebok"'),
         ({"runs": [{"protocol": "random", "models": ["cnn3d"], "seeds": [0]}]}, "names 'cnn3d', but models has"),
+        ({"runs": [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}]}, "is 'custom': set split.table"),
+        (
+            {"runs": [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}], "split": {"table": "none.csv"}},
+            "split.table: none.csv: no such file",
+        ),
         ({"corpus": "crema-d"}, "corpus 'crema-d' needs its recordings: set audio"),
         ({"corpus": "crema-d", "audio": "nowhere"}, "audio: nowhere: no such file or folder"),
         ({"audio": "."}, "audio is set, but corpus is 'sample'"),
@@ -87,6 +92,7 @@ def test_a_class_with_too_few_clips(empty, recordings):
         "catalog",
         corpus="mine",
         audio=str(recordings),
+        runs=[{"protocol": "notebook", "models": ["cnn1d"], "seeds": [0]}],
         augment={"time_stretch": {"clips": 0}, "pitch_shift": {"clips": 0}},
     )
     assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr

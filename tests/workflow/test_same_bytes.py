@@ -9,7 +9,7 @@ from serflow.corpus.grammar import shard_names
 from serflow.models.data import Features
 from serflow.store import read_table
 
-FOLDERS = ("catalog", "augmented", "fixed", "frames", "mel", "splits")
+FOLDERS = ("catalog", "augmented", "fixed", "frames", "functionals", "mel", "splits")
 
 
 def digests(results):
@@ -33,7 +33,7 @@ def test_one_core_gives_the_bytes_of_two(sample, other):
 @pytest.mark.parametrize("shards", [2, 7])
 def test_shards_do_not_change_a_row(sample, other, shards):
     other.run("features", "catalog", shards=shards, threads={"features": 2})
-    for folder, suffix in (("frames", "parquet"), ("mel", "npy")):
+    for folder, suffix in (("frames", "parquet"), ("functionals", "parquet"), ("mel", "npy")):
         ours, theirs = (
             Features([workspace.results() / f"{folder}/{shard}.{suffix}" for shard in shard_names(count)])
             for workspace, count in ((sample, 4), (other, shards))

@@ -13,6 +13,7 @@ from serflow.store import open_array, read_table
 
 SHARDS = shard_names(4)
 RUNS = [(model, seed) for model in ("cnn1d", "cnn2d") for seed in (0, 1)]
+MEASURED = {"evaluate_runs": 1, "compare_runs": 1, "draw_evaluation": 1}
 KEYS = {
     "protocol",
     "model",
@@ -42,7 +43,7 @@ def test_catalogue(sample):
     assert len(rows) == 288 and [row["clip"] for row in rows] == sorted(row["clip"] for row in rows)
     assert {row["actor"] for row in rows} == {str(a + b) for a in (1001, 1019, 1037) for b in range(4)}
     assert all(row["rate"] == 16_000 and row["sex"] in ("Male", "Female") for row in rows)
-    assert (sample.results() / "catalog/excluded.tsv").read_text() == "file\trule\treason\n"
+    assert (sample.results() / "catalog/excluded.tsv").read_text() == "file\trule\treason\tleft_out_of\n"
     audit = json.loads((sample.results() / "catalog/audit.json").read_text())
     assert audit["clips"] == 288 and set(audit["emotions"].values()) == {48}
 
@@ -108,13 +109,16 @@ def test_runs(sample, model, seed):
 def test_comparison(sample):
     rows = list(csv.DictReader((sample.results() / "report/comparison.csv").open()))
     assert [(row["model"], row["seed"]) for row in rows[:4]] == [(model, str(seed)) for model, seed in RUNS]
-    assert all("leaky" in row["run"] for row in rows) and len(rows) == 8
-    assert [round(100 * float(row["test_accuracy"]), 2) for row in rows[4:]] == [51.07, 49.28, 52.51, 52.19]
+    # Three models pooled and by fold, then chance and majority class of both protocols.
+    assert [row["fold"] for row in rows[4:16]] == ["all", "0", "1", "2"] * 3
+    assert [row["source"] for row in rows[16:20]] == ["reference"] * 4 and len(rows) == 24
+    assert all(("leaky" in row["run"]) == (row["leaky"] == "True") for row in rows)
+    assert [round(100 * float(row["test_accuracy"]), 2) for row in rows[20:]] == [51.07, 49.28, 52.51, 52.19]
 
 
 def test_report_stands_alone(sample):
     page = (sample.results() / "report/index.html").read_text()
-    assert page.count("<audio") == 12 and page.count('alt="Mel-spectrogram') == 3 and page.count("<article>") == 4
+    assert page.count("<audio") == 12 and page.count('alt="Mel-spectrogram') == 3 and page.count("<article>") == 13
     assert "Synthetic speech" in page and "Protocol notebook is leaky" in page
     assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", page)
     assert "recurses" in page and "fix_length" in page and "n_fft=1569" in page
@@ -129,23 +133,25 @@ def test_a_second_run_does_nothing(sample):
     [
         (
             {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 2}}},
-            {"train_model": 2, "predict_test": 2, "evaluate_model": 2, "draw_run": 2, "compare_runs": 1},
+            {"train_model": 5, "predict_test": 5, "evaluate_model": 5, "draw_run": 5} | MEASURED,
         ),
         (
             {"mel": {"n_mels": 64}},
-            {"extract_mel": 4, "draw_spectrograms": 1, "train_model": 2, "predict_test": 2}
-            | {"evaluate_model": 2, "draw_run": 2, "compare_runs": 1},
+            {"extract_mel": 4, "draw_spectrograms": 1, "train_model": 5, "predict_test": 5}
+            | {"evaluate_model": 5, "draw_run": 5}
+            | MEASURED,
         ),
         (
             {"frames": {"n_mfcc": 20}},
-            {"extract_frames": 4, "train_model": 2, "predict_test": 2, "evaluate_model": 2}
-            | {"draw_run": 2, "compare_runs": 1},
+            {"extract_frames": 4, "extract_functionals": 4, "train_model": 8, "predict_test": 8}
+            | {"evaluate_model": 8, "draw_run": 8}
+            | MEASURED,
         ),
         ({"threads": {"features": 2, "training": 1}}, {}),
     ],
 )
 def test_a_setting_recomputes_what_depends_on_it(sample, settings, expected):
-    assert sample.jobs(**settings) == (expected | {"render_report": 1})
+    assert sample.jobs(**settings) == (expected | {"record_provenance": 1, "render_report": 1})
 
 
 def test_retraining_one_model_leaves_the_other_alone(copy_of_sample):

@@ -1,52 +1,4 @@
-"""What all rules share: the checked configuration, the corpus, the runs, and every path pattern."""
-
-import json
-from collections import namedtuple
-from pathlib import Path
-from types import SimpleNamespace
-
-from serflow.corpus.grammar import shard_names
-from serflow.corpus.sources import open_source
-from serflow.corpus.splits import folds_of
-from serflow.errors import UserError
-from serflow.fingerprint import fingerprint
-from serflow.locking import hold_lock
-from serflow.models.registry import MODELS
-from serflow.settings import check_settings, read_scalars
-from serflow.slurm import prepare_cluster
-
-
-def stop(error):
-    """Tell a user's mistake in one line, without Snakemake's account of where in this file it was noticed."""
-    print(f"serflow: {error}", file=sys.stderr)
-    sys.exit(1)
-
-
-def begin():
-    """Keep two runs from writing to the same results, and look after a cluster, before the first job starts."""
-    try:
-        if workflow.is_main_process:
-            hold_lock("results/.lock")
-            if workflow.executor_plugin.name == "slurm":
-                prepare_cluster(Path(".snakemake/log"))
-    except UserError as error:
-        stop(error)
-
-
-config.update(read_scalars(config))
-try:
-    check_settings(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
-    SOURCE = open_source(config)
-    Run = namedtuple("Run", "protocol model seed fold")
-    RUNS = [
-        Run(run["protocol"], model, seed, fold)
-        for run in config["runs"]
-        for model in run["models"]
-        for seed in run["seeds"]
-        for fold in range(folds_of(run["protocol"], SOURCE.actors))
-    ]
-except UserError as error:
-    stop(error)
+"""What all rules share: every path pattern, and what jobs ask for."""
 
 CORPUS = config["corpus"]
 SHARDS = shard_names(config["shards"])
@@ -59,6 +11,8 @@ wildcard_constraints:
     fold=r"\d+",
     model="|".join(MODELS),
     protocol=r"[a-z-]+",
+    selection="|".join(["", *(f"{protocol}/" for protocol in PROTOCOLS)]),
+    place="|".join(["", *(f"report/{protocol}/" for protocol in PROTOCOLS)]),
 
 
 paths = SimpleNamespace(
@@ -78,6 +32,7 @@ paths = SimpleNamespace(
             "fixed": "fixed/{shard}.npy",
             "fixed_index": "fixed/{shard}.parquet",
             "frames": "frames/{shard}.parquet",
+            "functionals": "functionals/{shard}.parquet",
             "mel": "mel/{shard}.npy",
             "mel_index": "mel/{shard}.parquet",
             "model": f"models/{RUN}/model.keras",
@@ -91,9 +46,13 @@ paths = SimpleNamespace(
             "confusion": f"report/figures/{RUN}/confusion.png",
             "drawn_clips": "report/figures/clips.json",
             "drawn_mels": "report/figures/spectrograms.json",
-            "comparison": "report/comparison.csv",
-            "chart": "report/comparison.png",
-            "report": "report/index.html",
+            # What is about several runs: of a protocol in the folder {selection}, of all where that is empty.
+            "evaluation": "report/{selection}evaluation.json",
+            "provenance": "{place}provenance.json",
+            "comparison": "report/{selection}comparison.csv",
+            "chart": "report/{selection}comparison.png",
+            "drawn": "report/{selection}{figure}.png",
+            "report": "report/{selection}index.html",
         }.items()
     }
 )
@@ -114,9 +73,30 @@ def at(pattern, run):
     return pattern.format(**run._asdict())
 
 
-def runs_of(protocol):
-    """Give the configured runs of a protocol."""
-    return [run for run in RUNS if run.protocol == protocol]
+def runs_of(selection):
+    """Give the configured runs of a selection, as it stands in a path: a protocol and a slash, or all."""
+    return [run for run in RUNS if selection in ("", f"{run.protocol}/")]
+
+
+def of_runs(*patterns):
+    """Make an input function that fills a selection's runs into path patterns."""
+    return lambda wildcards: [at(pattern, run) for run in runs_of(selection_of(wildcards)) for pattern in patterns]
+
+
+def selection_of(wildcards):
+    """Give the selection of a job, whose files are in its folder of the report; what is of all has none."""
+    return wildcards.get("selection", wildcards.get("place", "")).removeprefix("report/")
+
+
+def provenance_of(selection):
+    return paths.provenance.format(place=f"report/{selection}" if selection else "")
+
+
+def reports_on(protocol):
+    """Give the tables and the page on a protocol's runs; all runs for an empty name."""
+    selection = f"{protocol}/" if protocol else ""
+    tables = (paths.comparison, paths.chart, paths.evaluation, paths.report)
+    return [provenance_of(selection), *collect(tables, selection=selection)]
 
 
 def shard_number(wildcards):
@@ -133,16 +113,6 @@ def minutes(base):
     return lambda wildcards, attempt: attempt * base
 
 
-def training_settings(model):
-    """Give a model's settings, within the bounds that the sample sets to be done in minutes."""
-    settings = dict(config["models"][model])
-    if SOURCE.made:
-        bounds = config["sample"]
-        settings["epochs"] = min(settings["epochs"], bounds["epochs"] or settings["epochs"])
-        settings["batch_size"] = bounds["batch_size"] or settings["batch_size"]
-    return json.dumps(settings)
-
-
 def target_length(wildcards):
     """Give target.json once it is known to be up to date, so that staleness is then judged by its content.
 
@@ -154,6 +124,4 @@ def target_length(wildcards):
 
 def features_of(wildcards):
     """Give the feature shards that a model reads, with their index tables."""
-    if MODELS[wildcards.model].features == "frames":
-        return collect(paths.frames, shard=SHARDS)
-    return collect(paths.mel, shard=SHARDS)
+    return collect(getattr(paths, MODELS[wildcards.model].features), shard=SHARDS)

@@ -79,10 +79,11 @@ rule catalog_clips:
         metadata=lambda wildcards, input: [f"--{name} {input[name]}" for name in SOURCE.metadata],
         policy=config["catalog"]["policy"],
         augment=json.dumps(config["augment"]),
+        audit=json.dumps(config["catalog"]["audit"]),
         code=fingerprint("serflow.corpus.catalog"),
     shell:
         "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --policy {params.policy}"
-        " --augment {params.augment:q}"
+        " --augment {params.augment:q} --audit-settings {params.audit:q}"
         " --output {output.clips:q} --excluded {output.excluded:q} --audit {output.audit:q}"
         " --copies {output.copies:q} --log {log:q}"
 
@@ -94,6 +95,7 @@ rule split_clips:
     """
     input:
         scans=collect(paths.scan, shard=SHARDS),
+        table=lambda wildcards: config["split"]["table"] if wildcards.protocol == "custom" else [],
     output:
         paths.split,
     log:
@@ -107,9 +109,16 @@ rule split_clips:
         mem_mb=memory(1000, 20),
         runtime=minutes(10),
     params:
-        settings=json.dumps(config["split"]),
         augment=json.dumps(config["augment"]),
+        audit=json.dumps(config["catalog"]["audit"]),
+        settings=lambda wildcards: json.dumps(
+            {
+                key: value
+                for key, value in config["split"].items()
+                if (key == "table") == (wildcards.protocol == "custom")
+            }
+        ),
         code=fingerprint("serflow.corpus.splits"),
     shell:
-        "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q}"
+        "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q} --audit {params.audit:q}"
         " --protocol {wildcards.protocol} --settings {params.settings:q} --output {output:q} --log {log:q}"

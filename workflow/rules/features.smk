@@ -29,6 +29,29 @@ rule extract_frames:
         " --output {output:q} --log {log:q}"
 
 
+rule extract_functionals:
+    """Sum up each clip's frame features, for models that know nothing of time."""
+    input:
+        frames=paths.frames,
+        length=target_length,
+    output:
+        paths.functionals,
+    log:
+        log_of("extract_functionals", "{shard}"),
+    benchmark:
+        benchmark_of("extract_functionals", "{shard}")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, 10),
+        runtime=minutes(30),
+    params:
+        code=fingerprint("serflow.features.functionals"),
+    shell:
+        "python -m serflow extract_functionals --frames {input.frames:q} --output {output:q} --log {log:q}"
+
+
 rule extract_mel:
     """Compute log-mel-spectrograms, for the 2D models."""
     input:

@@ -17,18 +17,20 @@ rule train_model:
         benchmark_of("train_model", RUN)
     conda:
         "../../envs/models.yaml"
-    threads: config["threads"]["training"]
+    threads: lambda wildcards: training_threads(wildcards.model, config, sample=SOURCE.made)
     resources:
         mem_mb=memory(2500, 1),
         runtime=minutes(240),
     params:
-        settings=lambda wildcards: training_settings(wildcards.model),
+        settings=lambda wildcards: json.dumps(training_settings(wildcards.model, config, sample=SOURCE.made)),
         configured=lambda wildcards: json.dumps(config["models"][wildcards.model]),
+        # The notebook feeds raw features.
+        standardize=lambda wildcards: "no" if wildcards.protocol == "notebook" else "yes",
         code=lambda wildcards: fingerprint("serflow.models.train", MODELS[wildcards.model].module),
     shell:
         "python -m serflow train_model --model {wildcards.model} --split {input.split:q} --features {input.features:q}"
-        " --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --threads {threads}"
-        " --output {output.model:q} --history {output.history:q} --summary {output.layers:q}"
+        " --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --standardize {params.standardize}"
+        " --threads {threads} --output {output.model:q} --history {output.history:q} --summary {output.layers:q}"
         " --training {output.training:q} --log {log:q}"
 
 
@@ -46,7 +48,7 @@ rule predict_test:
         benchmark_of("predict_test", RUN)
     conda:
         "../../envs/models.yaml"
-    threads: config["threads"]["training"]
+    threads: config["threads"]["prediction"]
     resources:
         mem_mb=memory(2000, 1),
         runtime=minutes(30),

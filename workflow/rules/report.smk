@@ -1,30 +1,4 @@
-"""From measures to tables, figures and the page."""
-
-
-rule compare_runs:
-    """Put all runs beside each other and beside the notebook's published figures."""
-    input:
-        [at(paths.metrics, run) for run in RUNS],
-    output:
-        table=report(
-            paths.comparison, caption="../report/comparison.rst", category="Comparison", labels={"kind": "table"}
-        ),
-        chart=report(paths.chart, caption="../report/comparison.rst", category="Comparison", labels={"kind": "chart"}),
-    log:
-        log_of("compare_runs"),
-    benchmark:
-        benchmark_of("compare_runs")
-    conda:
-        "../../envs/report.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(1000),
-        runtime=minutes(10),
-    params:
-        code=fingerprint("serflow.report.figures"),
-    shell:
-        "python -m serflow compare_runs --metrics {input:q} --table {output.table:q} --figure {output.chart:q}"
-        " --log {log:q}"
+"""From measures to figures and the page."""
 
 
 rule draw_clips:
@@ -127,10 +101,37 @@ rule draw_run:
         " --curves {output.curves:q} --confusion {output.confusion:q} --log {log:q}"
 
 
+rule draw_evaluation:
+    """Show how sure the models may be, and what the leak is worth."""
+    input:
+        evaluation=paths.evaluation,
+    output:
+        figures=report(
+            collect(paths.drawn, figure=["reliability", "risk_coverage", "leakage"], allow_missing=True),
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+        ),
+    log:
+        log_of("{selection}draw_evaluation"),
+    benchmark:
+        benchmark_of("{selection}draw_evaluation")
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(700),
+        runtime=minutes(10),
+    params:
+        code=fingerprint("serflow.report.evaluation_figures"),
+    shell:
+        "python -m serflow draw_evaluation --evaluation {input.evaluation:q} --figures {output.figures:q} --log {log:q}"
+
+
 rule render_report:
     """Put everything that a reader wants to know onto one page, which needs no other file and no network."""
     input:
         audit=paths.audit,
+        excluded=paths.excluded,
         length=paths.length,
         clips=paths.drawn_clips,
         drawn_clips=rules.draw_clips.output.drawn,
@@ -138,16 +139,18 @@ rule render_report:
         drawn_spectrograms=rules.draw_spectrograms.output.drawn,
         comparison=paths.comparison,
         chart=paths.chart,
-        runs=[at(paths.metrics, run) for run in RUNS],
-        training=[at(paths.training, run) for run in RUNS],
-        histories=[at(paths.history, run) for run in RUNS],
-        figures=[at(pattern, run) for run in RUNS for pattern in (paths.curves, paths.confusion)],
+        evaluation=paths.evaluation,
+        drawn_evaluation=rules.draw_evaluation.output.figures,
+        provenance=lambda wildcards: provenance_of(wildcards.selection),
+        runs=of_runs(paths.metrics),
+        training=of_runs(paths.training, paths.history),
+        figures=of_runs(paths.curves, paths.confusion),
     output:
         report(paths.report, caption="../report/page.rst", category="Report", labels={"page": "the whole report"}),
     log:
-        log_of("render_report"),
+        log_of("{selection}render_report"),
     benchmark:
-        benchmark_of("render_report")
+        benchmark_of("{selection}render_report")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -159,7 +162,8 @@ rule render_report:
         config=json.dumps(config),
         code=fingerprint("serflow.report.page"),
     shell:
-        "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --length {input.length:q}"
-        " --config {params.config:q} --clips {input.clips:q} --spectrograms {input.spectrograms:q}"
-        " --comparison {input.comparison:q} --chart {input.chart:q} --runs {input.runs:q} --output {output:q}"
-        " --log {log:q}"
+        "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --excluded {input.excluded:q}"
+        " --length {input.length:q} --config {params.config:q} --clips {input.clips:q}"
+        " --spectrograms {input.spectrograms:q} --comparison {input.comparison:q} --chart {input.chart:q}"
+        " --evaluation {input.evaluation:q} --provenance {input.provenance:q} --runs {input.runs:q}"
+        " --output {output:q} --log {log:q}"

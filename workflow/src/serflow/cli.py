@@ -41,13 +41,13 @@ COMMANDS = {
     "catalog_clips": Command(
         "serflow.corpus.catalog",
         "Join the shards' scans and the metadata to the catalogue, and plan the augmented copies.",
-        "scans:paths demographics:path? votes:path? policy:str augment:json "
+        "scans:paths demographics:path? votes:path? policy:str augment:json audit_settings:json "
         "output:path excluded:path audit:path copies:path",
     ),
     "split_clips": Command(
         "serflow.corpus.splits",
         "Write a protocol's split table.",
-        "scans:paths augment:json protocol:str settings:json output:path",
+        "scans:paths augment:json audit:json protocol:str settings:json output:path",
     ),
     "augment_audio": Command(
         "serflow.audio.augment",
@@ -75,10 +75,15 @@ COMMANDS = {
         "fixed:path index:path sampling_rate:int n_mels:int n_fft:int hop_length:int threads:int "
         "output:path output_index:path",
     ),
+    "extract_functionals": Command(
+        "serflow.features.functionals",
+        "Compute the functionals of a shard's frame features.",
+        "frames:path output:path",
+    ),
     "train_model": Command(
         "serflow.models.train",
         "Train a model on one fold of a protocol.",
-        "model:str split:path features:paths fold:int seed:int settings:json threads:int "
+        "model:str split:path features:paths fold:int seed:int settings:json standardize:bool threads:int "
         "output:path history:path summary:path training:path",
     ),
     "predict_test": Command(
@@ -91,10 +96,25 @@ COMMANDS = {
         "Measure a run by its predictions.",
         "predictions:path training:path protocol:str seed:int fold:int output:path",
     ),
+    "evaluate_runs": Command(
+        "serflow.evaluation.runs",
+        "Measure all runs: intervals, references, calibration, groups, pairs and what the leak is worth.",
+        "runs:paths clips:path settings:json output:path",
+    ),
     "compare_runs": Command(
-        "serflow.report.figures",
-        "Write all runs' measures as one table and one chart.",
-        "metrics:paths table:path figure:path",
+        "serflow.report.evaluation_figures",
+        "Write all runs' measures, the references and the published figures as one table and one chart.",
+        "metrics:paths evaluation:path table:path figure:path",
+    ),
+    "record_provenance": Command(
+        "serflow.provenance",
+        "Write what the results were made of and with.",
+        "runs:paths clips:path splits:paths benchmarks:path config:json output:path",
+    ),
+    "draw_evaluation": Command(
+        "serflow.report.evaluation_figures",
+        "Draw calibration, risk against coverage, and each model under its protocols.",
+        "evaluation:path figures:paths",
     ),
     "draw_clips": Command(
         "serflow.report.figures",
@@ -114,8 +134,8 @@ COMMANDS = {
     "render_report": Command(
         "serflow.report.page",
         "Render the report as one self-contained page.",
-        "corpus:str audit:path length:path config:json clips:path spectrograms:path comparison:path "
-        "chart:path runs:paths output:path",
+        "corpus:str audit:path excluded:path length:path config:json clips:path spectrograms:path "
+        "comparison:path chart:path evaluation:path provenance:path runs:paths output:path",
     ),
 }
 
@@ -172,6 +192,12 @@ def _json(text: str):
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
 
 
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
+    return text == "yes"
+
+
 def _length(text: str) -> str | int:
     return text if text == "average" else int(text)
 
@@ -183,6 +209,7 @@ _KINDS = {
     "str": {"metavar": "TEXT"},
     "int": {"type": int, "metavar": "N"},
     "json": {"type": _json, "metavar": "JSON"},
+    "bool": {"type": _yes, "metavar": "yes|no"},
     "length": {"type": _length, "metavar": "average|N"},
 }
 

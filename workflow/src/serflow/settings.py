@@ -117,8 +117,13 @@ def _check_pairs(config: Mapping) -> None:
             )
     if config["split"]["test"] + config["split"]["valid"] >= 1:
         raise UserError("config: split.test and split.valid leave nothing to train on: their sum must be below 1")
+    limits = config["catalog"]["audit"]
+    if limits["min_seconds"] >= limits["max_seconds"]:
+        raise UserError("config: catalog.audit.min_seconds must be below catalog.audit.max_seconds")
     known = set(config["models"])
     for number, run in enumerate(config["runs"]):
+        if run["protocol"] == "custom" and not config["split"]["table"]:
+            raise UserError(f"config: runs.{number}.protocol is 'custom': set split.table to the CSV with your split")
         unknown = [model for model in run["models"] if model not in known]
         if unknown:
             raise UserError(f"config: runs.{number}.models names {unknown[0]!r}, but models has: {', '.join(known)}")

@@ -12,6 +12,8 @@ from serflow.corpus.sources import Entry, entry_shard, list_recordings
 from serflow.errors import UserError
 from serflow.store import write_table
 
+# From here on a sample counts as clipped: 16-bit audio within 33 steps of its end.
+FULL_SCALE = 0.999
 SCHEMA = {
     "clip": "string",
     "file": "string",
@@ -27,6 +29,7 @@ SCHEMA = {
     "peak": "float32",
     "rms": "float32",
     "dc_offset": "float32",
+    "clipped": "float32",
     "sha256": "string",
     "problem": "string",
 }
@@ -89,4 +92,5 @@ def _describe(source: Path, entry: Entry) -> dict:
         "peak": float(np.abs(samples).max()),
         "rms": float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
         "dc_offset": float(samples.mean(dtype=np.float64)),
+        "clipped": float((np.abs(samples) >= FULL_SCALE).mean()),
     }

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from serflow.corpus.audit import audit_clips, count_by_rule
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.grammar import EMOTIONS
 from serflow.corpus.metadata import read_demographics, voice_votes
 from serflow.corpus.policy import apply_policy
 from serflow.errors import UserError
 from serflow.store import read_tables, write_json, write_table, write_text
+
+EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
 
 
 def catalog_clips(
@@ -21,6 +24,7 @@ def catalog_clips(
     votes: Path | None,
     policy: str,
     augment: Mapping,
+    audit_settings: Mapping,
     output: Path,
     excluded: Path,
     audit: Path,
@@ -39,10 +43,14 @@ def catalog_clips(
         a change of the setting makes no scan stale.
     augment
         The section ``augment`` of the configuration.
+    audit_settings
+        The section ``catalog.audit``.
     output
-        ``clips.parquet``: the usable clips, sorted by name.
+        ``clips.parquet``: the usable clips, sorted by name; ``left_out`` says of each whether the policy keeps
+        it from protocols that are not leaky.
     excluded
-        ``excluded.tsv``: file, rule and reason of what was left out.
+        ``excluded.tsv``: file, rule and reason of every recording that is unusable or was flagged, and what it
+        is left out of.
     audit
         ``audit.json``: counts.
     copies
@@ -64,8 +72,11 @@ def catalog_clips(
         raise UserError("no usable recordings are left; see excluded.tsv in the results' catalog folder")
     people = read_demographics(demographics) if demographics else {}
     heard = voice_votes(votes) if votes else {}
+    flags = audit_clips(usable, audit_settings)
+    left_out = {clip for clip, rule, _ in flags if rule in audit_settings["exclude"]}
     for row in usable:
         del row["problem"]
+        row["left_out"] = row["clip"] in left_out
         row |= people.get(row["actor"], {"age": None, "sex": None, "race": None, "ethnicity": None})
         counts = heard.get(row["clip"])
         row |= {
@@ -82,18 +93,33 @@ def catalog_clips(
         schema = schema.append(pa.field(name, type))
     for emotion in sorted(EMOTIONS):
         schema = schema.append(pa.field(f"votes_{emotion}", pa.int32()))
+    schema = schema.append(pa.field("left_out", pa.bool_()))
     write_table(output, pa.Table.from_pylist(usable, schema=schema))
 
-    left_out = [row for row in rows if row.get("problem")]
+    broken = [row for row in rows if row.get("problem")]
+    file_of = {row["clip"]: row["file"] for row in usable}
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(["file", "rule", "reason"])
-    writer.writerows([row["file"], "unusable" if row["actor"] else "name", row["problem"]] for row in left_out)
+    writer.writerow(["file", "rule", "reason", "left_out_of"])
+    writer.writerows([row["file"], _rule_of(row), row["problem"], EVERYTHING] for row in broken)
+    writer.writerows(
+        [file_of[clip], rule, wrong, ALL_BUT_LEAKY if rule in audit_settings["exclude"] else NOTHING]
+        for clip, rule, wrong in flags
+    )
     write_text(excluded, text.getvalue())
-    write_json(audit, _count(usable, left_out))
+    rules = {rule: {"clips": count, "left_out_of": NOTHING} for rule, count in count_by_rule(flags).items()}
+    for rule in audit_settings["exclude"]:
+        rules[rule]["left_out_of"] = ALL_BUT_LEAKY
+    for row in broken:
+        rules.setdefault(_rule_of(row), {"clips": 0, "left_out_of": EVERYTHING})["clips"] += 1
+    write_json(audit, _count(usable, broken) | {"left_out": len(left_out), "rules": rules})
 
     named = [row["clip"] for row in rows if row["actor"]]
     write_table(copies, _copies_table(named, augment))
+
+
+def _rule_of(row: Mapping) -> str:
+    return "unusable" if row["actor"] else "name"
 
 
 def _copies_table(clips: Sequence[str], augment: Mapping):
@@ -105,7 +131,7 @@ def _copies_table(clips: Sequence[str], augment: Mapping):
     return pa.Table.from_pylist([copy._asdict() for copy in plan_copies(clips, augment)], schema=schema)
 
 
-def _count(usable: Sequence[Mapping], left_out: Sequence[Mapping]) -> dict:
+def _count(usable: Sequence[Mapping], broken: Sequence[Mapping]) -> dict:
     same = Counter(row["sha256"] for row in usable)
     identical: dict[str, list[str]] = {}
     for row in usable:
@@ -113,7 +139,7 @@ def _count(usable: Sequence[Mapping], left_out: Sequence[Mapping]) -> dict:
             identical.setdefault(row["sha256"], []).append(row["clip"])
     return {
         "clips": len(usable),
-        "excluded": len(left_out),
+        "excluded": len(broken),
         "actors": len({row["actor"] for row in usable}),
         "hours": sum(row["duration"] for row in usable) / 3600,
         "emotions": dict(sorted(Counter(row["emotion"] for row in usable).items())),

@@ -104,7 +104,8 @@ def blocks_present(actors: Sequence[str]) -> list[tuple[int, int]]:
     present = [block for block in BLOCKS if any(block[0] <= int(actor) <= block[1] for actor in actors)]
     if len(present) < 2:
         raise UserError(
-            f"protocol speaker-independent: needs actors of at least two of the blocks {BLOCKS}, found {len(present)}"
+            f"protocol speaker-independent: needs actors of at least two of the blocks {BLOCKS}, found {len(present)}; "
+            "leave it out of runs"
         )
     return present
 

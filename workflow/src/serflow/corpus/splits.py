@@ -5,16 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow.corpus.audit import AUDITED, left_out_clips
 from serflow.corpus.copies import plan_copies
+from serflow.corpus.custom import PARTS, read_custom_split
+from serflow.corpus.leaks import check_leaks
 from serflow.corpus.sources import blocks_present
 from serflow.errors import UserError
 from serflow.store import read_tables, write_table
 
-PARTS = ("train", "valid", "test")
 Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
-def split_clips(scans: Sequence[Path], augment: Mapping, protocol: str, settings: Mapping, output: Path) -> None:
+def split_clips(
+    scans: Sequence[Path], augment: Mapping, audit: Mapping, protocol: str, settings: Mapping, output: Path
+) -> None:
     """Write the split table of a protocol.
 
     Parameters
@@ -22,22 +26,37 @@ def split_clips(scans: Sequence[Path], augment: Mapping, protocol: str, settings
     scans
         The tables of all shards' recordings. They and not the catalogue, so that what is only known of a
         clip, such as votes, never makes a split stale and a model with it.
-    augment
-        The section ``augment`` of the configuration.
+    augment, audit
+        The sections ``augment`` and ``catalog.audit`` of the configuration.
     protocol
         A name in :data:`PROTOCOLS`.
     settings
-        The section ``split`` of the configuration: ``test``, ``valid``, ``random_state``.
+        The section ``split`` of the configuration, as far as the protocol uses it: ``test``, ``valid``,
+        ``random_state``; ``table``.
     output
         One row per clip and fold: clip, origin, fold, part, label.
+
+    Raises
+    ------
+    UserError
+        If the corpus is too small for the protocol, or the split leaks (see :func:`check_leaks`). A protocol
+        that is declared leaky is exempt, and keeps the clips that the audit leaves out.
     """
     import pyarrow as pa
 
-    found = read_tables(scans, ["clip", "actor", "emotion", "problem"]).sort_by("clip").to_pylist()
-    labels = {row["clip"]: row["emotion"] for row in found if row["problem"] is None}
+    columns = ["clip", "actor", "emotion", "problem", "sha256", *AUDITED]
+    found = read_tables(scans, list(dict.fromkeys(columns))).sort_by("clip").to_pylist()
+    usable = [row for row in found if row["problem"] is None]
+    if protocol == "custom":
+        settings = {"folds": _known(read_custom_split(settings["table"]), usable, settings["table"])}
+    left_out = set() if protocol in LEAKY else left_out_clips(usable, audit)
+    labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
     plan = plan_copies([row["clip"] for row in found if row["actor"]], augment)
     made = [(copy.clip, copy.origin) for copy in plan if copy.origin in labels]
     rows = PROTOCOLS[protocol](labels, made, settings)
+    if protocol not in LEAKY:
+        digests = {row["clip"]: row["sha256"] for row in usable}
+        check_leaks(protocol, rows, digests, actors_apart=protocol == "speaker-independent")
     names = ("clip", "origin", "fold", "part", "label")
     types = (pa.string(), pa.string(), pa.int32(), pa.string(), pa.string())
     columns = zip(*rows, strict=True)
@@ -111,17 +130,41 @@ def _with_copies(
     parts: Mapping[str, str], fold: int, labels: Mapping[str, str], copies: Sequence[tuple[str, str]]
 ) -> list[Row]:
     rows = [(clip, clip, fold, part, labels[clip]) for clip, part in parts.items()]
-    return rows + [(clip, origin, fold, "train", labels[origin]) for clip, origin in copies if parts[origin] == "train"]
+    made = [copy for copy in copies if parts.get(copy[1]) == "train"]
+    return rows + [(clip, origin, fold, "train", labels[origin]) for clip, origin in made]
+
+
+def _custom(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Split as the user's table says; copies of training clips only."""
+    rows = []
+    for fold, given in enumerate(settings["folds"]):
+        parts = {clip: part for clip, part in sorted(given.items()) if clip in labels}
+        missing = [part for part in PARTS if part not in parts.values()]
+        if missing:
+            raise UserError(f"protocol custom: fold {fold}: no usable clip is left to {missing[0]} on")
+        rows += _with_copies(parts, fold, labels, copies)
+    return rows
+
+
+def _known(folds: list[dict[str, str]], usable: Sequence[Mapping], table: str) -> list[dict[str, str]]:
+    unknown = sorted(set(folds[0]) - {row["clip"] for row in usable})
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if unknown[1:] else ""
+        raise UserError(f"split.table: {table}: {unknown[0]}{more} is no usable clip of the corpus")
+    return folds
 
 
 PROTOCOLS: dict[str, Callable[[Mapping, Sequence, Mapping], list[Row]]] = {
     "notebook": _notebook,
     "random": _random,
     "speaker-independent": _speaker_independent,
+    "custom": _custom,
 }
 LEAKY = {"notebook": "copies of test clips, and the test speakers, are in training"}
 
 
-def folds_of(protocol: str, actors: Sequence[str]) -> int:
-    """Count the folds of a protocol on a corpus with these actors."""
+def folds_of(protocol: str, actors: Sequence[str], table: str | None) -> int:
+    """Count the folds of a protocol on a corpus with these actors; ``table`` is the setting ``split.table``."""
+    if protocol == "custom":
+        return len(read_custom_split(Path(table)))
     return len(blocks_present(actors)) if protocol == "speaker-independent" else 1

@@ -31,10 +31,12 @@ class Features:
     ----------
     shape
         Of one clip's features, with a last axis of 1 for the channel.
+    columns
+        Their names, where they are named columns.
     """
 
     def __init__(self, arrays: Sequence[Path]):
-        self.arrays, self._row_of = [], {}
+        self.arrays, self._row_of, self.columns = [], {}, None
         for shard, path in enumerate(arrays):
             path = Path(path)
             if path.suffix == ".npy":
@@ -42,8 +44,10 @@ class Features:
             else:
                 table = read_table(path)
                 clips = table["clip"]
-                columns = [table[name].to_numpy() for name in table.column_names[1:]]
-                array = np.column_stack(columns).astype(np.float32, copy=False)
+                self.columns = table.column_names[1:]
+                array = np.column_stack([table[name].to_numpy() for name in self.columns]).astype(
+                    np.float32, copy=False
+                )
             if len(clips) != len(array):
                 raise UserError(f"{path}: {len(array)} rows, but {len(clips)} names; delete it to have it made again")
             self.arrays.append(array)

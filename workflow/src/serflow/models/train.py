@@ -6,10 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from serflow.errors import UserError
-from serflow.models.data import Features, read_split
+from serflow.models.data import Features, Rows, read_split
 from serflow.models.keras_run import dataset, prepare
 from serflow.models.registry import MODELS
+from serflow.models.standardize import mean_and_sd, with_standardization
 from serflow.store import replacing, write_json, write_text
 
 
@@ -21,6 +24,7 @@ def train_model(
     fold: int,
     seed: int,
     settings: Mapping,
+    standardize: bool,
     threads: int,
     output: Path,
     history: Path,
@@ -41,6 +45,9 @@ def train_model(
         Which fold; seed of the weights, the dropout and the order of the rows.
     settings
         The model's section of the configuration.
+    standardize
+        Whether the model begins with a layer that standardises the features by mean and standard deviation of
+        the training rows. One that is not trained by gradient always does.
     threads
         Threads of TensorFlow.
     output, history, summary, training
@@ -53,50 +60,36 @@ def train_model(
         If the input is too small for the model, or the loss stops being a number.
     """
     keras = prepare(seed, threads)
+    architecture = MODELS[model]
     classes, parts = read_split(split, fold)
     data = Features(features)
     train = data.rows(*parts["train"], classes)
     valid = data.rows(*parts["valid"], classes)
     try:
-        network = MODELS[model].build(data.shape, len(classes), settings)
+        network = architecture.build(data.shape, len(classes), settings)
     except ValueError as error:
         raise UserError(f"models.{model}: does not fit features of shape {data.shape}: {error}") from error
-    network.compile(
-        optimizer=keras.optimizers.Adam(settings["learning_rate"]),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    if standardize or not architecture.by_gradient:
+        mean, sd = mean_and_sd(data, train.places)
+        network = with_standardization(keras, network, mean, sd)
     lines: list[str] = []
     network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98)
     write_text(summary, "\n".join(lines) + "\n")
 
-    stopping = keras.callbacks.EarlyStopping(
-        monitor="val_loss",
-        min_delta=settings["min_delta"],
-        patience=settings["patience"],
-        restore_best_weights=True,
-    )
-    progress = _progress(keras, f"{model} seed {seed} fold {fold}", settings["epochs"])
-    callbacks = [stopping, keras.callbacks.TerminateOnNaN(raise_error=False), progress]
+    title = f"{model} seed {seed} fold {fold}"
     started = time.perf_counter()
-    fitted = network.fit(
-        dataset(data, train, len(classes), settings["batch_size"], shuffle_seed=seed),
-        validation_data=dataset(data, valid, len(classes), settings["batch_size"]),
-        epochs=settings["epochs"],
-        verbose=0,
-        callbacks=callbacks,
-    )
+    if architecture.by_gradient:
+        rows, best_epoch = _descend(keras, network, data, train, valid, settings, seed, title)
+    else:
+        standard = [((data.take(part.places)[..., 0] - mean) / sd, part.labels) for part in (train, valid)]
+        architecture.fit(network, *standard, settings, seed)
+        rows, best_epoch = [_measured(network, data, train, valid)], 1
+        rows[0]["seconds"] = time.perf_counter() - started
     seconds = time.perf_counter() - started
-    epochs = len(progress.rows)
-    if len(fitted.history.get("val_loss", [])) < epochs or progress.rows[-1]["loss"] != progress.rows[-1]["loss"]:
-        raise UserError(
-            f"models.{model}: the loss became NaN in epoch {epochs}; lower models.{model}.learning_rate "
-            f"({settings['learning_rate']:g}) or look for broken features"
-        )
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(progress.rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(progress.rows)
+    writer.writerows(rows)
     write_text(history, text.getvalue())
     write_json(
         training,
@@ -105,8 +98,8 @@ def train_model(
             "classes": classes,
             "input_shape": list(data.shape),
             "parameters": network.count_params(),
-            "epochs": epochs,
-            "best_epoch": (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1,
+            "epochs": len(rows),
+            "best_epoch": best_epoch,
             "seconds": seconds,
             "layers": [
                 {
@@ -121,6 +114,48 @@ def train_model(
     )
     with replacing(output) as partial:
         network.save(partial)
+
+
+def _descend(keras, network, data, train, valid, settings, seed, title) -> tuple[list[dict], int]:
+    """Train by gradient, with early stopping; give the row of each epoch and which epoch's weights were kept."""
+    network.compile(
+        optimizer=keras.optimizers.Adam(settings["learning_rate"]),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        min_delta=settings["min_delta"],
+        patience=settings["patience"],
+        restore_best_weights=True,
+    )
+    progress = _progress(keras, title, settings["epochs"])
+    classes = network.output_shape[-1]
+    fitted = network.fit(
+        dataset(data, train, classes, settings["batch_size"], shuffle_seed=seed),
+        validation_data=dataset(data, valid, classes, settings["batch_size"]),
+        epochs=settings["epochs"],
+        verbose=0,
+        callbacks=[stopping, keras.callbacks.TerminateOnNaN(raise_error=False), progress],
+    )
+    epochs = len(progress.rows)
+    if len(fitted.history.get("val_loss", [])) < epochs or progress.rows[-1]["loss"] != progress.rows[-1]["loss"]:
+        raise UserError(
+            f"{title}: the loss became NaN in epoch {epochs}; lower the model's learning_rate "
+            f"({settings['learning_rate']:g}) or look for broken features"
+        )
+    return progress.rows, (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1
+
+
+def _measured(network, data: Features, train: Rows, valid: Rows) -> dict:
+    """Give the row of ``history.csv`` of a model that is fitted in one go."""
+    row, classes = {"epoch": 1}, network.output_shape[-1]
+    for prefix, part in (("", train), ("val_", valid)):
+        probabilities = network.predict(dataset(data, part, classes, 64), verbose=0)
+        of_truth = probabilities[np.arange(len(part.labels)), part.labels]
+        row[f"{prefix}loss"] = float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean())
+        row[f"{prefix}accuracy"] = float((probabilities.argmax(axis=1) == part.labels).mean())
+    return row
 
 
 def _progress(keras, title: str, total: int):

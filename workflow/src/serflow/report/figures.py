@@ -14,7 +14,6 @@ from serflow.audio.io import read_clip
 from serflow.corpus.copies import draw
 from serflow.corpus.grammar import EMOTIONS
 from serflow.errors import UserError
-from serflow.evaluation.compare import PUBLISHED, write_comparison
 from serflow.store import open_array, read_json, read_table, replacing, write_json
 
 DPI = 110
@@ -22,7 +21,8 @@ DPI = 110
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def _save(figure, path: Path) -> None:
+def save(figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure, and close it."""
     with replacing(path) as partial:
         # Without the metadata the same figure gives the same bytes.
         figure.savefig(partial, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
@@ -61,7 +61,7 @@ def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_r
         axes.plot(np.arange(len(samples)) / sampling_rate, samples, color=COLOURS[0], linewidth=0.4)
         limit = max(0.05, float(np.abs(samples).max()) * 1.05)
         axes.set(xlabel="seconds", ylabel="amplitude", ylim=(-limit, limit), xlim=(0, len(samples) / sampling_rate))
-        _save(figure, index.parent / f"clip{number:02d}.png")
+        save(figure, index.parent / f"clip{number:02d}.png")
         with replacing(index.parent / f"clip{number:02d}.wav") as partial:
             sf.write(partial, samples, sampling_rate, subtype="PCM_16", format="WAV")
         keys = ("clip", "actor", "sentence", "emotion", "level", "duration")
@@ -110,7 +110,7 @@ def draw_spectrograms(
         image = axes.imshow(spectrogram, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-80, vmax=0)
         axes.set(xlabel="seconds", ylabel="mel band")
         figure.colorbar(image, label="dB below maximum")
-        _save(figure, index.parent / f"mel{number:02d}.png")
+        save(figure, index.parent / f"mel{number:02d}.png")
         emotion = EMOTIONS[clip.split("_")[2]]
         drawn.append({"clip": clip, "emotion": emotion, "figure": f"mel{number:02d}.png"})
     write_json(index, drawn)
@@ -137,7 +137,7 @@ def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> 
         axes.xaxis.get_major_locator().set_params(integer=True)
     both[0].legend(frameon=False, fontsize=8)
     figure.tight_layout()
-    _save(figure, curves)
+    save(figure, curves)
 
     matrix = np.array(run["confusion_matrix"])
     shares = matrix / np.maximum(1, matrix.sum(axis=1, keepdims=True))
@@ -150,35 +150,4 @@ def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> 
     axes.set(xlabel="prediction", ylabel="truth", xticks=ticks, yticks=ticks)
     axes.set_xticklabels(run["classes"])
     axes.set_yticklabels(run["classes"])
-    _save(figure, confusion)
-
-
-def compare_runs(metrics: Sequence[Path], *, table: Path, figure: Path) -> None:
-    """Write ``comparison.csv`` and draw its bar chart: accuracies and F1 of each run."""
-    rows = write_comparison(metrics, table)
-    measures = {
-        "train_accuracy": "training accuracy",
-        "valid_accuracy": "validation accuracy",
-        "test_accuracy": "test accuracy",
-        "f1_weighted": "weighted F1 (test)",
-    }
-    canvas, axes = plt.subplots(figsize=(8.4, 0.8 + 0.62 * len(rows)))
-    height = 0.8 / len(measures)
-    for index, (key, label) in enumerate(measures.items()):
-        places = np.arange(len(rows)) + (index - 1.5) * height
-        bars = axes.barh(places, [100 * row[key] for row in rows], height, color=COLOURS[index], label=label)
-        for bar, row in zip(bars, rows, strict=True):
-            if row["source"] == PUBLISHED:
-                bar.set(hatch="///", alpha=0.55)
-            axes.text(
-                bar.get_width() + 0.5,
-                bar.get_y() + height / 2,
-                f"{100 * row[key]:.1f}",
-                va="center",
-                fontsize=6,
-            )
-    axes.set_yticks(range(len(rows)), [row["run"] for row in rows])
-    axes.invert_yaxis()
-    axes.set(xlabel="per cent (hatched: the notebook's published figures)", xlim=(0, 105))
-    axes.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.4, 1))
-    _save(canvas, figure)
+    save(figure, confusion)

@@ -20,12 +20,15 @@ def render_report(
     corpus: str,
     *,
     audit: Path,
+    excluded: Path,
     length: Path,
     config: Mapping,
     clips: Path,
     spectrograms: Path,
     comparison: Path,
     chart: Path,
+    evaluation: Path,
+    provenance: Path,
     runs: Sequence[Path],
     output: Path,
 ) -> None:
@@ -35,14 +38,16 @@ def render_report(
     ----------
     corpus
         Its name; ``"sample"`` is called synthetic all over the page.
-    audit, length
-        ``audit.json`` and ``length.json``.
+    audit, excluded, length
+        ``audit.json``, ``excluded.tsv`` and ``length.json``.
     config
         The configuration, shown as it was.
     clips, spectrograms
         What was drawn; figures and recordings lie beside these files.
     comparison, chart
         Table and chart of all runs.
+    evaluation, provenance
+        ``evaluation.json``, whose figures lie beside it, and ``provenance.json``.
     runs
         ``metrics.json`` of every run; its other files lie beside it, its figures under ``figures``
         beside ``clips``.
@@ -59,10 +64,9 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "count": _count}
+    environment.filters |= {"percent": _percent, "count": _count, "interval": _interval, "points": _points}
     figures = clips.parent
-    with comparison.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    evaluated = read_json(evaluation)
     page = environment.get_template(TEMPLATE).render(
         corpus=corpus,
         synthetic=corpus == SAMPLE,
@@ -75,8 +79,13 @@ def render_report(
         leaky=LEAKY,
         clips=[_embed(clip, figures, "figure", "audio") for clip in read_json(clips)],
         spectrograms=[_embed(drawn, figures, "figure") for drawn in read_json(spectrograms)],
-        comparison=rows,
+        comparison=_rows(comparison),
         chart=_data(chart),
+        evaluation=evaluated,
+        strict=[row for row in evaluated["models"] if row["protocol"] == "speaker-independent"],
+        drawn={name: _data(evaluation.parent / f"{name}.png") for name in ("reliability", "risk_coverage", "leakage")},
+        flagged=_rows(excluded, delimiter="\t"),
+        provenance=read_json(provenance),
         runs=[_run(path, figures) for path in runs],
     )
     write_text(output, page)
@@ -85,16 +94,19 @@ def render_report(
 def _run(metrics: Path, figures: Path) -> dict:
     """Collect what the page shows of a run."""
     run = read_json(metrics)
-    with (metrics.parent / "history.csv").open(newline="") as file:
-        history = list(csv.DictReader(file))
     drawn = figures / run["protocol"] / run["model"] / f"seed{run['seed']}" / f"fold{run['fold']}"
     return {
         **run,
         "layers": read_json(metrics.parent / "training.json")["layers"],
-        "history": history,
+        "history": _rows(metrics.parent / "history.csv"),
         "curves": _data(drawn / "curves.png"),
         "confusion": _data(drawn / "confusion.png"),
     }
+
+
+def _rows(table: Path, **options) -> list[dict]:
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file, **options))
 
 
 def _embed(item: Mapping, folder: Path, *keys: str) -> dict:
@@ -110,6 +122,20 @@ def _percent(value: str | float | None) -> str:
     if value is None or value == "" or math.isnan(float(value)):
         return "–"
     return f"{100 * float(value):.1f}"
+
+
+def _interval(found: Mapping) -> str:
+    """Write a figure with its interval, in per cent."""
+    if found["low"] is None:
+        return _percent(found["value"])
+    return f"{_percent(found['value'])} [{_percent(found['low'])}, {_percent(found['high'])}]"
+
+
+def _points(found: Mapping) -> str:
+    """Write a difference with its interval, in points of per cent."""
+    if found["low"] is None:
+        return f"{100 * found['value']:+.1f}"
+    return f"{100 * found['value']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
 
 
 def _count(value: str | float | None) -> str:

@@ -1,0 +1,159 @@
+"""The baseline is scikit-learn's, kept as a Keras model; standardisation is that of the training rows."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from serflow.features import functionals
+from serflow.models import svm_functionals
+from serflow.models.data import Features
+from serflow.models.keras_run import load_model
+from serflow.models.standardize import mean_and_sd, with_standardization
+from serflow.store import read_json, read_table, write_table
+
+CLASSES = ["ANG", "DIS", "FEA"]
+
+
+def test_delta_of_a_line_is_its_slope():
+    track = np.stack([3.0 * np.arange(20), np.full(20, 7.0)])
+    np.testing.assert_allclose(functionals.delta(track)[:, 2:-2], [[3.0] * 16, [0.0] * 16], atol=1e-12)
+
+
+def test_statistics_by_hand():
+    track = np.array([[0.0, 1.0, 2.0, 3.0, 4.0]])
+    np.testing.assert_allclose(functionals.statistics(track), [[2, np.sqrt(2), 0.2, 2, 3.8, 4]])
+    assert functionals.statistics(np.ones((2, 1))).shape == (2, 6)
+
+
+def test_padding_does_not_count(tmp_path):
+    rng = np.random.default_rng(0)
+    track = rng.normal(size=(3, 12))
+    energy = np.r_[np.ones(8), np.zeros(4)]
+    whole, cut = (functionals.functionals(t, e) for t, e in ((track, energy), (track[:, :8], energy[:8])))
+    np.testing.assert_array_equal(whole, cut)
+    assert whole[-1] == 8 and whole.shape == (len(functionals.column_names("abc")),)
+    assert functionals.functionals(track, np.zeros(12))[-1] == 12  # silence is taken as it is
+
+
+def test_extract_functionals_reads_columns_by_name(tmp_path):
+    values = np.random.default_rng(1).normal(size=(4, 2, 5)).astype(np.float32) ** 2
+    names = [f"{name}_{frame:03d}" for name in ("zcr", "rms") for frame in range(5)]
+    columns = dict(zip(names, values.reshape(4, -1).T, strict=True))
+    write_table(tmp_path / "frames.parquet", pa.table({"clip": list("abcd")} | columns))
+    functionals.extract_functionals(tmp_path / "frames.parquet", output=tmp_path / "out.parquet")
+    table = read_table(tmp_path / "out.parquet")
+    np.testing.assert_allclose(table["rms_mean"].to_numpy(), values[:, 1].mean(axis=1), rtol=1e-6)
+    assert table.column_names == ["clip", *functionals.column_names(["zcr", "rms"])]
+
+
+def data(rows, rng):
+    truth = np.arange(rows) % 3
+    return rng.normal(size=(rows, 8)) + 1.2 * np.eye(3, 8)[truth], truth
+
+
+def test_predictions_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    train, valid, test = (data(rows, rng) for rows in (300, 90, 200))
+    settings = {"C": 0.1, "max_iter": 5000}
+    network = svm_functionals.build((8, 1), 3, settings)
+    svm_functionals.fit(network, train, valid, settings, 0)
+    machine = LinearSVC(C=0.1, random_state=0).fit(*train)
+    probabilities = network.predict(test[0][..., None], verbose=0)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), machine.predict(test[0]))
+    # The scale is the likeliest on validation: any other makes the labels less likely.
+    layer = network.get_layer("margins")
+    weights = layer.get_weights()
+
+    def loss(factor):
+        layer.set_weights([factor * part for part in weights])
+        p = network.predict(valid[0][..., None], verbose=0)
+        return -np.log(p[np.arange(90), valid[1]]).mean()
+
+    assert loss(1) <= min(loss(0.9), loss(1.1))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A tiny table of functionals and a split of it."""
+    rng = np.random.default_rng(3)
+    values, truth = data(120, rng)
+    values = 50 + 9 * values
+    clips = [f"c{row}" for row in range(120)]
+    columns = {f"f{index}": values[:, index].astype(np.float32) for index in range(8)}
+    write_table(tmp_path / "functionals.parquet", pa.table({"clip": clips} | columns))
+    parts = ["train"] * 80 + ["valid"] * 20 + ["test"] * 20
+    split = {"clip": clips, "origin": clips, "fold": [0] * 120, "part": parts, "label": [CLASSES[c] for c in truth]}
+    write_table(tmp_path / "split.parquet", pa.table(split))
+    return tmp_path, values, truth
+
+
+def train_and_predict(folder, model, settings, standardize, name):
+    """Run the two commands of a run as its rules do; TensorFlow takes its threads once per process."""
+    common = ["--split", folder / "split.parquet", "--features", folder / "functionals.parquet"]
+    common += ["--fold", 0, "--threads", 1]
+    out = folder / name
+    train = ["train_model", "--model", model, "--seed", 0, "--settings", json.dumps(settings), *common]
+    train += ["--standardize", standardize, "--output", out / "model.keras", "--history", out / "history.csv"]
+    train += ["--summary", out / "model.txt", "--training", out / "training.json"]
+    predict = ["predict_test", "--model", out / "model.keras", *common, "--output", out / "predictions.parquet"]
+    for command in (train, predict):
+        subprocess.run(
+            [sys.executable, "-m", "serflow", *map(str, command)], check=True, capture_output=True, text=True
+        )
+    return out
+
+
+def test_it_is_a_model_like_any_other(run):
+    folder, values, truth = run
+    out = train_and_predict(folder, "svm_functionals", {"C": 0.1, "max_iter": 5000}, "no", "svm")
+    table = read_table(out / "predictions.parquet").to_pandas().set_index("clip").loc[[f"c{row}" for row in range(120)]]
+    scaler = StandardScaler().fit(values[:80].astype(np.float32))
+    machine = LinearSVC(C=0.1, random_state=0).fit(scaler.transform(values[:80]), truth[:80])
+    predicted = table[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(axis=1)
+    np.testing.assert_array_equal(predicted, machine.predict(scaler.transform(values)))
+    training = read_json(out / "training.json")
+    assert training["epochs"] == training["best_epoch"] == 1 and training["parameters"] == 8 * 3 + 3
+    assert len((out / "history.csv").read_text().splitlines()) == 2
+
+
+def test_the_same_seed_gives_the_same_predictions_to_the_byte(run):
+    settings = {"epochs": 1, "patience": 5, "min_delta": 0.001, "batch_size": 16, "learning_rate": 0.001, "dense": 8}
+    settings["blocks"] = [{"filters": [8], "kernel": 3, "pool": 2}]
+    first, second = (train_and_predict(run[0], "cnn1d", settings, "yes", name) for name in ("a", "b"))
+    assert (first / "predictions.parquet").read_bytes() == (second / "predictions.parquet").read_bytes()
+
+
+def test_standardisation_is_of_the_given_rows_and_travels_with_the_model(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"{name}_{frame:03d}" for name in ("zcr", "rms") for frame in range(4)]
+    values = (rng.normal(size=(10, 8)) * 3 + 5).astype(np.float32)
+    values[:, 7] = 0  # padding in every training row
+    values[6:, :4] += 1000  # rows that are not of training
+    write_table(
+        tmp_path / "x.parquet",
+        pa.table({"clip": [str(i) for i in range(10)]} | dict(zip(names, values.T, strict=True))),
+    )
+    features = Features([tmp_path / "x.parquet"])
+    places = np.array([[0, row] for row in range(6)])
+    mean, sd = mean_and_sd(features, places)
+    np.testing.assert_allclose(mean, np.repeat([values[:6, :4].mean(), values[:6, 4:].mean()], 4), rtol=1e-5)
+    np.testing.assert_allclose(sd, np.repeat([values[:6, :4].std(), values[:6, 4:].std()], 4), rtol=1e-4)
+    plain = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten()])
+    network = with_standardization(keras, plain, mean, sd)
+    network.save(tmp_path / "model.keras")
+    standard = load_model(tmp_path / "model.keras").predict(values[..., None], verbose=0)
+    np.testing.assert_allclose(standard, (values - mean) / sd, rtol=1e-4, atol=1e-4)
+
+
+def test_a_constant_feature_is_left_at_its_size(tmp_path):
+    columns = {"a": np.full(5, 1e6, np.float32), "b": np.arange(5, dtype=np.float32)}
+    write_table(tmp_path / "x.parquet", pa.table({"clip": list("abcde")} | columns))
+    mean, sd = mean_and_sd(Features([tmp_path / "x.parquet"]), np.array([[0, row] for row in range(5)]))
+    assert mean[0] == 1e6 and sd[0] == 1

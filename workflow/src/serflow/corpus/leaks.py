@@ -1,0 +1,54 @@
+"""The check before training: nothing that a run is tested on may be known to it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from serflow.errors import UserError
+
+_SHOWN = 6
+_REMEDY = {"identical audio": "remove one of the recordings, or let catalog.audit.exclude leave them out"}
+
+
+def check_leaks(
+    protocol: str, rows: Sequence[tuple[str, str, int, str, str]], digests: Mapping[str, str], *, actors_apart: bool
+) -> None:
+    """Refuse a split in which the same thing stands in two parts of one fold.
+
+    Parameters
+    ----------
+    protocol
+        Its name, for the message.
+    rows
+        Clip, origin, fold, part and label of each row.
+    digests
+        sha256 of the recording of each origin.
+    actors_apart
+        Whether an actor must not stand in two parts either.
+
+    Raises
+    ------
+    UserError
+        With the clips of the first leak found: of an origin (a recording and its copies), of identical audio
+        under different names, or of an actor.
+    """
+    kinds = {"the same recording": lambda origin: origin, "identical audio": digests.__getitem__}
+    if actors_apart:
+        kinds["the same actor"] = lambda origin: origin.split("_", 1)[0]
+    for what, key_of in kinds.items():
+        places: dict[tuple[int, str], dict[str, list[str]]] = {}
+        for clip, origin, fold, part, _ in rows:
+            places.setdefault((fold, key_of(origin)), {}).setdefault(part, []).append(clip)
+        leaks = {place: parts for place, parts in places.items() if len(parts) > 1}
+        if leaks:
+            (fold, key), parts = min(leaks.items())
+            subject = f"{what} ({key})" if what == "the same actor" else what
+            raise UserError(
+                f"split {protocol}: fold {fold}: {subject} stands in more than one part: "
+                f"{'; '.join(f'{part}: {_listed(clips)}' for part, clips in sorted(parts.items()))}"
+                f"{f' (and {len(leaks) - 1} more such leaks)' if leaks.keys() - {(fold, key)} else ''}; "
+                f"{_REMEDY.get(what, 'move them to one part')}"
+            )
+
+
+def _listed(clips: Iterable[str]) -> str:
+    clips = sorted(clips)
+    return ", ".join(clips[:_SHOWN]) + (f" and {len(clips) - _SHOWN} more" if clips[_SHOWN:] else "")

@@ -1,0 +1,142 @@
+"""What runs answered on their test clips: loaded once, in the form that every measure wants."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from serflow.corpus.splits import PARTS
+from serflow.evaluation.bootstrap import actor_confusions
+from serflow.evaluation.calibration import apply_temperature, fit_temperature
+from serflow.models.predict import PROBABILITY
+from serflow.store import read_json, read_table
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers of a fold, or of all folds together.
+
+    Attributes
+    ----------
+    clips
+        Names, shape (n,); an augmented copy's begins with its origin's and a dot.
+    actors
+        Shape (n,).
+    truth
+        Class codes, shape (n,).
+    probabilities, scaled
+        Shape (n, K): as predicted, and with the temperature fitted on the fold's validation clips.
+    temperatures
+        One per fold.
+    train_truth
+        Class codes of the training rows, of each fold.
+    """
+
+    clips: np.ndarray
+    actors: np.ndarray
+    truth: np.ndarray
+    probabilities: np.ndarray
+    scaled: np.ndarray
+    temperatures: list[float]
+    train_truth: list[np.ndarray]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Class codes, shape (n,), the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each answer is right, shape (n,)."""
+        return self.predicted == self.truth
+
+    @property
+    def origins(self) -> list[str]:
+        """The recording that each clip is, or is a copy of."""
+        return [clip.partition(".")[0] for clip in self.clips]
+
+    def where(self, chosen: np.ndarray) -> "Answers":
+        """Give the answers on some of the clips."""
+        parts = (getattr(self, name)[chosen] for name in ("clips", "actors", "truth", "probabilities", "scaled"))
+        return Answers(*parts, self.temperatures, self.train_truth)
+
+    def confusions(self) -> np.ndarray:
+        """Count one confusion matrix per actor, shape (A, K, K), actors in sorted order."""
+        return actor_confusions(self.actors, self.truth, self.predicted, self.probabilities.shape[1])
+
+
+class RunKey(NamedTuple):
+    """A run, all of its folds."""
+
+    protocol: str
+    model: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A run: what is known of it, and its answers by fold and pooled."""
+
+    key: RunKey
+    classes: list[str]
+    leaky: bool
+    folds: dict[int, Answers]
+    pooled: Answers
+
+
+def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
+    """Load the answers of runs.
+
+    Parameters
+    ----------
+    metrics
+        ``metrics.json`` of every fold of every run; ``predictions.parquet`` lies beside it.
+
+    Returns
+    -------
+    list of EvaluatedRun
+        In the order given; the pooled answers are sorted by fold, then by clip.
+    """
+    found: dict[RunKey, dict[int, tuple[Mapping, Answers]]] = {}
+    for path in metrics:
+        known = read_json(path)
+        key = RunKey(known["protocol"], known["model"], known["seed"])
+        found.setdefault(key, {})[known["fold"]] = known, _load(path.parent / "predictions.parquet", known["classes"])
+    runs = []
+    for key, by_fold in found.items():
+        known = next(iter(by_fold.values()))[0]
+        folds = {fold: by_fold[fold][1] for fold in sorted(by_fold)}
+        runs.append(EvaluatedRun(key, known["classes"], known["leaky"], folds, _pool(list(folds.values()))))
+    return runs
+
+
+def _load(predictions: Path, classes: Sequence[str]) -> Answers:
+    table = read_table(predictions).sort_by("clip")
+    clips, parts, labels = (table[name].to_numpy(zero_copy_only=False) for name in ("clip", "part", "label"))
+    truth = np.searchsorted(classes, labels.astype(str))
+    probabilities = np.column_stack([table[PROBABILITY.format(name)].to_numpy() for name in classes])
+    train, valid, test = (parts == part for part in PARTS)
+    temperature = fit_temperature(probabilities[valid], truth[valid])
+    return Answers(
+        clips=clips[test].astype(str),
+        actors=np.array([clip.partition("_")[0] for clip in clips[test]]),
+        truth=truth[test],
+        probabilities=probabilities[test],
+        scaled=apply_temperature(probabilities[test], temperature),
+        temperatures=[temperature],
+        train_truth=[truth[train]],
+    )
+
+
+def _pool(folds: Sequence[Answers]) -> Answers:
+    arrays = (
+        np.concatenate([getattr(fold, name) for fold in folds])
+        for name in ("clips", "actors", "truth", "probabilities", "scaled")
+    )
+    return Answers(
+        *arrays,
+        temperatures=[temperature for fold in folds for temperature in fold.temperatures],
+        train_truth=[truth for fold in folds for truth in fold.train_truth],
+    )

@@ -1,0 +1,51 @@
+"""Standardisation by the training rows, as the first layer of a model, so that its file needs no other."""
+
+import re
+
+import numpy as np
+
+from serflow.models.data import Features
+
+_BATCH = 256
+_FRAME = re.compile(r"_\d+$")
+
+
+def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measure rows' features along their first axis.
+
+    Parameters
+    ----------
+    features
+        Of shape (n, …): bands of a spectrogram, or named columns. Columns of one feature in several frames,
+        ``{feature}_{frame}``, share one mean: a frame late in the clip is padding in most rows, and what is
+        almost constant in training must not be blown up in testing.
+    places
+        The rows, shape (rows, 2). Training rows, and no others.
+
+    Returns
+    -------
+    mean, sd : ndarray
+        float32 of shape (n,); ``sd`` is 1 where a feature is constant.
+    """
+    columns = features.columns or [str(index) for index in range(features.shape[0])]
+    groups = np.unique([_FRAME.sub("", name) for name in columns], return_inverse=True)[1]
+    sums, squares, size = np.zeros(len(columns)), np.zeros(len(columns)), 0
+    for start in range(0, len(places), _BATCH):
+        taken = features.take(places[start : start + _BATCH]).astype(np.float64)
+        values = np.moveaxis(taken, 1, 0).reshape(len(columns), -1)
+        sums += values.sum(axis=1)
+        squares += np.square(values).sum(axis=1)
+        size += values.shape[1]
+    counts = np.bincount(groups) * size
+    mean = np.bincount(groups, sums) / counts
+    variance = np.bincount(groups, squares) / counts - mean**2
+    # What remains of a constant is rounding.
+    constant = variance <= 1e-10 * np.maximum(mean**2, np.finfo(float).tiny)
+    sd = np.where(constant, 1, np.sqrt(np.maximum(variance, 0)))
+    return mean[groups].astype(np.float32), sd[groups].astype(np.float32)
+
+
+def with_standardization(keras, network, mean: np.ndarray, sd: np.ndarray):
+    """Put a layer before a sequential model that subtracts ``mean`` and divides by ``sd``, shapes (n,)."""
+    layer = keras.layers.Normalization(axis=1, mean=mean, variance=np.square(sd), name="standardization")
+    return keras.Sequential([keras.Input(network.input_shape[1:]), layer, *network.layers])

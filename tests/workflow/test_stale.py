@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import yaml
 
-from conftest import RUNS, SMALL
+from workspace import RUNS, SMALL
 
 SHARDS = 4
 # What follows from what. A page shows every setting, so a change of any makes it be rendered again.

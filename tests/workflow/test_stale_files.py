@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from conftest import SMALL, Workspace
 from serflow.corpus.copies import plan_copies
+from workspace import SMALL, Workspace
 
 ONE_SHARD = ("scan_recordings", "augment_audio", "fix_length", "extract_frames", "extract_mel")
 JOINT = Counter(catalog_clips=1, split_clips=1)

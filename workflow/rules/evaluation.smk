@@ -45,7 +45,7 @@ rule compare_runs:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(700),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         code=fingerprint("serflow.report.evaluation_figures"),
@@ -72,7 +72,7 @@ rule record_provenance:
         "../../envs/models.yaml"  # whose versions matter most
     threads: 1
     resources:
-        mem_mb=memory(500),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         benchmarks=f"results/{CORPUS}/benchmarks",

@@ -119,7 +119,7 @@ rule draw_evaluation:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(700),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
         code=fingerprint("serflow.report.evaluation_figures"),

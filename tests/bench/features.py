@@ -83,42 +83,43 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    """Measure, print the table and write it."""
+    """Measure, print the table and write it, anew after each stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=480)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     parser.add_argument("--full", action="store_true", help="the whole path at 7,442 clips too, once")
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
+    out = PROJECT / "results/bench"
+    out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         source, what = corpus.recordings(work)
         folder = corpus.link(source, arguments.clips, work / "AudioWAV")
         copies = round(arguments.clips * corpus.COPIED)
-        stages = {}
-        for one in STAGES:
-            sides = {
-                side: lambda side=side, one=one: stage(side, one, folder, copies) for side in ("notebook", "serflow")
-            }
-            stages[one] = measure(arguments.rounds, sides)
-            if one in ("frames", "mel"):
-                stages[one]["floor"] = stage("serflow", f"floor {one}", folder, copies)["seconds"]
-        whole = {"notebook": lambda: stage("notebook", "whole", folder, copies)}
-        stages["whole path"] = measure(arguments.rounds, whole | {"serflow": lambda: workflow(folder, copies, work)})
+        result = {"recordings": what, "clips": arguments.clips, "copies": copies, "rounds": arguments.rounds}
+        result |= {"cores": CORES, "load": os.getloadavg()[0], "stages": {}}
+
+        def add(title: str, rounds: int, stage_name: str, clips: Path, number: int) -> None:
+            sides = {"notebook": lambda: stage("notebook", stage_name, clips, number)}
+            if stage_name == "whole":
+                sides["serflow"] = lambda: workflow(clips, number, work)
+            else:
+                sides["serflow"] = lambda: stage("serflow", stage_name, clips, number)
+            row = measure(rounds, sides)
+            if stage_name in ("frames", "mel"):
+                row["floor"] = stage("serflow", f"floor {stage_name}", clips, number)["seconds"]
+            result["stages"][title] = row
+            (out / "features.json").write_text(json.dumps(result, indent=1) + "\n")
+            (out / "features.md").write_text(table(result))
+            print(title, f"{row['ratio']:.1f} ×", flush=True)
+
+        for one in arguments.stages:
+            add(one, arguments.rounds, one, folder, copies)
+        add("whole path", arguments.rounds, "whole", folder, copies)
         if arguments.full:
             full = corpus.link(source, corpus.FULL_SIZE, work / "full")
-            whole = {"notebook": lambda: stage("notebook", "whole", full, 1500)}
-            stages["whole path, 7,442 clips and 3,000 copies, once"] = measure(
-                1, whole | {"serflow": lambda: workflow(full, 1500, work)}
-            )
-    result = {
-        "recordings": what, "clips": arguments.clips, "copies": copies, "rounds": arguments.rounds, "cores": CORES,
-        "load": load, "stages": stages,
-    }  # fmt: skip
-    out = PROJECT / "results/bench"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "features.json").write_text(json.dumps(result, indent=1) + "\n")
-    (out / "features.md").write_text(table(result))
+            add("whole path, 7,442 clips and 3,000 copies, once", 1, "whole", full, 1500)
     print(table(result))
 
 

@@ -1,0 +1,32 @@
+"""A command starts with what it needs: no TensorFlow, numba, librosa, matplotlib or scikit-learn unless it is used."""
+
+import subprocess
+import sys
+
+import pytest
+
+from serflow.cli import COMMANDS
+
+HEAVY = ("tensorflow", "keras", "numba", "librosa", "matplotlib", "sklearn", "scipy", "pandas", "snakemake")
+# Modules that are imported when a command runs; those that train import TensorFlow in the function that uses it.
+SHOW = """
+import importlib, sys
+from serflow.cli import COMMANDS
+importlib.import_module(COMMANDS[sys.argv[1]].module)
+print(*sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_no_heavy_import_at_the_start(command):
+    done = subprocess.run([sys.executable, "-c", SHOW, command], capture_output=True, text=True, check=True)
+    drawn = {"matplotlib"} if COMMANDS[command].module == "serflow.report.figures" else set()
+    assert not set(done.stdout.split()) & (set(HEAVY) - drawn)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_needs_no_array_library(command):
+    # CPU seconds are no measure for a test on a shared machine (`make bench` has them); what is imported is one.
+    code = "import sys; from serflow.cli import main\ntry: main(sys.argv[1:])\nfinally: print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, command, "--help"], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -27,8 +27,8 @@ rule synthesize_sample:
 rule scan_recordings:
     """Read each recording once, shard by shard, so that a new clip makes one shard be read again.
 
-    The policy is no parameter: it decides whether a scan ends well, and nothing that is in one. The
-    catalogue applies it again.
+    The policy is a resource and no parameter: it decides whether a scan ends well, and nothing that is in
+    one, so changing it makes none stale. The catalogue applies it again.
     """
     input:
         rules.synthesize_sample.output[0] if SOURCE.made else [],
@@ -44,6 +44,7 @@ rule scan_recordings:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(20),
+        policy=config["catalog"]["policy"],
     params:
         source=str(SOURCE.folder),
         shard=shard_number,
@@ -52,7 +53,7 @@ rule scan_recordings:
         code=fingerprint("serflow.audio.scan"),
     shell:
         "python -m serflow scan_recordings --source {params.source:q} --shard {params.shard} --shards {params.shards}"
-        " --policy {config[catalog][policy]} --output {output:q} --log {log:q}"
+        " --policy {resources.policy} --output {output:q} --log {log:q}"
 
 
 rule catalog_clips:

@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm lint bench bench-scale clean
+.PHONY: env run test test-slurm lint bench bench-scale bench-slurm clean
 
 env: $(VENV)/installed
 
@@ -36,6 +36,9 @@ lint: env
 
 bench: env
 	$(BIN)/python tests/bench/features.py $(BENCH)
+
+bench-slurm: env
+	$(BIN)/python tests/bench/cluster.py
 
 bench-scale: env
 	$(BIN)/python tests/bench/scale.py $(BENCH)

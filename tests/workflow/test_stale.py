@@ -9,17 +9,18 @@ import yaml
 from workspace import RUNS, SMALL
 
 SHARDS = 4
-# What follows from what. A page shows every setting, so a change of any makes it be rendered again.
-PAGE = Counter(render_report=1)
+# What follows from what. The page and the provenance show every setting, so a change of any makes both again.
+PAGE = Counter(record_provenance=1, render_report=1)
+EVALUATION = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1) | PAGE
 RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_run=1)
-ONE_MODEL = RUN | Counter(compare_runs=1) | PAGE
-MODELS = (RUN + RUN) | Counter(compare_runs=1) | PAGE
+ONE_MODEL = RUN | EVALUATION
+MODELS = (RUN + RUN) | EVALUATION
 MEL = Counter(extract_mel=SHARDS, draw_spectrograms=1) | ONE_MODEL
 FRAMES = Counter(extract_frames=SHARDS) | ONE_MODEL
 FIXED = Counter(fix_length=SHARDS, extract_frames=SHARDS, extract_mel=SHARDS, draw_spectrograms=1) | MODELS
 AUDIO = Counter(augment_audio=SHARDS, measure_length=1) | FIXED
 SPLIT = Counter(split_clips=1) | MODELS
-CATALOGUE = Counter(catalog_clips=1, draw_clips=1) | PAGE
+CATALOGUE = Counter(catalog_clips=1, draw_clips=1) | EVALUATION
 PLAN = CATALOGUE | Counter(split_clips=1) | AUDIO
 ALL = Counter(scan_recordings=SHARDS) | PLAN
 
@@ -35,6 +36,17 @@ SETTINGS = [
     ("metadata", "tables", CATALOGUE),
     ("shards", 3, resharded(3)),
     ("catalog.policy", "exclude", CATALOGUE),
+    # The protocol here is notebook, which keeps what the audit flags; others are split again.
+    *((f"catalog.audit.{key}", value, CATALOGUE) for key, value in [
+        ("exclude", ["silence"]),
+        ("silence_dbfs", -50),
+        ("clipped_share", 0.03),
+        ("dc_offset", 0.02),
+        ("rate", 8000),
+        ("channels", 2),
+        ("min_seconds", 0.4),
+        ("max_seconds", 11),
+    ]),
     ("sample.seed", 1, PAGE),
     ("sample.epochs", 3, PAGE),
     ("sample.batch_size", 4, PAGE),
@@ -54,6 +66,7 @@ SETTINGS = [
     ("split.test", 0.2, SPLIT),
     ("split.valid", 0.3, SPLIT),
     ("split.random_state", 1, SPLIT),
+    ("split.table", "mine.csv", PAGE),
     ("runs", [RUNS[0] | {"seeds": [0, 1]}], MODELS),
     *((f"models.{model}.{key}", value, ONE_MODEL) for model, key, value in [
         ("cnn1d", "epochs", 2),
@@ -73,7 +86,13 @@ SETTINGS = [
         ("cnn2d", "dropout", 0.5),
         ("cnn2d", "dense", [64]),
     ]),
+    ("models.svm_functionals.C", 1.0, PAGE),
+    ("models.svm_functionals.max_iter", 100, PAGE),
+    ("evaluation.resamples", 500, EVALUATION),
+    ("evaluation.seed", 1, EVALUATION),
+    ("evaluation.bins", 10, EVALUATION),
     ("threads.features", 2, PAGE),
+    ("threads.prediction", 2, PAGE),
     ("threads.training", 1, PAGE),
     ("report.clips", 3, Counter(draw_clips=1) | PAGE),
     ("report.spectrograms", 3, Counter(draw_spectrograms=1) | PAGE),

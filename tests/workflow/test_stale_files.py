@@ -98,9 +98,8 @@ def test_a_deleted_result_is_made_again(changed):
     assert not changed.jobs()
 
 
-EVERY_WRITER = {
-    *(*ONE_SHARD, *JOINT, *RUN, "measure_length", "compare_runs", "draw_clips", "draw_spectrograms", "render_report")
-}
+EVALUATION = ("evaluate_runs", "compare_runs", "draw_evaluation", "record_provenance", "render_report")
+EVERY_WRITER = {*ONE_SHARD, *JOINT, *RUN, *EVALUATION, "measure_length", "draw_clips", "draw_spectrograms"}
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ EVERY_WRITER = {
             "features/mel.py",
             "    clips = open_array(fixed)\n",
             "    clips = open_array(fixed)[:]\n",
-            {"extract_mel", "draw_spectrograms", *RUN, "compare_runs", "render_report"},
+            {"extract_mel", "draw_spectrograms", *RUN, *EVALUATION},
         ),
         ("store.py", "(content, indent=1,", "(content, indent=2,", EVERY_WRITER),
     ],

@@ -111,7 +111,7 @@ rule split_clips:
         runtime=minutes(10),
     params:
         augment=json.dumps(config["augment"]),
-        audit=json.dumps(config["catalog"]["audit"]),
+        audit=lambda wildcards: json.dumps({} if wildcards.protocol in LEAKY else config["catalog"]["audit"]),
         settings=lambda wildcards: json.dumps(
             {
                 key: value

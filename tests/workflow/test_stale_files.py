@@ -46,7 +46,8 @@ def remove(audio):
 
 
 def replace(audio):
-    shutil.copy(audio / "1001_DFA_SAD_XX.wav", audio / "1001_DFA_ANG_XX.wav")
+    other = next(clip for clip in sorted(audio.glob("1001_*")) if "_ANG_" not in clip.name)
+    shutil.copy(other, audio / "1001_DFA_ANG_XX.wav")
 
 
 def rename(audio):
@@ -107,15 +108,15 @@ EVERY_WRITER = {*ONE_SHARD, *JOINT, *RUN, *EVALUATION, "measure_length", "draw_c
     [
         (
             "features/mel.py",
-            "    clips = open_array(fixed)\n",
-            "    # A remark.\n    clips = open_array(fixed)\n",
+            "decibels.transpose(0, 2, 1))\n",
+            "decibels.transpose(0, 2, 1))  # a remark\n",
             set(),
         ),
         ("store.py", '"""Write ``text`` as UTF-8."""', '"""Write text."""', set()),
         (
             "features/mel.py",
-            "    clips = open_array(fixed)\n",
-            "    clips = open_array(fixed)[:]\n",
+            "decibels.transpose(0, 2, 1))\n",
+            "decibels.transpose(0, 2, 1).copy())\n",
             {"extract_mel", "draw_spectrograms", *RUN, *EVALUATION},
         ),
         ("store.py", "(content, indent=1,", "(content, indent=2,", EVERY_WRITER),

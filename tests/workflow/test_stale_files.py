@@ -94,9 +94,8 @@ def test_a_recording_concerns_its_shard_alone(recordings, change, expected):
 def test_a_deleted_result_is_made_again(changed):
     (changed.results("mine") / "mel/s01.npy").unlink()
     assert not changed.jobs()  # all that is made of it is there
-    assert changed.jobs("features") == Counter(
-        extract_mel=1, extract_functionals=4
-    )  # these are made for the first time
+    # The functionals are made for the first time.
+    assert changed.jobs("features") == Counter(extract_mel=1, extract_functionals=4)
     changed.run("features")
     # What follows is asked anew: the array has the content that it had, so nothing does.
     assert not changed.jobs()

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from serflow.store import read_table
+
 
 def lines(done):
     return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
@@ -98,3 +100,15 @@ def test_a_class_with_too_few_clips(empty, recordings):
     assert done.returncode != 0 and "Traceback" not in done.stdout + done.stderr
     assert "1 of them of class SAD, are too few to stratify" in lines(done)[0]
     assert not list(empty.results("mine").glob("splits/*"))
+
+
+def test_a_folder_whose_path_the_shell_would_break_up(empty, recordings, sample):
+    """No mistake at all, and neither is its metadata beside it."""
+    folder = empty.folder / "my $(touch pwned) corpus; 'x'"
+    folder.mkdir()
+    recordings.rename(folder / "AudioWAV")
+    shutil.copytree(sample.folder / "resources/corpora/sample/metadata", folder / "metadata")
+    empty.run("catalog", corpus="mine", audio=str(folder / "AudioWAV"))
+    assert not list(empty.folder.rglob("pwned"))
+    clips = read_table(empty.results("mine") / "catalog/clips.parquet")
+    assert None not in clips["sex"].to_pylist()

@@ -77,7 +77,7 @@ rule catalog_clips:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        metadata=lambda wildcards, input: [f"--{name} {input[name]}" for name in SOURCE.metadata],
+        metadata=lambda wildcards, input: [f"--{name} {shlex.quote(input[name])}" for name in SOURCE.metadata],
         policy=config["catalog"]["policy"],
         augment=json.dumps(config["augment"]),
         audit=json.dumps(config["catalog"]["audit"]),

@@ -1,6 +1,7 @@
 """What is settled before any rule: the checked configuration, the corpus and the runs."""
 
 import json
+import shlex
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace

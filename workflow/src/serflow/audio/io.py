@@ -9,7 +9,6 @@ import soundfile as sf
 
 from serflow.errors import UserError
 
-SUFFIXES = (".wav", ".flac")
 _LFS_POINTER = b"version https://git-lfs"
 
 

@@ -100,9 +100,9 @@ def audit_clips(rows: Sequence[Mapping], settings: Mapping) -> list[tuple[str, s
     return sorted(found, key=lambda flag: (flag[0], RULES.index(flag[1])))
 
 
-def left_out_clips(rows: Sequence[Mapping], settings: Mapping) -> set[str]:
-    """Name the clips that protocols which are not leaky leave out: flagged by a rule of ``settings["exclude"]``."""
-    return {clip for clip, rule, _ in audit_clips(rows, settings) if rule in settings["exclude"]}
+def left_out_clips(found: Sequence[tuple[str, str, str]], settings: Mapping) -> set[str]:
+    """Name the flagged clips that protocols which are not leaky leave out, by the rules of ``settings["exclude"]``."""
+    return {clip for clip, rule, _ in found if rule in settings["exclude"]}
 
 
 def count_by_rule(found: Sequence[tuple[str, str, str]]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.corpus.audit import audit_clips, count_by_rule
+from serflow.corpus.audit import audit_clips, count_by_rule, left_out_clips
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.grammar import EMOTIONS
 from serflow.corpus.metadata import read_demographics, voice_votes
@@ -73,7 +73,7 @@ def catalog_clips(
     people = read_demographics(demographics) if demographics else {}
     heard = voice_votes(votes) if votes else {}
     flags = audit_clips(usable, audit_settings)
-    left_out = {clip for clip, rule, _ in flags if rule in audit_settings["exclude"]}
+    left_out = left_out_clips(flags, audit_settings)
     for row in usable:
         del row["problem"]
         row["left_out"] = row["clip"] in left_out

@@ -23,7 +23,6 @@ SENTENCES = {
     "WSI": "We'll stop in a couple of minutes.",
 }
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
-LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 
 # 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while. CREMA-D's actors are 1001 to 1091; more digits leave
 # room for corpora of its kind with more actors.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.corpus.audit import AUDITED, left_out_clips
+from serflow.corpus.audit import AUDITED, audit_clips, left_out_clips
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.custom import PARTS, read_custom_split
 from serflow.corpus.leaks import check_leaks
@@ -49,7 +49,7 @@ def split_clips(
     usable = [row for row in found if row["problem"] is None]
     if protocol == "custom":
         settings = {"folds": _known(read_custom_split(settings["table"]), usable, settings["table"])}
-    left_out = set() if protocol in LEAKY else left_out_clips(usable, audit)
+    left_out = set() if protocol in LEAKY else left_out_clips(audit_clips(usable, audit), audit)
     labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
     plan = plan_copies([row["clip"] for row in found if row["actor"]], augment)
     made = [(copy.clip, copy.origin) for copy in plan if copy.origin in labels]

@@ -1,7 +1,6 @@
 """Running Snakemake as a user does, in a folder of its own."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -40,9 +39,7 @@ class Workspace:
         merged = [f"{key}={json.dumps(value)}" for key, value in (self.settings | settings).items()]
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile"), *arguments]
         command += ["--config", *merged] if merged else []
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"}
-        )
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
     def run(self, *arguments: str, cores: int = 2, **settings) -> str:
         done = self.snakemake("--cores", str(cores), *arguments, **settings)

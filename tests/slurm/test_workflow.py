@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from slurm_processes import signal_all, with_environment
 from workspace import QUICK, Workspace
 
 RUNS = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
@@ -54,6 +55,10 @@ class OnCluster(Workspace):
     def said(self):
         return (self.folder / "controller.log").read_text()
 
+    def running(self):
+        """Give the jobs that run now, each with its node."""
+        return {job: node for job, (state, node) in self.cluster.queue().items() if state == "RUNNING"}
+
     def submitted(self, text=None):
         """Give what became of the jobs that this workspace's runs submitted; a run's jobs bear its id as their name."""
         runs = re.findall(r"SLURM run ID: (\S+)", text or self.said())
@@ -93,7 +98,10 @@ def wait_until(condition, seconds=120):
 def test_the_same_results_as_on_one_machine(on_cluster, sample):
     done = on_cluster.snakemake("models", "catalog")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert digests(on_cluster.results()) == digests(sample.results())
+    ours, theirs = digests(on_cluster.results()), digests(sample.results())
+    # The local run has more runs, and so the split table of another protocol.
+    assert theirs.keys() - ours.keys() == {"splits/speaker-independent.parquet"}
+    assert ours.items() <= theirs.items()
     for model in ("cnn1d", "cnn2d"):
         ours, theirs = (
             json.loads((workspace.results() / f"models/notebook/{model}/seed0/fold0/metrics.json").read_text())
@@ -108,13 +116,13 @@ def test_the_same_results_as_on_one_machine(on_cluster, sample):
 def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     cluster = on_cluster.cluster
     run = on_cluster.start("features")
-    wait_until((on_cluster.results() / "catalog/clips.parquet").exists, 180)  # so the scans are known to be done
-    wait_until(lambda: any(state == "RUNNING" for state, _ in cluster.queue().values()), 60)
+    wait_until((on_cluster.results() / "target.json").exists, 240)  # so the scans are known to be done
+    wait_until(on_cluster.running, 60)
     run.kill()
     run.wait()
     made = {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("scan/*.parquet")}
     run = on_cluster.start("features")
-    node = wait_until(lambda: next((node for state, node in cluster.queue().values() if state == "RUNNING"), None), 180)
+    node = next(iter(wait_until(on_cluster.running, 180).values()))
     cluster.kill_node(node)
     cluster.wait_for_node(node, "down", seconds=90)
     cluster.start_node(node)
@@ -138,15 +146,14 @@ def test_a_job_over_its_memory_is_tried_again_with_more(finished):
 
 
 def test_a_job_past_its_time_is_tried_again_with_more(finished):
-    folder = finished.results() / "models/notebook/cnn1d/seed0/fold0"
-    settings = {"sample": {"epochs": None, "batch_size": 8}}
-    settings["models"] = {"cnn1d": {"epochs": 45, "patience": 45}, "cnn2d": {"epochs": 1}}
-    target = str((folder / "model.keras").relative_to(finished.folder))
-    resources = "train_model:runtime=1 if attempt == 1 else 30"
-    done = finished.snakemake(target, "--set-resources", resources, **settings)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert [job["State"] for job in finished.submitted(done.stderr)] == ["TIMEOUT", "COMPLETED"]
-    assert json.loads((folder / "training.json").read_text())["epochs"] == 45
+    (finished.results() / "mel/s00.npy").unlink()
+    target = str((finished.results() / "mel/s00.npy").relative_to(finished.folder))
+    run = finished.start(target, "--set-resources", "extract_mel:runtime=1 if attempt == 1 else 30")
+    (job,) = wait_until(finished.running)
+    processes = wait_until(lambda: with_environment(f"SLURM_JOB_ID={job}"))
+    signal_all(processes, signal.SIGSTOP)  # it hangs, and its minute passes
+    assert run.wait(400) == 0, finished.said()[-3000:]
+    assert [job["State"] for job in finished.submitted()] == ["TIMEOUT", "COMPLETED"]
 
 
 def test_a_job_that_fails_for_good_says_which_and_why(on_cluster, sample, tmp_path):
@@ -188,5 +195,5 @@ def test_without_accounting_squeue_is_asked(finished):
 def test_a_partition_that_does_not_exist(on_cluster):
     done = on_cluster.snakemake("catalog", environment={"SBATCH_PARTITION": "nowhere"})
     assert done.returncode != 0
-    said = [line for line in done.stderr.splitlines() if "partition" in line]
+    said = [line for line in done.stderr.splitlines() if line.startswith("serflow:")]
     assert said == ["serflow: SBATCH_PARTITION: the cluster has no partition 'nowhere'; it has main, short"]

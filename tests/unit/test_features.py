@@ -42,7 +42,7 @@ def synthetic(samples):
 
 def real(folder, samples):
     files = sorted((folder / "AudioWAV").glob("*.wav"))
-    return np.array([fit(read_clip(file, RATE), samples) for file in files[:: max(1, len(files) // 40)]])
+    return fit([read_clip(file, RATE) for file in files[:: max(1, len(files) // 40)]], samples)
 
 
 def computed_frames(clips, frame_size):

@@ -36,10 +36,13 @@ def test_padding_does_not_count(tmp_path):
     rng = np.random.default_rng(0)
     track = rng.normal(size=(3, 12))
     energy = np.r_[np.ones(8), np.zeros(4)]
-    whole, cut = (functionals.functionals(t, e) for t, e in ((track, energy), (track[:, :8], energy[:8])))
-    np.testing.assert_array_equal(whole, cut)
-    assert whole[-1] == 8 and whole.shape == (len(functionals.column_names("abc")),)
-    assert functionals.functionals(track, np.zeros(12))[-1] == 12  # silence is taken as it is
+    # Clips of different lengths, the second one silent, which is taken as it is.
+    whole = functionals.functionals(np.stack([track] * 3), np.stack([energy, np.zeros(12), np.ones(12)]))
+    (cut,) = functionals.functionals(track[None, :, :8], energy[None, :8])
+    np.testing.assert_array_equal(whole[0], cut)
+    assert whole.shape == (3, len(functionals.column_names("abc")))
+    assert whole[:, -1].tolist() == [8, 12, 12]
+    np.testing.assert_array_equal(whole[1], whole[2])
 
 
 def test_extract_functionals_reads_columns_by_name(tmp_path):

@@ -103,7 +103,10 @@ def test_runs(sample, model, seed):
     assert np.array(metrics["confusion_matrix"]).sum() == test.sum()
     history = list(csv.DictReader((folder / "history.csv").open()))
     assert len(history) == metrics["epochs"] == 1 and {"loss", "val_loss", "accuracy"} <= set(history[0])
-    assert f"{metrics['parameters']:,}" in (folder / "model.txt").read_text()
+    layers = (folder / "model.txt").read_text()
+    assert f"Total params: {metrics['parameters']:,}" in layers
+    counts = re.findall(r"([\d,]+) │$", layers, re.MULTILINE)
+    assert sum(int(count.replace(",", "")) for count in counts) == metrics["parameters"]
 
 
 def test_comparison(sample):

@@ -1,7 +1,9 @@
 """The only place that knows file formats: atomic writes, ``.npy`` arrays, Parquet tables, JSON, CSV.
 
-Everything is written beside its place, flushed to disk and renamed, so that a killed job leaves
-nothing that looks finished.
+Everything is written beside its place and renamed, so that a killed job leaves nothing that looks
+finished. Tables, models and texts are flushed to disk before; arrays, which are large and quickly made
+again, are not, since waiting for the disk took as long as making them. One that a power cut truncates
+is noticed by its size when it is opened.
 """
 
 import contextlib
@@ -17,13 +19,15 @@ from serflow.errors import UserError
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; rename it to ``path`` if the block succeeds.
 
     Parameters
     ----------
     path
         The file to make. Its folder is created where it is missing.
+    flush
+        Whether to wait until the content is on the disk, so that it survives a power cut as well.
 
     Yields
     ------
@@ -37,8 +41,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
+        if flush:
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
         partial.chmod(0o644)
         partial.replace(path)
     finally:
@@ -99,11 +104,27 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None):
     UserError
         If the file is damaged or is no Parquet file.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _readable_parquet(path):
         return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+
+
+def read_row_groups(path: str | Path) -> Iterator:
+    """Read a Parquet file piece by piece, as it was written; errors are those of :func:`read_table`."""
+    import pyarrow.parquet as pq
+
+    with _readable_parquet(path), pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group)
+
+
+@contextlib.contextmanager
+def _readable_parquet(path: str | Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise UserError(f"{path}: no such file") from error
@@ -143,7 +164,7 @@ class ArrayWriter:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "ArrayWriter":
-        partial = self._stack.enter_context(replacing(self.path))
+        partial = self._stack.enter_context(replacing(self.path, flush=False))
         self._file = self._stack.enter_context(partial.open("wb"))
         self._write_header()
         return self

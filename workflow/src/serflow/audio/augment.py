@@ -7,6 +7,7 @@ needs neither arc tangent nor unwrapping (Flanagan & Golden, Bell System Technic
 D. P. W. Ellis, "A phase vocoder in Matlab", 2002).
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from serflow.store import ArrayWriter, read_table, write_table
 
 N_FFT = 2048
 HOP_LENGTH = N_FFT // 4
-_SILENCE = np.float32(1e-18)  # a bin below it has no phase: the square of its magnitude is no number of full precision
+_SILENCE = np.float32(1e-18)  # a bin below it has no phase
 INDEX_SCHEMA = {
     "clip": "string",
     "origin": "string",
@@ -53,11 +54,25 @@ def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
     """
     if rate <= 0:
         raise ValueError(f"rate must be positive, not {rate}")
-    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
     padded = np.pad(samples, N_FFT // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH] * window
-    stretched = _phase_vocoder(ducc0.fft.r2c(frames, axes=(1,)), rate)
-    return _overlap_add(stretched, window, round(len(samples) / rate))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]
+    windowed = np.multiply(frames, _window(), out=_rows(len(frames)))
+    stretched = _phase_vocoder(ducc0.fft.r2c(windowed, axes=(1,)), rate)
+    return _overlap_add(stretched, round(len(samples) / rate))
+
+
+@functools.cache
+def _window() -> np.ndarray:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
+
+
+def _rows(count: int) -> np.ndarray:
+    """Give room for frames of N_FFT samples, not a power of two apart.
+
+    The FFT works on several rows at once, and those a power of two apart share one place in the cache: a third of
+    the speed.
+    """
+    return np.empty((count, N_FFT + 16), dtype=np.float32)[:, :N_FFT]
 
 
 def _phase_vocoder(spectrum: np.ndarray, rate: float) -> np.ndarray:
@@ -66,28 +81,30 @@ def _phase_vocoder(spectrum: np.ndarray, rate: float) -> np.ndarray:
     before = steps.astype(int)
     share = (steps - before).astype(np.float32)[:, None]
     spectrum = np.concatenate([spectrum, np.zeros((2, spectrum.shape[1]), spectrum.dtype)])
-    squares = np.square(spectrum.view(np.float32))
-    magnitude = np.sqrt(squares[:, ::2] + squares[:, 1::2])
-    silent = magnitude < _SILENCE
-    direction = spectrum * (1 / np.where(silent, 1, magnitude))
-    direction[silent] = 1
+    magnitude = np.abs(spectrum)
+    direction = spectrum * (1 / np.maximum(magnitude, _SILENCE))
+    direction[magnitude < _SILENCE] = 1
     turns = (direction[1:] * direction[:-1].conj())[before]
     # The first frame keeps its own phase; each later one has turned with every frame before it.
     phase = np.empty_like(turns)
     phase[0] = direction[0]
     for index in range(1, len(steps)):
         np.multiply(phase[index - 1], turns[index - 1], out=phase[index])
-    phase *= (1 - share) * magnitude[before] + share * magnitude[before + 1]
+    between = magnitude[before]
+    between += share * (magnitude[before + 1] - between)
+    phase *= between
     return phase
 
 
-def _overlap_add(spectrum: np.ndarray, window: np.ndarray, samples: int) -> np.ndarray:
+def _overlap_add(spectrum: np.ndarray, samples: int) -> np.ndarray:
     """Invert a centred short-time Fourier transform to exactly ``samples`` samples."""
-    frames = ducc0.fft.c2r(spectrum, axes=(1,), lastsize=N_FFT, forward=False, inorm=2) * window
+    frames = _rows(len(spectrum))
+    ducc0.fft.c2r(spectrum, axes=(1,), lastsize=N_FFT, forward=False, inorm=2, out=frames)
+    frames *= _window()
     overlap = N_FFT // HOP_LENGTH
     total = np.zeros((len(frames) + overlap - 1, HOP_LENGTH), dtype=np.float32)
     weight = np.zeros_like(total)
-    squared = (window**2).reshape(overlap, HOP_LENGTH)
+    squared = (_window() ** 2).reshape(overlap, HOP_LENGTH)
     for part in range(overlap):
         total[part : part + len(frames)] += frames[:, part * HOP_LENGTH : (part + 1) * HOP_LENGTH]
         weight[part : part + len(frames)] += squared[part]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -72,6 +73,7 @@ def train_model(
     if standardize or not architecture.by_gradient:
         mean, sd = mean_and_sd(data, train.places)
         network = with_standardization(keras, network, mean, sd)
+    os.environ["COLUMNS"] = "100"  # or else the table is cut at the width of a terminal that may not be there
     lines: list[str] = []
     network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98)
     write_text(summary, "\n".join(lines) + "\n")

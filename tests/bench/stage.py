@@ -82,12 +82,8 @@ def fixed(audio):
 
 
 def notebook(stage: str, folder: Path, copies: int):
-    """Give what to time: the notebook's stage, its libraries warmed up."""
+    """Give what to time: one of the notebook's stages with its libraries warmed up, or the whole path."""
     side = reference() or plain()
-    data = side.load(folder)
-    few = {key: values[:2] for key, values in data.items()}
-    side.stretch(few, 1), side.pitch(few, 1), side.feats_1d(fixed(few["audio_data"]), FRAME_SIZE)
-    side.feats_2d(fixed(few["audio_data"]))
 
     def whole():
         loaded = side.load(folder)
@@ -95,16 +91,19 @@ def notebook(stage: str, folder: Path, copies: int):
         clips = fixed(loaded["audio_data"] + made[0]["audio_data"] + made[1]["audio_data"])
         return side.feats_1d(clips, FRAME_SIZE), side.feats_2d(clips)
 
-    clips = fixed(data["audio_data"]) if stage in ("frames", "mel") else None
     if stage == "whole":
-        del data
+        return whole
+    data = side.load(folder)
+    few = {key: values[:2] for key, values in data.items()}
+    side.stretch(few, 1), side.pitch(few, 1), side.feats_1d(fixed(few["audio_data"]), FRAME_SIZE)
+    side.feats_2d(fixed(few["audio_data"]))
+    clips = fixed(data["audio_data"]) if stage in ("frames", "mel") else None
     return {
         "load": lambda: side.load(folder),
         "stretch": lambda: side.stretch(data, copies),
         "pitch": lambda: side.pitch(data, copies),
         "frames": lambda: side.feats_1d(clips, FRAME_SIZE),
         "mel": lambda: side.feats_2d(clips),
-        "whole": whole,
     }[stage]
 
 

@@ -121,8 +121,9 @@ def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     run.kill()
     run.wait()
     made = {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("scan/*.parquet")}
+    old = cluster.queue()
     run = on_cluster.start("features")
-    node = next(iter(wait_until(on_cluster.running, 180).values()))
+    node = wait_until(lambda: [node for job, node in on_cluster.running().items() if job not in old], 180)[0]
     cluster.kill_node(node)
     cluster.wait_for_node(node, "down", seconds=90)
     cluster.start_node(node)

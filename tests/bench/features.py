@@ -35,7 +35,7 @@ def stage(side: str, name: str, folder: Path, copies: int) -> dict:
 
 
 def script(folder: Path, copies: int) -> dict:
-    """Run the notebook's stages one after another in one process, its start included, as `workflow` includes its own."""
+    """Run the notebook's stages one after another in one process, with its start."""
     began = time.perf_counter()
     found = stage("notebook", "whole", folder, copies)
     return found | {"seconds": time.perf_counter() - began}

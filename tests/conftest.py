@@ -10,6 +10,7 @@ pytest_plugins = ["workspace"]
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Let a file's tests, which share what they set up, run in one worker; all of the cluster's are one group."""
     for item in items:

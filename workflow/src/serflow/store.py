@@ -2,8 +2,8 @@
 
 Everything is written beside its place and renamed, so that a killed job leaves nothing that looks
 finished. Tables, models and texts are flushed to disk before; arrays, which are large and quickly made
-again, are not, since waiting for the disk took as long as making them. One that a power cut truncates
-is noticed by its size when it is opened.
+again, are not: half of the time of ``fix_length`` was waiting for the disk. One that a power cut
+truncates is noticed by its size when it is opened.
 """
 
 import contextlib

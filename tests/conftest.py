@@ -10,14 +10,6 @@ pytest_plugins = ["workspace"]
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """Let a file's tests, which share what they set up, run in one worker; all of the cluster's are one group."""
-    for item in items:
-        cluster = item.path.parent.name == "slurm"
-        item.add_marker(pytest.mark.xdist_group("slurm" if cluster else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def project() -> Path:
     return PROJECT

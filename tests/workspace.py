@@ -1,8 +1,6 @@
 """Running Snakemake as a user does, in a folder of its own."""
 
-import fcntl
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -65,26 +63,12 @@ class Workspace:
         return self.folder / "results" / corpus
 
 
-def make_once(tmp_path_factory, name: str, make) -> Path:
-    """Give a folder that `make` has filled, once for all of pytest's worker processes. Not to be changed."""
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    folder, made = root / name, root / f"{name}.made"
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            make(folder)
-            made.touch()
-    return folder
-
-
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory, project) -> Workspace:
     """The finished default run on the sample corpus, with models trained for one epoch. Not to be changed."""
-    folder = make_once(tmp_path_factory, "sample", lambda folder: Workspace(folder, project, QUICK).run())
-    return Workspace(folder, project, QUICK)
+    workspace = Workspace(tmp_path_factory.mktemp("sample"), project, QUICK)
+    workspace.run()
+    return workspace
 
 
 @pytest.fixture
@@ -102,21 +86,19 @@ def empty(tmp_path, project) -> Workspace:
 @pytest.fixture(scope="session")
 def mine(sample, tmp_path_factory):
     """A finished run on a folder of four actors' recordings, one in each shard. Not to be changed."""
+    folder = tmp_path_factory.mktemp("mine")
     made = sample.folder / "resources/corpora/sample"
-
-    def make(folder):
-        (folder / "AudioWAV").mkdir()
-        for clip in sorted((made / "AudioWAV").glob("*.wav")):
-            if clip.name[:4] in ("1001", "1002", "1019", "1020") and clip.name[5:8] in ("DFA", "IEO"):
-                shutil.copy2(clip, folder / "AudioWAV")
-        shutil.copytree(folder / "AudioWAV", folder / "elsewhere")
-        for name in ("metadata", "tables"):
-            shutil.copytree(made / "metadata", folder / name)
-        workspace = Workspace(folder, sample.project, SMALL)
-        workspace.run()
-        assert not workspace.jobs()
-
-    return Workspace(make_once(tmp_path_factory, "mine", make), sample.project, SMALL)
+    (folder / "AudioWAV").mkdir()
+    for clip in sorted((made / "AudioWAV").glob("*.wav")):
+        if clip.name[:4] in ("1001", "1002", "1019", "1020") and clip.name[5:8] in ("DFA", "IEO"):
+            shutil.copy2(clip, folder / "AudioWAV")
+    shutil.copytree(folder / "AudioWAV", folder / "elsewhere")
+    for name in ("metadata", "tables"):
+        shutil.copytree(made / "metadata", folder / name)
+    workspace = Workspace(folder, sample.project, SMALL)
+    workspace.run()
+    assert not workspace.jobs()
+    return workspace
 
 
 @pytest.fixture

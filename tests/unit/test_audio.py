@@ -2,13 +2,14 @@ import json
 
 import librosa
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile as sf
 
 from serflow.audio import augment, io, length
 from serflow.audio.scan import scan_recordings
 from serflow.errors import UserError
-from serflow.store import open_array, read_table
+from serflow.store import ArrayWriter, open_array, read_table, write_table
 
 RATE = 16_000
 # With this seed 1001_DFA_SAD_XX is stretched and 1002_DFA_HAP_XX shifted, and nothing else.
@@ -175,6 +176,18 @@ def test_from_recordings_to_one_length_without_losing_a_label(shard):
     np.testing.assert_array_equal(
         fixed[3], io.read_clip(shard / "audio" / "1002_DFA_HAP_XX.wav", RATE)[: found["target_length"]]
     )
+
+
+def test_samples_that_are_not_those_of_the_index_are_refused(tmp_path):
+    with ArrayWriter(tmp_path / "s.npy") as out:
+        out.write(np.zeros(9))
+    row = {"clip": ["a"], "origin": ["a"], "kind": ["original"], "offset": [0], "samples": [10]}
+    write_table(tmp_path / "s.parquet", pa.table(row))
+    length.measure_length([], 40_775, tmp_path / "length.json", tmp_path / "target.json")
+    places = {"output": tmp_path / "f.npy", "output_index": tmp_path / "f.parquet"}
+    with pytest.raises(UserError, match=r"s\.npy: does not hold what .*s\.parquet says"):
+        length.fix_length(tmp_path / "s.npy", tmp_path / "s.parquet", tmp_path / "target.json", **places)
+    assert not (tmp_path / "f.npy").exists()
 
 
 def test_a_configured_length_needs_no_measuring(tmp_path):

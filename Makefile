@@ -1,5 +1,5 @@
 # make run    from a fresh machine to a finished report on the built-in sample corpus
-# make test   the same set-up, then every test but those that need a cluster
+# make test   the same set-up, then every test, two at a time; those of a cluster only where SLURM is installed
 # make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
 # make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
 VENV := .venv
@@ -23,7 +23,7 @@ run: env
 	@echo "The report is results/sample/report/index.html"
 
 test: env lint
-	$(BIN)/python -m pytest --ignore tests/slurm
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder --durations 20
 
 test-slurm: env
 	$(BIN)/python -m pytest tests/slurm

@@ -10,6 +10,19 @@ pytest_plugins = ["workspace"]
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give a worker whole files, and all tests of the one cluster to the same worker, first since they last longest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class WholeFiles(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.split("::", 1)[0]
+            return "tests/slurm" if file.startswith("tests/slurm/") else file
+
+    return WholeFiles(config, log)
+
+
 @pytest.fixture(scope="session")
 def project() -> Path:
     return PROJECT

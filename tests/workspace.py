@@ -1,5 +1,6 @@
 """Running Snakemake as a user does, in a folder of its own."""
 
+import fcntl
 import json
 import re
 import shutil
@@ -64,11 +65,29 @@ class Workspace:
 
 
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory, project) -> Workspace:
+def make_once(tmp_path_factory, worker_id):
+    """Give a function that makes a folder, once for all workers, and gives its path."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def make(name, fill) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sample(make_once, project) -> Workspace:
     """The finished default run on the sample corpus, with models trained for one epoch. Not to be changed."""
-    workspace = Workspace(tmp_path_factory.mktemp("sample"), project, QUICK)
-    workspace.run()
-    return workspace
+    return Workspace(make_once("sample", lambda folder: Workspace(folder, project, QUICK).run()), project, QUICK)
 
 
 @pytest.fixture
@@ -84,21 +103,23 @@ def empty(tmp_path, project) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def mine(sample, tmp_path_factory):
+def mine(sample, make_once):
     """A finished run on a folder of four actors' recordings, one in each shard. Not to be changed."""
-    folder = tmp_path_factory.mktemp("mine")
-    made = sample.folder / "resources/corpora/sample"
-    (folder / "AudioWAV").mkdir()
-    for clip in sorted((made / "AudioWAV").glob("*.wav")):
-        if clip.name[:4] in ("1001", "1002", "1019", "1020") and clip.name[5:8] in ("DFA", "IEO"):
-            shutil.copy2(clip, folder / "AudioWAV")
-    shutil.copytree(folder / "AudioWAV", folder / "elsewhere")
-    for name in ("metadata", "tables"):
-        shutil.copytree(made / "metadata", folder / name)
-    workspace = Workspace(folder, sample.project, SMALL)
-    workspace.run()
-    assert not workspace.jobs()
-    return workspace
+
+    def fill(folder):
+        made = sample.folder / "resources/corpora/sample"
+        (folder / "AudioWAV").mkdir()
+        for clip in sorted((made / "AudioWAV").glob("*.wav")):
+            if clip.name[:4] in ("1001", "1002", "1019", "1020") and clip.name[5:8] in ("DFA", "IEO"):
+                shutil.copy2(clip, folder / "AudioWAV")
+        shutil.copytree(folder / "AudioWAV", folder / "elsewhere")
+        for name in ("metadata", "tables"):
+            shutil.copytree(made / "metadata", folder / name)
+        workspace = Workspace(folder, sample.project, SMALL)
+        workspace.run()
+        assert not workspace.jobs()
+
+    return Workspace(make_once("mine", fill), sample.project, SMALL)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm lint bench bench-scale bench-slurm clean
+.PHONY: env run test test-slurm lint bench bench-scale bench-slurm bench-training clean
 
 env: $(VENV)/installed
 
@@ -39,6 +39,9 @@ bench: env
 
 bench-slurm: env
 	$(BIN)/python tests/bench/cluster.py
+
+bench-training: env
+	$(BIN)/python tests/bench/training.py
 
 bench-scale: env
 	$(BIN)/python tests/bench/scale.py $(BENCH)

@@ -1,0 +1,129 @@
+"""Milliseconds of a training step: the notebook's `model.fit`, serflow's, and serflow's with each lever pulled.
+
+usage: python tests/bench/training.py [--rounds N] [--steps N] [MODEL ...]      (default: cnn1d cnn2d)
+
+All variants do the same arithmetic on rows of CREMA-D's shape, each in a process of its own, in turn; only bfloat16
+does another, and is no setting of serflow. Writes results/bench/training.md and prints it.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+SHAPES = {"cnn1d": (816, 1), "cnn2d": (128, 80, 1)}
+BATCH, CLASSES, WARM = 32, 6, 5
+# What differs from serflow's own way: environment variables, and words that `step_seconds` knows.
+VARIANTS = {
+    "notebook: model.fit on arrays": ({}, {"notebook"}),
+    "serflow": ({}, set()),
+    "serflow, operations that need not be deterministic": ({}, {"free"}),
+    "serflow, arrays in place of batches read by name": ({}, {"arrays"}),
+    "serflow, 8 steps per call of TensorFlow": ({}, {"eight"}),
+    "serflow, XLA": ({}, {"xla"}),
+    "serflow, one operation at a time": ({}, {"inter1"}),
+    "serflow, without oneDNN": ({"TF_ENABLE_ONEDNN_OPTS": "0"}, set()),
+    "serflow, bfloat16 (other arithmetic)": ({}, {"bfloat16"}),
+}
+
+
+def step_seconds(model: str, words: set[str], steps: int) -> float:
+    """Train for a few steps and give the median seconds of one."""
+    import numpy as np
+    import yaml
+
+    from serflow.models.data import Rows
+    from serflow.models.keras_run import dataset, prepare
+    from serflow.models.registry import MODELS
+
+    threads = os.cpu_count() or 1
+    if words & {"notebook", "free"}:
+        import keras
+    else:
+        keras = prepare(0, threads)
+    import tensorflow as tf
+
+    if "free" in words:  # what `prepare` does, without determinism
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if "inter1" in words:
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    if "bfloat16" in words:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+
+    settings = yaml.safe_load((PROJECT / "config.yaml").read_text())["models"][model]
+    network = MODELS[model].build(SHAPES[model], CLASSES, settings)
+    at_once = 8 if "eight" in words else 1
+    how = {"jit_compile": "xla" in words, "steps_per_execution": at_once}
+    network.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"], **how)
+    draws = np.random.default_rng(0)
+    count = BATCH * (WARM + steps) * at_once
+    x = draws.standard_normal((count, *SHAPES[model]), dtype=np.float32)
+    labels = draws.integers(CLASSES, size=count)
+
+    class InMemory:
+        """As the shards' features, which are read by place."""
+
+        def take(self, places):
+            return x[places[:, 0]]
+
+    ends = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            ends.append(time.perf_counter())
+
+    if words & {"notebook", "arrays"}:
+        network.fit(x, np.eye(CLASSES)[labels], batch_size=BATCH, verbose=0, callbacks=[Clock()])
+    else:
+        rows = Rows(list(map(str, range(count))), labels, np.arange(count)[:, None])
+        fed = dataset(InMemory(), rows, CLASSES, BATCH, shuffle_seed=0)
+        network.fit(fed, verbose=0, callbacks=[Clock()])
+    return statistics.median(np.diff(ends)[WARM:].tolist()) / at_once
+
+
+def main() -> None:
+    """Measure every variant in turn, round after round, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", default=list(SHAPES), metavar="MODEL")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        model, words = options.one
+        print(json.dumps(step_seconds(model, set(words.split()), options.steps)))
+        return
+    lines = [
+        f"{os.cpu_count()} cores, batches of {BATCH}; median of {options.rounds} rounds in turn, lowest to highest in "
+        f"brackets; load average {os.getloadavg()[0]:.1f} before it.",
+        "",
+        "| model | variant | ms per step | against the notebook's |",
+        "|---|---|---:|---:|",
+    ]
+    for model in options.models:
+        found: dict[str, list[float]] = {name: [] for name in VARIANTS}
+        for _ in range(options.rounds):
+            for name, (variables, words) in VARIANTS.items():
+                command = [sys.executable, __file__, "--steps", str(options.steps), "--one", model, " ".join(words)]
+                env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables
+                done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
+                found[name].append(1000 * json.loads(done.stdout.splitlines()[-1]))
+        medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+        theirs = next(iter(medians.values()))
+        for name, ours in medians.items():
+            spread = f"{min(found[name]):.0f}–{max(found[name]):.0f}"
+            lines.append(f"| {model} | {name} | {ours:.0f} ({spread}) | {theirs / ours:.2f} × |")
+    table = PROJECT / "results/bench/training.md"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("\n".join(lines) + "\n")
+    print(table.read_text())
+
+
+if __name__ == "__main__":
+    main()

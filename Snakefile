@@ -22,6 +22,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/bundle.smk"
 
 
 onstart:
@@ -72,3 +73,16 @@ rule speaker_independent:
     """The runs on speakers that were not trained on, and the tables and the report on them alone."""
     input:
         reports_on("speaker-independent"),
+
+
+rule bundles:
+    """Each configured run as one file, for `python -m serflow predict`."""
+    input:
+        [at(paths.bundle, run) for run in RUNS],
+
+
+rule predict:
+    """Labels for the recordings in the folder that the setting `input` names."""
+    input:
+        paths.all_labels,
+        paths.whole_timeline,

@@ -55,5 +55,5 @@ def test_files_stay_short(project):
     files = [*project.glob("workflow/**/*.py"), *project.glob("workflow/**/*.smk"), *project.glob("tests/**/*.py")]
     long = {str(path): count for path in files if (count := len(path.read_text().splitlines())) > 350}
     assert not long
-    assert len((project / "Snakefile").read_text().splitlines()) < 80
+    assert len((project / "Snakefile").read_text().splitlines()) < 100
     assert len((project / "workflow/rules/common.smk").read_text().splitlines()) < 150

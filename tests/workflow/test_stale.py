@@ -91,6 +91,8 @@ SETTINGS = [
     ("evaluation.resamples", 500, EVALUATION),
     ("evaluation.seed", 1, EVALUATION),
     ("evaluation.bins", 10, EVALUATION),
+    ("input", "elsewhere", PAGE),
+    ("bundle", "mine.zip", PAGE),
     ("threads.features", 2, PAGE),
     ("threads.prediction", 2, PAGE),
     ("threads.training", 1, PAGE),

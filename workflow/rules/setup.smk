@@ -6,6 +6,7 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
+from serflow.bundle.inputs import source_digests
 from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
@@ -38,6 +39,7 @@ config.update(read_scalars(config))
 try:
     check_settings(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config)
+    TO_LABEL = source_digests(config["input"], config["shards"])
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [
         Run(run["protocol"], model, seed, fold)

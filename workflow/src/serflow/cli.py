@@ -20,11 +20,15 @@ from serflow.errors import UserError
 
 
 class Command(NamedTuple):
-    """A sub-command: the module of its function, what it does, and its options as ``name:type`` words."""
+    """A sub-command: the module of its function, what it does, and its options as ``name:type`` words.
+
+    A name that begins with ``@`` stands without one. ``alias`` is a shorter name for people.
+    """
 
     module: str
     does: str
     options: str
+    alias: str = ""
 
 
 COMMANDS = {
@@ -131,6 +135,25 @@ COMMANDS = {
         "Draw a run's learning curves and confusion matrix.",
         "history:path metrics:path curves:path confusion:path",
     ),
+    "bundle_model": Command(
+        "serflow.bundle.pack",
+        "Pack a trained run into one file: model, preparation of its input, labels, temperature, measures, model card.",
+        "model:path features:paths predictions:path metrics:path evaluation:path length:path corpus:str "
+        "preprocessing:json output:path",
+        alias="bundle",
+    ),
+    "predict_recordings": Command(
+        "serflow.bundle.predict",
+        "Label recordings with a bundle: files, folders, a CSV with the column 'file', or '-' for standard input. "
+        "Exit code 3: some could not be read and were skipped.",
+        "@bundle:str @inputs:some output:path? format:str? timeline:path? threads:int? shard:int? shards:int?",
+        alias="predict",
+    ),
+    "collect_predictions": Command(
+        "serflow.bundle.output",
+        "Put the labels of all shards into one table.",
+        "labels:paths timelines:paths output:path timeline:path",
+    ),
     "render_report": Command(
         "serflow.report.page",
         "Render the report as one self-contained page.",
@@ -144,6 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one sub-command; a user's mistake ends it with one line and exit code 1."""
     options = vars(_parser().parse_args(arguments))
     name, log = options.pop("command"), options.pop("log")
+    name = next((long for long, command in COMMANDS.items() if command.alias == name), name)
     # BLAS reads these when it is loaded. A step that has threads divides its work by clips, as BLAS would divide
     # sums, and their rounding would then depend on the number of threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -178,10 +202,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        below = commands.add_parser(name, help=command.does, description=command.does)
+        others = [command.alias] if command.alias else []
+        below = commands.add_parser(name, help=command.does, description=command.does, aliases=others)
         below.add_argument("--log", type=Path, metavar="FILE", help="write all output there; errors show on both")
         for option, kind in (word.split(":") for word in command.options.split()):
-            below.add_argument(f"--{option.replace('_', '-')}", required=not kind.endswith("?"), **_KINDS[kind])
+            if option.startswith("@"):
+                below.add_argument(option[1:], **_KINDS[kind])
+            else:
+                needed = not kind.endswith("?")
+                below.add_argument(f"--{option.replace('_', '-')}", required=needed, **_KINDS[kind.rstrip("?")])
     return parser
 
 
@@ -204,9 +233,9 @@ def _length(text: str) -> str | int:
 
 _KINDS = {
     "path": {"type": Path, "metavar": "PATH"},
-    "path?": {"type": Path, "metavar": "PATH"},
     "paths": {"type": Path, "nargs": "*", "metavar": "PATH"},
-    "str": {"metavar": "TEXT"},
+    "str": {},
+    "some": {"nargs": "+"},
     "int": {"type": int, "metavar": "N"},
     "json": {"type": _json, "metavar": "JSON"},
     "bool": {"type": _yes, "metavar": "yes|no"},

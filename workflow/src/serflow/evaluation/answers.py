@@ -103,7 +103,8 @@ def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
     for path in metrics:
         known = read_json(path)
         key = RunKey(known["protocol"], known["model"], known["seed"])
-        found.setdefault(key, {})[known["fold"]] = known, _load(path.parent / "predictions.parquet", known["classes"])
+        answers = load_answers(path.parent / "predictions.parquet", known["classes"])
+        found.setdefault(key, {})[known["fold"]] = known, answers
     runs = []
     for key, by_fold in found.items():
         known = next(iter(by_fold.values()))[0]
@@ -112,7 +113,8 @@ def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
     return runs
 
 
-def _load(predictions: Path, classes: Sequence[str]) -> Answers:
+def load_answers(predictions: Path, classes: Sequence[str]) -> Answers:
+    """Load a fold's answers on its test clips, with the temperature fitted on its validation clips."""
     table = read_table(predictions).sort_by("clip")
     clips, parts, labels = (table[name].to_numpy(zero_copy_only=False) for name in ("clip", "part", "label"))
     truth = np.searchsorted(classes, labels.astype(str))

@@ -64,11 +64,15 @@ def frame_features(
     return in_batches(compute, clips, threads)
 
 
+def feature_names(n_mfcc: int) -> list[str]:
+    """Name the features of a frame, in their order."""
+    return ["zcr", "rms", *(f"mfcc{index:02d}" for index in range(n_mfcc)), "centroid"]
+
+
 def column_names(samples: int, frame_size: int, n_mfcc: int) -> list[str]:
     """Name the columns of :func:`frame_features`: 16 features by 51 frames are 816 at 40,775 samples."""
     frames = 1 + (samples + 2 * (frame_size // 2) - frame_size) // (frame_size // 2)
-    rows = ["zcr", "rms", *(f"mfcc{index:02d}" for index in range(n_mfcc)), "centroid"]
-    return [f"{row}_{index:03d}" for row in rows for index in range(frames)]
+    return [f"{name}_{index:03d}" for name in feature_names(n_mfcc) for index in range(frames)]
 
 
 def zero_crossing_rate(clips: np.ndarray, frame_size: int, hop_length: int) -> np.ndarray:

@@ -1,0 +1,147 @@
+"""Using a bundle: recordings in, labels out."""
+
+import csv
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from serflow.audio.io import read_clip
+from serflow.bundle.inputs import Source, list_sources, shard_of_source
+from serflow.bundle.output import writer_for
+from serflow.bundle.predict import confidence
+from serflow.bundle.reader import open_bundle
+from serflow.bundle.windows import cut
+from serflow.errors import UserError
+from serflow.store import read_table
+
+HOW = {"sampling_rate": 16000, "target_length": 4000, "longest": 8000}
+DRAWS = np.random.default_rng(0)
+
+
+def recording(path, samples, rate=16000, channels=1, **options):
+    values = DRAWS.uniform(-0.5, 0.5, (samples, channels)).astype(np.float32)
+    sf.write(path, values, rate, subtype="FLOAT", **options)
+    return Source(str(path))
+
+
+def test_up_to_the_longest_of_training_a_recording_is_one_window_as_in_training(tmp_path):
+    for samples in (1, 3999, 4000, 4001, 8000):
+        source = recording(tmp_path / "x.wav", samples)
+        (window,) = cut(source, HOW)
+        whole = read_clip(source.name, 16000)
+        assert (window.start, window.end) == (0, samples / 16000) and window.samples.shape == (4000,)
+        np.testing.assert_array_equal(window.samples[: len(whole)], whole[:4000])
+        assert not window.samples[len(whole) :].any()
+
+
+@pytest.mark.parametrize("samples", [8001, 9999, 10000, 10001, 400_000, 400_001])
+def test_windows_of_a_longer_one_overlap_by_half_and_reach_its_end(tmp_path, samples):
+    source = recording(tmp_path / "x.flac.wav", samples)
+    whole, windows = read_clip(source.name, 16000), list(cut(source, HOW))
+    starts = [round(window.start * 16000) for window in windows]
+    assert starts[0] == 0 and starts[-1] == samples - 4000 and set(np.diff(starts[:-1])) == {2000}
+    assert 0 < starts[-1] - starts[-2] <= 2000
+    for start, window in zip(starts, windows, strict=True):
+        np.testing.assert_array_equal(window.samples, whole[start : start + 4000])
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 2), (192000, 3)])
+def test_windows_of_any_rate_and_channels(tmp_path, rate, channels):
+    source = recording(tmp_path / "x.wav", 12 * rate, rate, channels)
+    whole, windows = read_clip(source.name, 16000), list(cut(source, HOW))
+    assert windows[-1].end == pytest.approx(12, abs=2e-3)
+    for window in windows[1:-1]:
+        start = round(window.start * 16000)
+        np.testing.assert_allclose(window.samples, whole[start : start + 4000], atol=1e-4)
+
+
+def test_what_cannot_be_read(tmp_path):
+    (tmp_path / "text.wav").write_text("no audio")
+    (tmp_path / "nothing.wav").touch()
+    endless = np.full(9000, np.inf, np.float32)
+    sf.write(tmp_path / "inf.wav", endless, 16000, subtype="FLOAT")
+    for name, words in (
+        ("text.wav", "not a readable audio file"),
+        ("nothing.wav", "the file is empty"),
+        ("inf.wav", "NaN or infinite"),
+        ("none.wav", "No such file"),
+    ):
+        with pytest.raises(UserError, match=words) as error:
+            list(cut(Source(str(tmp_path / name)), HOW))
+        assert name in str(error.value)
+
+
+def test_inputs(tmp_path, monkeypatch):
+    (tmp_path / "below").mkdir()
+    for name in ("b.wav", "a.FLAC", "notes.txt", "below/c.ogg"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.csv").write_text("who,file\nme,b.wav\nyou,below/c.ogg\n")
+    found = [source.name for source in list_sources([str(tmp_path), str(tmp_path / "list.csv"), "x.wav"])]
+    names = ["a.FLAC", "b.wav", "below/c.ogg", "b.wav", "below/c.ogg"]
+    assert found == [*(str(tmp_path / name) for name in names), "x.wav"]
+    (tmp_path / "bad.csv").write_text("name\nx.wav\n")
+    with pytest.raises(UserError, match="no column 'file'"):
+        list(list_sources([str(tmp_path / "bad.csv")]))
+    for given, expected in ((b"one.wav\ntwo words.wav\n", ["one.wav", "two words.wav"]), (b"RIFF\xff\xff", None)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+        found = list(list_sources(["-"]))
+        assert [source.name for source in found] == (expected or ["standard input"])
+        assert expected or found[0].content == given
+
+
+def test_shards_of_sources_share_all_among_them():
+    sources = [Source(f"{number}.wav") for number in range(1000)]
+    counts = np.bincount([shard_of_source(source, 4) for source in sources], minlength=4)
+    assert counts.sum() == 1000 and counts.min() > 150
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_the_same_rows_in_every_format(tmp_path, suffix):
+    columns = {"file": "string", "p_ANG": "float32", "windows": "int32", "problem": "string"}
+    given = [{"file": 'a "b",\n😀.wav', "p_ANG": 0.25, "windows": 3}, {"file": "c.wav", "problem": "bad"}]
+    path = tmp_path / f"x.{suffix}"
+    with writer_for(path, None, columns) as rows:
+        for row in given:
+            rows.write(row)
+        assert not path.exists()
+    if suffix == "csv":
+        found = list(csv.DictReader(path.open(newline="")))
+        found = [{"file": row["file"], "p_ANG": float(row["p_ANG"] or "nan")} for row in found]
+    else:
+        found = json.loads(path.read_text()) if suffix == "json" else read_table(path).to_pylist()
+        assert list(found[0]) == list(columns) and found[1]["problem"] == "bad" and found[1]["p_ANG"] is None
+    assert found[0]["file"] == given[0]["file"] and found[0]["p_ANG"] == 0.25
+
+
+def test_no_format_and_no_rows(tmp_path, capsys):
+    for path, format in ((tmp_path / "x.txt", None), (None, "parquet")):
+        with pytest.raises(UserError), writer_for(path, format, {"file": "string"}):
+            pass
+    with writer_for(None, "json", {"file": "string"}):
+        pass
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_confidence_is_that_of_scaled_logits():
+    probabilities = np.array([0.7, 0.2, 0.1], np.float32)
+    assert confidence(probabilities, 1.0) == pytest.approx(0.7)
+    scaled = np.sqrt(probabilities) / np.sqrt(probabilities).sum()
+    assert confidence(probabilities, 2.0) == pytest.approx(scaled.max(), rel=1e-6)
+
+
+def test_no_bundle(tmp_path):
+    path = tmp_path / "x.zip"
+    with pytest.raises(UserError, match="no such file"):
+        open_bundle(path)
+    path.write_bytes(b"PK no")
+    with pytest.raises(UserError, match="not a serflow bundle"):
+        open_bundle(path)
+    for about in ("[]", "{}", '{"bundle_format": 99}'):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("bundle.json", about)
+        with pytest.raises(UserError, match="bundle"):
+            open_bundle(path)

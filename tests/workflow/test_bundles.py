@@ -1,0 +1,125 @@
+"""A trained run as one file, and what it says of recordings: the same as the run itself did."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from serflow.bundle.reader import open_bundle
+from serflow.store import read_table
+
+MODELS = ("cnn1d", "cnn2d", "svm_functionals")
+RUN = "speaker-independent/{}/seed0/fold0"
+# A Python in which whoever imports TensorFlow or Keras fails.
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(("tensorflow", "keras", "sklearn", "librosa", "snakemake"))
+from serflow.cli import main
+main()
+"""
+
+
+def predict(*arguments, **options):
+    command = [sys.executable, "-c", WITHOUT, "predict", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def bundled(sample, tmp_path_factory):
+    """A copy of the finished run with bundles of one run of each model."""
+    workspace = type(sample)(tmp_path_factory.mktemp("bundled") / "copy", sample.project, sample.settings)
+    shutil.copytree(sample.folder, workspace.folder, symlinks=True)
+    workspace.run(*(f"results/sample/bundles/{RUN.format(model)}.zip" for model in MODELS))
+    return workspace
+
+
+def bundle_of(workspace, model):
+    return workspace.results() / f"bundles/{RUN.format(model)}.zip"
+
+
+@pytest.fixture
+def audio(bundled):
+    return bundled.folder / "resources/corpora/sample/AudioWAV"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_same_probabilities_as_the_run(bundled, audio, tmp_path, model):
+    expected = read_table(bundled.results() / f"models/{RUN.format(model)}/predictions.parquet").to_pylist()
+    expected = {f"{row['clip']}.wav": row for row in expected if row["part"] == "test"}
+    files = sorted(path for path in audio.iterdir() if path.name in expected)
+    assert len(files) > 10
+    done = predict(bundle_of(bundled, model), *files, "--output", tmp_path / "x.parquet")
+    assert done.returncode == 0, done.stderr
+    found = read_table(tmp_path / "x.parquet").to_pylist()
+    assert [row["file"] for row in found] == [str(path) for path in files]
+    for row, path in zip(found, files, strict=True):
+        theirs = {key: value for key, value in expected[path.name].items() if key.startswith("p_")}
+        np.testing.assert_allclose([row[key] for key in theirs], list(theirs.values()), atol=1e-4)
+        assert row["label"] == max(theirs, key=theirs.get).removeprefix("p_") and row["windows"] == 1
+
+
+def test_a_bundle_says_what_it_is(bundled):
+    bundle = open_bundle(bundle_of(bundled, "cnn2d"))
+    assert bundle.about["protocol"] == "speaker-independent" and bundle.about["onnx_difference"] < 1e-4
+    for words in ("# cnn2d on sample", "## Not meant for", "| sex | ", "UAR of all folds"):
+        assert words in bundle.card
+
+
+def test_an_hour_and_a_bad_file(bundled, audio, tmp_path):
+    clip, rate = sf.read(sorted(audio.iterdir())[0], dtype="int16")
+    with sf.SoundFile(tmp_path / "hour.flac", "w", rate, 1) as file:
+        for _ in range(3600 * rate // len(clip)):
+            file.write(clip)
+    (tmp_path / "bad.wav").write_bytes(b"RIFF, but no more")
+    peak = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"
+    code = WITHOUT.replace("main()", f"try: main()\nfinally: {peak}")
+    command = [sys.executable, "-c", code, "predict", str(bundle_of(bundled, "svm_functionals")), str(tmp_path)]
+    command += ["--output", str(tmp_path / "x.csv"), "--timeline", str(tmp_path / "t.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said, memory = done.stderr.splitlines()[:-1], int(done.stderr.splitlines()[-1])
+    assert done.returncode == 3 and "bad.wav: not a readable audio file" in said[0] and "1 of 2" in said[1]
+    assert memory < 400
+    timeline = read_table(tmp_path / "t.parquet")
+    ends = timeline["end"].to_numpy()
+    assert len(timeline) > 2000 and (np.diff(ends) > 0).all() and ends[-1] == pytest.approx(3600, abs=5)
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert len(lines) == 3 and "not a readable audio file" in lines[1] and str(len(timeline)) in lines[2].split(",")
+
+
+def test_standard_input(bundled, audio):
+    file = sorted(audio.iterdir())[0]
+    bundle = bundle_of(bundled, "svm_functionals")
+    by_name, by_list, by_content = (
+        predict(bundle, file),
+        predict(bundle, "-", input=f"{file}\n".encode()),
+        predict(bundle, "-", input=file.read_bytes()),
+    )
+    assert by_name.returncode == 0 and by_name.stdout == by_list.stdout
+    assert by_content.stdout.replace(b"standard input", str(file).encode()) == by_name.stdout
+
+
+def test_through_the_engine(bundled, audio, tmp_path):
+    folder = tmp_path / "to label"
+    (folder / "below").mkdir(parents=True)
+    for clip in sorted(audio.iterdir())[:6]:
+        shutil.copy(clip, folder / "below")
+    (folder / "bad.wav").write_bytes(b"no audio")
+    bundle = bundle_of(bundled, "svm_functionals")
+    settings = {"input": str(folder), "bundle": str(bundle)}
+    bundled.run("predict", **settings)
+    assert not bundled.jobs("predict", **settings)
+    done = predict(bundle, folder, "--output", tmp_path / "x.csv")
+    assert done.returncode == 3
+    ours = (bundled.results() / "predicted/recordings.csv").read_text().splitlines()
+    assert sorted(ours) == sorted((tmp_path / "x.csv").read_text().splitlines()) and len(ours) == 8
+    shutil.copy(sorted(audio.iterdir())[6], folder)
+    jobs = bundled.jobs("predict", **settings)
+    assert jobs == {"predict_recordings": 1, "collect_predictions": 1}
+
+
+def test_no_input(bundled):
+    done = bundled.snakemake("--dry-run", "predict")
+    assert done.returncode != 0 and "config: input is null, but predict needs" in done.stderr

@@ -1,0 +1,1 @@
+"""Trained models in one file, and using them on recordings."""

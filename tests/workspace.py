@@ -15,6 +15,7 @@ import pytest
 QUICK = {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}}}
 
 
+TARGETS = ("all", "catalog", "features", "models", "report", "notebook", "speaker_independent", "bundles", "predict")
 # A run on a folder of recordings, small enough to be done again and again.
 RUNS = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
 SMALL = {
@@ -56,7 +57,7 @@ class Workspace:
             return Counter()
         table = re.search(r"^Job stats:\n.*?\n-[- ]*\n(.*?)^total ", text, re.M | re.S)
         counts = Counter({name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)})
-        for target in ("all", "catalog", "features", "models", "report", "notebook", "speaker_independent", "predict", "bundles"):
+        for target in TARGETS:
             del counts[target]
         return counts
 

@@ -10,7 +10,9 @@ def preprocessing_of(wildcards):
 def bundle_to_use(wildcards):
     """Give the bundle that is asked for, or that of the first configured run on speakers that it does not know."""
     if not config["input"]:
-        stop(UserError("config: input is null, but predict needs a folder of recordings, e.g. --config input=/data/wavs"))
+        stop(
+            UserError("config: input is null, but predict needs a folder of recordings, e.g. --config input=/data/wavs")
+        )
     honest = [run for run in RUNS if run.protocol not in LEAKY]
     return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
 

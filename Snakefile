@@ -2,15 +2,17 @@
 
 import sys
 
-sys.path.insert(0, f"{workflow.basedir}/workflow/src")
+# Where this file is, also when it is a module of another workflow.
+BASE = workflow.current_basedir.get_path_or_uri(secret_free=True)
+sys.path.insert(0, f"{BASE}/workflow/src")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{BASE}/config.yaml"
 
 
 shell.prefix(
     # Braces are doubled once for Python and once for Snakemake.
-    f'export PYTHONPATH="{workflow.basedir}/workflow/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; '
+    f'export PYTHONPATH="{BASE}/workflow/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; '
 )
 
 

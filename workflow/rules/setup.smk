@@ -14,7 +14,7 @@ from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
 from serflow.locking import hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
-from serflow.settings import check_settings, read_scalars
+from serflow.settings import check_settings, read_scalars, with_defaults
 from serflow.slurm import prepare_cluster
 
 
@@ -35,9 +35,10 @@ def begin():
         stop(error)
 
 
-config.update(read_scalars(config))
+# As a module this workflow is given a configuration in place of its own file, and takes the rest from that.
+config.update(with_defaults(read_scalars(config), Path(BASE, "config.yaml")))
 try:
-    check_settings(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
+    check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config)
     TO_LABEL = source_digests(config["input"], config["shards"])
     Run = namedtuple("Run", "protocol model seed fold")

@@ -39,6 +39,18 @@ def read_scalars(value):
     return value
 
 
+def with_defaults(config: Mapping, defaults: Path) -> dict:
+    """Take the settings that a configuration lacks, at any depth, from a YAML file."""
+    import yaml
+
+    def fill(given, usual):
+        if not isinstance(given, Mapping) or not isinstance(usual, Mapping):
+            return given
+        return {**usual, **{key: fill(value, usual.get(key)) for key, value in given.items()}}
+
+    return fill(config, yaml.safe_load(defaults.read_text(encoding="utf-8")))
+
+
 def check_settings(config: Mapping, schema: Path) -> None:
     """Check a configuration against a JSON schema.
 

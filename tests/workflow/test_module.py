@@ -19,7 +19,9 @@ rule count_clips:
     default_target: True
     input: "results/sample/catalog/clips.parquet"
     output: "count.txt"
-    shell: "python -c 'import sys, pyarrow.parquet as p; print(p.read_metadata(sys.argv[1]).num_rows)' {{input}} > {{output}}"
+    run:
+        import pyarrow.parquet
+        Path(output[0]).write_text(str(pyarrow.parquet.read_metadata(input[0]).num_rows))
 """
 
 

@@ -19,6 +19,7 @@ import corpus
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 CORES = 2
+FLOORS = ("floor", "paired")
 STAGES = ("load", "stretch", "pitch", "frames", "mel")
 
 
@@ -41,15 +42,15 @@ def script(folder: Path, copies: int) -> dict:
     return found | {"seconds": time.perf_counter() - began}
 
 
-def workflow(folder: Path, copies: int, work: Path) -> dict:
-    """Run `snakemake features` from nothing, with every process start."""
+def workflow(folder: Path, copies: int, work: Path, shards: int = CORES) -> dict:
+    """Run `snakemake features` from nothing, with every process start; as many shards as cores start the fewest."""
     kinds = {kind: {"clips": copies} for kind in ("time_stretch", "pitch_shift")}
     with tempfile.TemporaryDirectory(dir=work) as results:
         command = [sys.executable, "-m", "snakemake", "features", "--snakefile", str(PROJECT / "Snakefile")]
         command += ["--cores", str(CORES), "--quiet", "all", "--config", "corpus=bench", f"audio={folder}"]
         # Runs are named since the default ones need actors of several blocks, which a few clips do not have.
         runs = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
-        command += [f"augment={json.dumps(kinds)}", f"runs={json.dumps(runs)}"]
+        command += [f"augment={json.dumps(kinds)}", f"runs={json.dumps(runs)}", f"shards={shards}"]
         began = time.perf_counter()
         subprocess.run(command, cwd=results, check=True, capture_output=True)
         seconds = time.perf_counter() - began
@@ -77,13 +78,13 @@ def table(result: dict) -> str:
         f"{result['clips']} clips and {2 * result['copies']} copies, {result['recordings']}; {CORES} cores, median of "
         f"{result['rounds']} rounds, both sides alternating; load average {result['load']:.1f} before it.",
         "",
-        "| stage | notebook s | MB | serflow s | MB | ratio | bare FFTs s | of them |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| stage | notebook s | MB | serflow s | MB | ratio | bare real FFTs s | of them | two frames a transform s | of them |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in result["stages"].items():
         ours, theirs = row["serflow"], row["notebook"]
-        floor = row.get("floor")
-        last = f"{floor:.2f} | {ours['seconds'] / floor:.1f} ×" if floor else " | "
+        floors = [row[kind] for kind in FLOORS if kind in row]
+        last = " | ".join(f"{floor:.2f} | {ours['seconds'] / floor:.1f} ×" for floor in floors) or " | | | "
         lines.append(
             f"| {name} | {theirs['seconds']:.2f} | {theirs['peak_mb']:.0f} | {ours['seconds']:.2f} | "
             f"{ours['peak_mb']:.0f} | {row['ratio']:.1f} × | {last} |"
@@ -118,7 +119,8 @@ def main() -> None:
                 }
             row = measure(rounds, sides)
             if stage_name in ("frames", "mel"):
-                row["floor"] = stage("serflow", f"floor {stage_name}", clips, number)["seconds"]
+                for kind in FLOORS:
+                    row[kind] = stage("serflow", f"{kind} {stage_name}", clips, number)["seconds"]
             result["stages"][title] = row
             (out / "features.json").write_text(json.dumps(result, indent=1) + "\n")
             (out / "features.md").write_text(table(result))

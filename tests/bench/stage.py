@@ -124,18 +124,19 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
     paths = [folder / entry.file for entry in entries]
     audio = [read_clip(path, RATE) for path in paths] if stage != "load" else []
     chosen = audio[: copies // parts]
-    clips = np.array(fixed(audio)) if stage in ("frames", "mel", "floor frames", "floor mel") else None
+    clips = np.array(fixed(audio)) if stage.split()[-1] in ("frames", "mel") else None
     draws = np.random.default_rng(0)
     few = np.zeros((2, LENGTH), np.float32)  # libraries are warmed up, as the notebook's are
     augment.pitch_shift(few[0], 1, RATE), scan._describe(folder, entries[0])
     list(frames.frame_features(few, sampling_rate=RATE, frame_size=FRAME_SIZE, n_mfcc=13))
     list(mel.log_mel(few, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512))
 
-    def bare(size, hop):
-        # Two frames a transform, as in serflow.features.stft.
-        pairs = np.zeros((8 * -(-(1 + LENGTH // hop) // 2), size), np.complex64)
+    def bare(size, hop, paired):
+        frames = 8 * (1 + LENGTH // hop)
+        # As real numbers, or two frames a transform as in serflow.features.stft.
+        rows = np.zeros((-(-frames // 2), size), np.complex64) if paired else np.zeros((frames, size), np.float32)
         for _ in range(0, len(clips), 8):
-            ducc0.fft.c2c(pairs, axes=(1,), out=pairs)
+            ducc0.fft.c2c(rows, axes=(1,), out=rows) if paired else ducc0.fft.r2c(rows, axes=(1,))
 
     return {
         "load": lambda: [(scan._describe(folder, entry), read_clip(folder / entry.file, RATE)) for entry in entries],
@@ -143,8 +144,10 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
         "pitch": lambda: [augment.pitch_shift(y, draws.uniform(-4, 4), RATE) for y in chosen],
         "frames": lambda: list(frames.frame_features(clips, sampling_rate=RATE, frame_size=FRAME_SIZE, n_mfcc=13)),
         "mel": lambda: list(mel.log_mel(clips, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512)),
-        "floor frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2),
-        "floor mel": lambda: bare(1569, 512),
+        "floor frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, False),
+        "floor mel": lambda: bare(1569, 512, False),
+        "paired frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, True),
+        "paired mel": lambda: bare(1569, 512, True),
     }[stage]  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def table(result: dict) -> str:
         f"{result['clips']} clips and {2 * result['copies']} copies, {result['recordings']}; {CORES} cores, median of "
         f"{result['rounds']} rounds, both sides alternating; load average {result['load']:.1f} before it.",
         "",
-        "| stage | notebook s | MB | serflow s | MB | ratio | bare real FFTs s | of them | two frames a transform s | of them |",
+        "| stage | notebook s | MB | serflow s | MB | ratio | bare real FFTs s | of them | in pairs s | of them |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in result["stages"].items():

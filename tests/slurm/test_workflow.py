@@ -117,7 +117,10 @@ def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     cluster = on_cluster.cluster
     run = on_cluster.start("features")
     wait_until((on_cluster.results() / "target.json").exists, 240)  # so the scans are known to be done
-    wait_until(on_cluster.running, 60)
+    earlier = cluster.queue()
+    left, *_ = wait_until(lambda: sorted(on_cluster.running().keys() - earlier.keys()), 60)
+    processes = wait_until(lambda: with_environment(f"SLURM_JOB_ID={left}"))
+    signal_all(processes, signal.SIGSTOP)  # so that it does not end before it is cancelled
     run.kill()
     run.wait()
     made = {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("scan/*.parquet")}
@@ -130,9 +133,9 @@ def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     assert run.wait(400) == 0, on_cluster.said()[-3000:]
     # What the killed run had finished was not made again; what it had left in the queue was cancelled.
     assert {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("scan/*.parquet")} == made
-    states = [job["State"].split()[0] for job in on_cluster.submitted()]
-    assert "CANCELLED" in states and "cancelled" in on_cluster.said()
-    assert {"NODE_FAIL", "REQUEUED"} & set(states)
+    states = {(int(job["JobIDRaw"]), job["State"].split()[0]) for job in on_cluster.submitted()}
+    assert (left, "CANCELLED") in states and "cancelled" in on_cluster.said()
+    assert {"NODE_FAIL", "REQUEUED"} & {state for _, state in states}
     ours = digests(on_cluster.results())
     assert ours.items() <= digests(sample.results()).items() and any(name.startswith("mel/") for name in ours)
 

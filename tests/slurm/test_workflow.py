@@ -1,5 +1,6 @@
 """The workflow on a real SLURM cluster: the same results as on one machine, and what happens when things break."""
 
+import functools
 import hashlib
 import json
 import re
@@ -50,7 +51,10 @@ class OnCluster(Workspace):
         """Start a run and do not wait for it."""
         log = (self.folder / "controller.log").open("a")
         command = self.command(*arguments, **settings)
-        return subprocess.Popen(command, cwd=self.folder, env=self.cluster.env, stdout=log, stderr=log)
+        # Whatever a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+        heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        options = {"env": self.cluster.env, "stdout": log, "stderr": log, "preexec_fn": heed}
+        return subprocess.Popen(command, cwd=self.folder, **options)
 
     def said(self):
         return (self.folder / "controller.log").read_text()

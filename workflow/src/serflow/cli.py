@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.errors import UserError
+from serflow.locking import LOCK_VARIABLE, end_with_run
 
 
 class Command(NamedTuple):
@@ -149,8 +150,11 @@ def main(arguments: list[str] | None = None) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     _keep_freed_memory()
-    terminal = _log_to(log) if log else sys.stderr
+    terminal = sys.stderr
     try:
+        terminal = _log_to(log) if log else terminal
+        if lock := os.environ.get(LOCK_VARIABLE):
+            end_with_run(lock)
         getattr(importlib.import_module(COMMANDS[name].module), name)(**options)
     except UserError as error:
         _fail(f"serflow {name}: {error}", terminal)
@@ -226,7 +230,8 @@ def _log_to(path: Path):
 
 
 def _fail(message: str, terminal) -> None:
-    print(message, file=sys.stderr)
+    with contextlib.suppress(OSError):  # where the log is on a full disk
+        print(message, file=sys.stderr, flush=True)
     if terminal is not sys.stderr:
         print(message, file=terminal, flush=True)
     raise SystemExit(1)

@@ -64,6 +64,11 @@ class Workspace:
         return self.folder / "results" / corpus
 
 
+def lines(done: subprocess.CompletedProcess) -> list[str]:
+    """Give what serflow itself said in a run."""
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
+
+
 @pytest.fixture(scope="session")
 def make_once(tmp_path_factory, worker_id):
     """Give a function that makes a folder, once for all workers, and gives its path."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -132,7 +133,7 @@ class FileArray:
 
     def __getitem__(self, rows: slice) -> np.ndarray:
         start, stop, _ = rows.indices(len(self))
-        of_row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+        of_row = math.prod(self.shape[1:]) * self.dtype.itemsize
         shape = (max(0, stop - start), *self.shape[1:])
         if not shape[0] * of_row:
             return np.empty(shape, self.dtype)
@@ -170,13 +171,16 @@ class Npy(NamedTuple):
 def npy_header(path: str | Path) -> Npy:
     """Read the header and the checksums of an array."""
     with Path(path).open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
+        try:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+        except Exception as error:  # NumPy lets errors of Python's own parser through
+            raise ValueError(f"its header cannot be read: {error}") from error
         if dtype.hasobject or fortran:
             raise ValueError(f"type {dtype} is not one that serflow writes")
         offset = file.tell()
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         expected = offset + size + trailer_size(size)
         if (found := os.fstat(file.fileno()).st_size) != expected:
             raise ValueError(f"{found} bytes, {expected} expected with checksums")

@@ -150,9 +150,10 @@ def main(arguments: list[str] | None = None) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     _keep_freed_memory()
-    terminal = sys.stderr
+    terminal = os.fdopen(os.dup(2), "w") if log else sys.stderr
     try:
-        terminal = _log_to(log) if log else terminal
+        if log:
+            _log_to(log)
         if lock := os.environ.get(LOCK_VARIABLE):
             end_with_run(lock)
         getattr(importlib.import_module(COMMANDS[name].module), name)(**options)
@@ -218,15 +219,16 @@ _KINDS = {
 }
 
 
-def _log_to(path: Path):
-    """Send everything that the process says to its log and give the stream it had: the terminal."""
-    terminal = os.fdopen(os.dup(2), "w")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    print(shlex.join(["python", "-m", "serflow", *sys.argv[1:]]), file=sys.stderr, flush=True)
-    return terminal
+def _log_to(path: Path) -> None:
+    """Send everything that the process says to its log."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        print(shlex.join(["python", "-m", "serflow", *sys.argv[1:]]), file=sys.stderr, flush=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or give access there") from error
 
 
 def _fail(message: str, terminal) -> None:

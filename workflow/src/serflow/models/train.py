@@ -153,6 +153,7 @@ def _descend(keras, network, data, train, valid, settings, seed, title, backup) 
         validation_data=dataset(data, valid, classes, settings["batch_size"]),
         initial_epoch=done,
         epochs=done if backup.finished else settings["epochs"],
+        shuffle=False,  # the rows are, already; Keras would draw from the random state of the process
         verbose=0,
         callbacks=[stopping, nan, progress, backup.callback(keras, stopping, progress)],
     )

@@ -37,10 +37,18 @@ class Workspace:
 
     def snakemake(self, *arguments: str, **settings) -> subprocess.CompletedProcess:
         """Run Snakemake; keyword arguments are settings that go on top of the workspace's own."""
+        command = self.command(*arguments, **settings)
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def start(self, *arguments: str, **settings) -> subprocess.Popen:
+        """Start Snakemake and do not wait for it; what it says is lost."""
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(self.command(*arguments, **settings), cwd=self.folder, stdout=nothing, stderr=nothing)
+
+    def command(self, *arguments: str, **settings) -> list[str]:
         merged = [f"{key}={json.dumps(value)}" for key, value in (self.settings | settings).items()]
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile"), *arguments]
-        command += ["--config", *merged] if merged else []
-        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        return command + (["--config", *merged] if merged else [])
 
     def run(self, *arguments: str, cores: int = 2, **settings) -> str:
         done = self.snakemake("--cores", str(cores), *arguments, **settings)

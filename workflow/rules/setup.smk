@@ -16,7 +16,7 @@ from serflow.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
 from serflow.settings import check_settings, read_scalars
 from serflow.slurm import prepare_cluster
-from serflow.store import remove_partials
+from serflow.store import tidy
 
 LOCK = Path("results/.lock")
 
@@ -40,7 +40,7 @@ def begin():
             else:
                 os.environ[LOCK_VARIABLE] = str(LOCK.resolve())
             for folder in ("results", *([SOURCE.folder.parent] if SOURCE.made else [])):
-                remove_partials(folder)
+                tidy(folder)
     except UserError as error:
         stop(error)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.arrays import ArrayWriter, FileArray, npy_header, open_array
-from serflow.files import readable, remove_partials, replacing, seal
+from serflow.files import readable, replacing, seal, tidy
 from serflow.sealing import UNSEALED, check_seal
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "read_row_groups",
     "read_table",
     "read_tables",
-    "remove_partials",
     "replacing",
+    "tidy",
     "write_archive",
     "write_arrays",
     "write_json",

@@ -78,6 +78,13 @@ def test_a_clock_that_was_set_back_misses_nothing(changed):
     assert not changed.jobs("features", *LARGE, mel={"n_mels": 64})
 
 
+def test_a_table_with_an_earlier_date_is_noticed(changed):
+    path = changed.folder / "metadata/VideoDemographics.csv"
+    path.write_text(path.read_text().replace("Female", "Male"))
+    os.utime(path, (0, 0))
+    assert changed.jobs("catalog") == {"catalog_clips": 1}
+
+
 @pytest.fixture
 def scanned(tmp_path, mine):
     """Recordings of one shard and their scan."""

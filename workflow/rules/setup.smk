@@ -11,7 +11,7 @@ from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
-from serflow.fingerprint import fingerprint
+from serflow.fingerprint import digest_of, fingerprint
 from serflow.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
 from serflow.settings import check_settings, read_scalars

@@ -133,8 +133,6 @@ def _opened_parquet(path: str | Path) -> Iterator:
 
     with readable(path, "not a readable Parquet file", pa.ArrowException):
         content = Path(path).read_bytes()
-        if content[:4] != b"PAR1":
-            raise ValueError("it does not begin as one")
         check_seal(content)
         yield pq.ParquetFile(pa.BufferReader(content))
 

@@ -152,8 +152,8 @@ def kill_job(folder: Path, rule: str, outputs: list[str], after: float, *, contr
         if hit and controller:
             process.kill()
         elif hit:
-            for victim in (step.parent(), step):  # the shell, which would be its process group, first
-                if victim.pid != process.pid:
+            for victim in (step.parent(), step, *step.children(recursive=True)):
+                if victim.pid != process.pid:  # where there is no shell between them
                     victim.kill()
         process.wait()
         if hit and controller:

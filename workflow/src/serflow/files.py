@@ -74,12 +74,14 @@ def tidy(folder: str | Path) -> None:
     now, ahead = time.time_ns(), []
     for path in Path(folder).rglob("*"):
         if path.name.startswith(".") and ".part" in path.suffixes:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         elif path.is_file() and (modified := path.stat().st_mtime_ns) > now:
             ahead.append((modified, path))
     for place, (_, path) in enumerate(sorted(ahead)):
         date = now - 1000 * (len(ahead) - place)
-        os.utime(path, ns=(date, date))
+        with contextlib.suppress(OSError):  # another's file
+            os.utime(path, ns=(date, date))
 
 
 def seal(path: Path) -> None:

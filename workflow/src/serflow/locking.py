@@ -69,7 +69,9 @@ def end_with_run(path: str | Path) -> None:
 
     def wait() -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
-        print("the run that started this step has ended, and so does this step", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            print("the run that started this step has ended, and so does this step", file=sys.stderr, flush=True)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -130,11 +130,11 @@ RUN = "models/notebook/cnn1d/seed0/fold0"
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("mel/s01.npy", "models/notebook/cnn2d/seed0/fold0/model.keras"),
+        ("augmented/s02.npy", "fixed/s02.npy"),
         *(
             pytest.param(*case, marks=pytest.mark.whole)
             for case in [
-                ("augmented/s02.npy", "fixed/s02.npy"),
+                ("mel/s01.npy", "models/notebook/cnn2d/seed0/fold0/model.keras"),
                 ("fixed/s00.parquet", "mel/s00.npy"),
                 ("target.json", "frames/s00.parquet"),
                 (

@@ -77,6 +77,7 @@ def test_what_cannot_be_written(disk, name, options, error):
     assert [path.name for path in folder.iterdir()] == [name]
 
 
+@pytest.mark.whole
 def test_a_run_on_a_disk_that_becomes_full(mine, disk, tmp_path):
     folder, mount = disk
     shutil.copytree(mine.folder / "AudioWAV", tmp_path / "AudioWAV")

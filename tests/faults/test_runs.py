@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 
 import psutil
@@ -12,6 +15,7 @@ from serflow.audio.augment import augment_audio
 from serflow.audio.scan import scan_recordings
 from serflow.errors import UserError
 from serflow.models.backup import backup_path
+from serflow.store import tidy
 from workspace import lines
 
 MODEL = "results/mine/models/notebook/cnn1d/seed0/fold0/model.keras"
@@ -25,6 +29,7 @@ def steps(process):
     return [child for child in process.children(recursive=True) if child.cmdline()[1:3] == ["-m", "serflow"]]
 
 
+@pytest.mark.whole
 def test_two_controllers_and_one_that_is_killed(changed):
     backup = backup_path(changed.folder / MODEL)
     with changed.start("--cores", "2", MODEL, **LONG) as first:
@@ -50,6 +55,32 @@ def test_two_controllers_and_one_that_is_killed(changed):
     assert not [path for path in changed.results("mine").rglob("*") if ".part" in path.name]
 
 
+def test_a_step_ends_when_the_lock_is_given_up(tmp_path):
+    lock = tmp_path / ".lock"
+    hold = f"from serflow.locking import hold_lock; hold_lock({str(lock)!r}); print(flush=True); input()"
+    watch = f"from serflow.locking import end_with_run; end_with_run({str(lock)!r}); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as run:
+        run.stdout.readline()
+        with subprocess.Popen([sys.executable, "-c", watch], **pipes) as step:
+            step.stdout.readline()
+            assert step.poll() is None
+            run.kill()
+            assert step.wait(timeout=60) == -signal.SIGKILL
+            assert "so does this step" in step.stderr.read()
+
+
+def test_what_a_killed_run_leaves_is_tidied(tmp_path):
+    old, early, late, partial = (tmp_path / "below" / name for name in ("b", "c.npy", "a.json", ".s00.x1.part.npy"))
+    old.parent.mkdir()
+    for path, date in ((old, 10**9), (early, time.time() + 1000), (late, time.time() + 2000), (partial, 10**9)):
+        path.touch()
+        os.utime(path, (date, date))
+    tidy(tmp_path)
+    assert not partial.exists()
+    assert old.stat().st_mtime == 10**9 < early.stat().st_mtime < late.stat().st_mtime <= time.time()
+
+
 # Results count as too large to be compared by content, as those of a full corpus are.
 LARGE = ("--max-checksum-file-size", "1")
 
@@ -59,6 +90,7 @@ def in_the_future(*paths):
         os.utime(path, (time.time() + 86_400,) * 2)
 
 
+@pytest.mark.whole
 def test_results_of_tomorrow_are_made_again_once_at_most(changed):
     results = changed.results("mine")
     in_the_future(*results.glob("fixed/*"), *results.glob("augmented/*"))

@@ -1,13 +1,14 @@
 # make run    from a fresh machine to a finished report on the built-in sample corpus
 # make test   the same set-up, then every test, two at a time; those of a cluster only where SLURM is installed
 # make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
+# make faults kill every rule and the controller at random moments, and every test of faults; about an hour
 # make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm lint bench bench-scale bench-slurm bench-training clean
+.PHONY: env run test test-slurm faults lint bench bench-scale bench-slurm bench-training clean
 
 env: $(VENV)/installed
 
@@ -27,6 +28,10 @@ test: env lint
 
 test-slurm: env
 	$(BIN)/python -m pytest tests/slurm
+
+faults: env
+	SERFLOW_FAULTS=all $(BIN)/python -m pytest tests/faults
+	$(BIN)/python tests/faults/harness.py $(FAULTS)
 
 lint: env
 	ruff check .

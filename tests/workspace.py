@@ -73,13 +73,20 @@ class Workspace:
 
     def snakemake(self, *arguments: str, **settings) -> subprocess.CompletedProcess:
         """Run Snakemake; keyword arguments are settings that go on top of the workspace's own."""
-        merged = [f"{key}={json.dumps(value)}" for key, value in (self.settings | settings).items()]
-        words = ["--snakefile", str(self.project / "Snakefile"), *arguments]
-        words += ["--config", *merged] if merged else []
+        command = self.command(*arguments, **settings)
         if "--dry-run" in arguments:
-            return in_a_fork(words, self.folder)
-        command = [sys.executable, "-m", "snakemake", *words]
+            return in_a_fork(command[3:], self.folder)
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+
+    def start(self, *arguments: str, **settings) -> subprocess.Popen:
+        """Start Snakemake and do not wait for it; what it says is lost."""
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(self.command(*arguments, **settings), cwd=self.folder, stdout=nothing, stderr=nothing)
+
+    def command(self, *arguments: str, **settings) -> list[str]:
+        merged = [f"{key}={json.dumps(value)}" for key, value in (self.settings | settings).items()]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.project / "Snakefile"), *arguments]
+        return command + (["--config", *merged] if merged else [])
 
     def run(self, *arguments: str, cores: int = 2, **settings) -> str:
         done = self.snakemake("--cores", str(cores), *arguments, **settings)
@@ -101,6 +108,11 @@ class Workspace:
 
     def results(self, corpus: str = "sample") -> Path:
         return self.folder / "results" / corpus
+
+
+def lines(done: subprocess.CompletedProcess) -> list[str]:
+    """Give what serflow itself said in a run."""
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from serflow.errors import UserError
 from serflow.evaluation.compare import write_comparison
 from serflow.evaluation.evaluate import evaluate_model
 from serflow.evaluation.runs import evaluate_runs
-from serflow.store import write_json, write_table
+from serflow.store import read_json, write_json, write_table
 
 CLASSES = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
 SETTINGS = {"resamples": 300, "seed": 0, "bins": 15}
@@ -153,7 +153,7 @@ def test_equal_models_are_no_evidence(evaluated, tmp_path):
             where = tmp_path / name / str(number)
             where.mkdir(parents=True)
             (where / "predictions.parquet").write_bytes((path.parent / "predictions.parquet").read_bytes())
-            (where / "metrics.json").write_text(path.read_text().replace('"good"', f'"{name}"'))
+            write_json(where / "metrics.json", read_json(path) | {"model": name})
     runs = sorted(tmp_path.glob("*/*/metrics.json"))
     evaluate_runs(runs, clips=folder / "clips.parquet", settings=SETTINGS, output=tmp_path / "evaluation.json")
     (pair,) = json.loads((tmp_path / "evaluation.json").read_text())["pairs"]

@@ -6,7 +6,7 @@ import yaml
 from serflow.errors import UserError
 from serflow.models.data import Features, read_split
 from serflow.models.registry import MODELS
-from serflow.store import write_table
+from serflow.store import ArrayWriter, write_table
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,8 @@ def test_the_notebooks_layers(settings):
 
 
 def test_features_say_what_is_missing(tmp_path):
-    np.save(tmp_path / "s00.npy", np.zeros((2, 3, 4), np.float32))
+    with ArrayWriter(tmp_path / "s00.npy", (3, 4)) as out:
+        out.write(np.zeros((2, 3, 4)))
     write_table(tmp_path / "s00.parquet", pa.table({"clip": ["a", "b"]}))
     features = Features([tmp_path / "s00.npy"])
     assert features.shape == (3, 4, 1)

@@ -5,10 +5,7 @@ import shutil
 import pytest
 
 from serflow.store import read_table
-
-
-def lines(done):
-    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
+from workspace import lines
 
 
 @pytest.fixture

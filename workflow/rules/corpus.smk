@@ -78,6 +78,8 @@ rule catalog_clips:
         runtime=minutes(10),
     params:
         metadata=lambda wildcards, input: [f"--{name} {shlex.quote(input[name])}" for name in SOURCE.metadata],
+        # Their dates alone would miss a table that is replaced by one of an earlier date.
+        contents="" if SOURCE.made else digest_of(*SOURCE.metadata.values()),
         policy=config["catalog"]["policy"],
         augment=json.dumps(config["augment"]),
         audit=json.dumps(config["catalog"]["audit"]),
@@ -119,6 +121,7 @@ rule split_clips:
                 if (key == "table") == (wildcards.protocol == "custom")
             }
         ),
+        contents=lambda wildcards, input: digest_of(input.table) if wildcards.protocol == "custom" else "",
         code=fingerprint("serflow.corpus.splits"),
     shell:
         "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q} --audit {params.audit:q}"

@@ -1,6 +1,7 @@
 """What is settled before any rule: the checked configuration, the corpus and the runs."""
 
 import json
+import os
 import shlex
 from collections import namedtuple
 from pathlib import Path
@@ -11,11 +12,14 @@ from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
-from serflow.fingerprint import fingerprint
-from serflow.locking import hold_lock
+from serflow.fingerprint import digest_of, fingerprint
+from serflow.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
 from serflow.settings import check_settings, read_scalars, with_defaults
 from serflow.slurm import prepare_cluster
+from serflow.store import tidy
+
+LOCK = Path("results/.lock")
 
 
 def stop(error):
@@ -25,12 +29,19 @@ def stop(error):
 
 
 def begin():
-    """Keep two runs from writing to the same results, and look after a cluster, before the first job starts."""
+    """Keep two runs from writing to the same results, and look after a cluster, before the first job starts.
+
+    Steps on this machine end with the run. On a cluster the next run cancels what is left.
+    """
     try:
         if workflow.is_main_process:
-            hold_lock("results/.lock")
+            hold_lock(LOCK)
             if workflow.executor_plugin.name == "slurm":
                 prepare_cluster(Path(".snakemake/log"))
+            else:
+                os.environ[LOCK_VARIABLE] = str(LOCK.resolve())
+            for folder in ("results", *([SOURCE.folder.parent] if SOURCE.made else [])):
+                tidy(folder)
     except UserError as error:
         stop(error)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.errors import UserError
+from serflow.locking import LOCK_VARIABLE, end_with_run
 
 
 class Command(NamedTuple):
@@ -173,8 +174,12 @@ def main(arguments: list[str] | None = None) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     _keep_freed_memory()
-    terminal = _log_to(log) if log else sys.stderr
+    terminal = os.fdopen(os.dup(2), "w") if log else sys.stderr
     try:
+        if log:
+            _log_to(log)
+        if lock := os.environ.get(LOCK_VARIABLE):
+            end_with_run(lock)
         getattr(importlib.import_module(COMMANDS[name].module), name)(**options)
     except UserError as error:
         _fail(f"serflow {name}: {error}", terminal)
@@ -243,19 +248,21 @@ _KINDS = {
 }
 
 
-def _log_to(path: Path):
-    """Send everything that the process says to its log and give the stream it had: the terminal."""
-    terminal = os.fdopen(os.dup(2), "w")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    print(shlex.join(["python", "-m", "serflow", *sys.argv[1:]]), file=sys.stderr, flush=True)
-    return terminal
+def _log_to(path: Path) -> None:
+    """Send everything that the process says to its log."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        print(shlex.join(["python", "-m", "serflow", *sys.argv[1:]]), file=sys.stderr, flush=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or give access there") from error
 
 
 def _fail(message: str, terminal) -> None:
-    print(message, file=sys.stderr)
+    with contextlib.suppress(OSError):  # where the log is on a full disk
+        print(message, file=sys.stderr, flush=True)
     if terminal is not sys.stderr:
         print(message, file=terminal, flush=True)
     raise SystemExit(1)

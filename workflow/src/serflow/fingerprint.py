@@ -47,6 +47,12 @@ def fingerprint(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def digest_of(*paths: str | Path) -> str:
+    """Hash the content of small files that a user may replace by others with an earlier date."""
+    digests = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
+
+
 def _source(name: str) -> Path | None:
     path = ROOT.joinpath(*name.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):

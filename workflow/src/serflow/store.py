@@ -1,53 +1,50 @@
-"""The only place that knows file formats: atomic writes, ``.npy`` arrays, Parquet tables, JSON, CSV.
+"""The only place that knows file formats: atomic writes, ``.npy`` arrays, Parquet tables, JSON, archives.
 
 Everything is written beside its place and renamed, so that a killed job leaves nothing that looks
 finished. Tables, models and texts are flushed to disk before; arrays, which are large and quickly made
 again, are not: half of the time of ``fix_length`` was waiting for the disk. One that a power cut
 truncates is noticed by its size when it is opened.
+
+Arrays, tables, JSON and archives carry checksums, which are compared whenever one is read. A memory map is
+compared as a whole when it is opened, rows of a :class:`FileArray` each time they are read. NumPy, pyarrow and
+others read these files as any; they leave the checksums alone.
 """
 
 import contextlib
+import io
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
+from serflow.arrays import ArrayWriter, FileArray, npy_header, open_array
+from serflow.files import readable, replacing, seal, tidy
+from serflow.sealing import UNSEALED, check_seal
 
+__all__ = [
+    "ArrayWriter",
+    "FileArray",
+    "checksum",
+    "open_array",
+    "read_archive",
+    "read_arrays",
+    "read_json",
+    "read_row_groups",
+    "read_table",
+    "read_tables",
+    "replacing",
+    "tidy",
+    "write_archive",
+    "write_arrays",
+    "write_json",
+    "write_table",
+    "write_tables",
+    "write_text",
+]
 
-@contextlib.contextmanager
-def replacing(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
-    """Yield a temporary path in the folder of ``path``; rename it to ``path`` if the block succeeds.
-
-    Parameters
-    ----------
-    path
-        The file to make. Its folder is created where it is missing.
-    flush
-        Whether to wait until the content is on the disk, so that it survives a power cut as well.
-
-    Yields
-    ------
-    Path
-        Where to write. It bears the suffix of ``path``, which some writers choose their format by.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        if flush:
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-        partial.chmod(0o644)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+_SEAL = "checksum"  # the key of a seal in JSON and Parquet
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -56,23 +53,29 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, content) -> None:
-    """Write ``content`` as indented JSON; NaN and infinities are refused."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: str | Path, content: Mapping) -> None:
+    """Write ``content`` as indented JSON with its checksum; NaN and infinities are refused."""
+    sealed = {**content, _SEAL: UNSEALED.decode()}
+    text = json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+        seal(partial)
 
 
-def read_json(path: str | Path):
+def read_json(path: str | Path) -> dict:
     """Read a JSON file.
 
     Raises
     ------
     UserError
-        If the file is not valid JSON.
+        If the file is not valid JSON, or not as it was written.
     """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it to have it made again") from error
+    with readable(path, "not valid JSON"):
+        content = Path(path).read_bytes()
+        read = json.loads(content)
+        check_seal(content)
+    del read[_SEAL]
+    return read
 
 
 def write_table(path: str | Path, table) -> None:
@@ -94,6 +97,9 @@ def write_tables(path: str | Path, tables: Iterable) -> None:
                 options = {"compression": "zstd", "use_dictionary": words}
                 writer = stack.enter_context(pq.ParquetWriter(partial, table.schema, **options))
             writer.write_table(table)
+        writer.add_key_value_metadata({_SEAL: UNSEALED.decode()})
+        stack.close()
+        seal(partial)
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None):
@@ -102,34 +108,33 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None):
     Raises
     ------
     UserError
-        If the file is damaged or is no Parquet file.
+        If the file is not as it was written, or is no Parquet file.
     """
-    import pyarrow.parquet as pq
-
-    with _readable_parquet(path):
-        return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+    with _opened_parquet(path) as file:
+        return _bare(file.read(list(columns) if columns is not None else None))
 
 
 def read_row_groups(path: str | Path) -> Iterator:
     """Read a Parquet file piece by piece, as it was written; errors are those of :func:`read_table`."""
-    import pyarrow.parquet as pq
-
-    with _readable_parquet(path), pq.ParquetFile(path) as file:
+    with _opened_parquet(path) as file:
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group)
+            yield _bare(file.read_row_group(group))
+
+
+def _bare(table):
+    """Leave out the seal, which is of the file and would go into the next one that is written of the table."""
+    return table.replace_schema_metadata(None)
 
 
 @contextlib.contextmanager
-def _readable_parquet(path: str | Path) -> Iterator[None]:
+def _opened_parquet(path: str | Path) -> Iterator:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    try:
-        yield
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise UserError(f"{path}: no such file") from error
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable Parquet file ({reason}); delete it to have it made again") from error
+    with readable(path, "not a readable Parquet file", pa.ArrowException):
+        content = Path(path).read_bytes()
+        check_seal(content)
+        yield pq.ParquetFile(pa.BufferReader(content))
 
 
 def read_tables(paths: Sequence[str | Path], columns: Sequence[str] | None = None):
@@ -139,134 +144,59 @@ def read_tables(paths: Sequence[str | Path], columns: Sequence[str] | None = Non
     return pa.concat_tables([read_table(path, columns) for path in paths])
 
 
-class ArrayWriter:
-    """Write a ``.npy`` array row by row, so that a shard never has to fit into memory.
+def write_archive(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Write a zip file, such as a model, with its checksum.
 
     Parameters
     ----------
     path
-        The file to make; it appears only when the block has ended without an error.
-    row_shape
-        The shape of one row; rows are appended along the first axis.
-    dtype
-        Type of the values.
-
-    Examples
-    --------
-    >>> with ArrayWriter("x.npy", (2,)) as out:
-    ...     out.write(np.zeros((3, 2)))
-    ...     out.write(np.ones((1, 2)))
+        The file to make.
+    write
+        Writes it to the path that it is given.
     """
-
-    def __init__(self, path: str | Path, row_shape: tuple[int, ...] = (), dtype=np.float32):
-        self.path, self.row_shape, self.dtype = Path(path), tuple(row_shape), np.dtype(dtype)
-        self.rows = 0
-        self._stack = contextlib.ExitStack()
-
-    def __enter__(self) -> "ArrayWriter":
-        partial = self._stack.enter_context(replacing(self.path, flush=False))
-        self._file = self._stack.enter_context(partial.open("wb"))
-        self._write_header()
-        return self
-
-    def _write_header(self) -> None:
-        header = {
-            "descr": np.lib.format.dtype_to_descr(self.dtype),
-            "fortran_order": False,
-            "shape": (self.rows, *self.row_shape),
-        }
-        # NumPy leaves room for the first axis to grow, so a later header has the length of this one.
-        np.lib.format.write_array_header_2_0(self._file, header)
-
-    def write(self, rows: np.ndarray) -> None:
-        """Append rows.
-
-        Raises
-        ------
-        ValueError
-            If their shape is not the one announced.
-        """
-        rows = np.ascontiguousarray(rows, dtype=self.dtype)
-        if rows.shape[1:] != self.row_shape:
-            raise ValueError(f"rows of shape {rows.shape[1:]} do not fit into {self.path} of {self.row_shape}")
-        self._file.write(rows.data)
-        self.rows += len(rows)
-
-    def __exit__(self, kind, error, trace) -> bool | None:
-        if kind is None:
-            self._file.seek(0)
-            self._write_header()
-            self._file.flush()
-        return self._stack.__exit__(kind, error, trace)
+    with replacing(path) as partial:
+        write(partial)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.comment = UNSEALED
+        seal(partial)
 
 
-def open_array(path: str | Path) -> np.ndarray:
-    """Open a ``.npy`` array memory-mapped and read-only; pickled objects are refused.
+def read_archive(path: str | Path, kind: str) -> bytes:
+    """Read a zip file; one that is not as it was written is no ``kind``, as the line then says.
 
     Raises
     ------
     UserError
-        If the file is truncated, holds objects, or is no ``.npy`` file.
+        If the file is not as it was written.
     """
-    try:
-        shape, dtype, offset = _npy_header(path)
-        if 0 in shape:  # an empty file region cannot be mapped
-            return np.zeros(shape, dtype)
-        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape)
-    except (ValueError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise UserError(f"{path}: no such file") from error
-        raise UserError(f"{path}: not a readable .npy array ({error}); delete it to have it made again") from error
+    with readable(path, kind):
+        content = Path(path).read_bytes()
+        check_seal(content)
+        return content
 
 
-class FileArray:
-    """A ``.npy`` array whose rows are read from the file when a slice of them is asked for.
+def write_arrays(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as one ``.npz`` file with its checksum."""
+    write_archive(path, lambda partial: np.savez(partial, allow_pickle=False, **arrays))
 
-    Unlike a memory map it counts nothing towards the memory of the process but the rows that are in use,
-    and it is faster where each row is read once.
 
-    Parameters
-    ----------
-    path
-        The array; errors are those of :func:`open_array`.
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read what :func:`write_arrays` wrote; errors are those of :func:`read_archive`."""
+    kind = "not readable named arrays"
+    content = read_archive(path, kind)
+    with readable(path, kind, zipfile.BadZipFile), np.load(io.BytesIO(content), allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
 
-    Examples
-    --------
-    >>> FileArray("x.npy")[10:20].shape
-    (10, 2)
+
+def checksum(path: str | Path) -> str:
+    """Give the checksum that a result carries: it stands for the content without reading all of it anew.
+
+    Raises
+    ------
+    UserError
+        As from the function that reads it.
     """
-
-    def __init__(self, path: str | Path):
-        self.path, mapped = path, open_array(path)
-        self.shape, self.dtype, self._offset = mapped.shape, mapped.dtype, getattr(mapped, "offset", 0)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(len(self))
-        wanted = np.empty((max(0, stop - start), *self.shape[1:]), self.dtype)
-        if wanted.size:
-            with Path(self.path).open("rb", buffering=0) as file:
-                file.seek(self._offset + start * (wanted.nbytes // len(wanted)))
-                missing = memoryview(wanted).cast("B")
-                while len(missing):
-                    count = file.readinto(missing)
-                    if not count:
-                        raise UserError(f"{self.path}: has become shorter while it was read")
-                    missing = missing[count:]
-        return wanted
-
-
-def _npy_header(path: str | Path) -> tuple[tuple[int, ...], np.dtype, int]:
-    with Path(path).open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-        if dtype.hasobject or fortran:
-            raise ValueError(f"type {dtype} is not one that serflow writes")
-        offset = file.tell()
-    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if Path(path).stat().st_size != expected:
-        raise ValueError(f"{Path(path).stat().st_size} bytes, {expected} expected")
-    return shape, dtype, offset
+    with readable(path, "not a result with a checksum"):
+        if Path(path).suffix == ".npy":
+            return npy_header(path).checksum
+        return check_seal(Path(path).read_bytes())

@@ -8,15 +8,17 @@ D. P. W. Ellis, "A phase vocoder in Matlab", 2002).
 """
 
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ducc0.fft
 import numpy as np
 
-from serflow.audio.io import read_clip, resample
+from serflow.audio.io import decode, mono, resample
 from serflow.corpus.copies import Copy, plan_copies
 from serflow.corpus.sources import list_recordings
+from serflow.errors import UserError
 from serflow.store import ArrayWriter, read_table, write_table
 
 N_FFT = 2048
@@ -160,23 +162,43 @@ def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: 
         Of the output, in Hz.
     output, index
         float32 samples of shape (total,), and where each clip lies in it.
+
+    Raises
+    ------
+    UserError
+        If a recording is not the one that was scanned.
     """
     import pyarrow as pa
 
-    clips = [row for row in read_table(scan, ["clip", "file", "problem"]).to_pylist() if row["problem"] is None]
+    clips = [
+        row for row in read_table(scan, ["clip", "file", "sha256", "problem"]).to_pylist() if row["problem"] is None
+    ]
     planned: dict[str, list[Copy]] = {}
     for copy in plan_copies([entry.name.clip for entry in list_recordings(source) if entry.name], augment):
         planned.setdefault(copy.origin, []).append(copy)
     rows = []
     with ArrayWriter(output) as out:
         for row in clips:
-            samples = read_clip(source / row["file"], sampling_rate)
+            samples = _read_scanned(source / row["file"], row["sha256"], scan, sampling_rate)
             for clip, kind, parameter, piece in _versions(row["clip"], samples, planned, sampling_rate):
                 place = {"offset": out.rows, "samples": len(piece)}
                 rows.append({"clip": clip, "origin": row["clip"], "kind": kind, "parameter": parameter, **place})
                 out.write(piece)
     schema = pa.schema([(name, getattr(pa, type)()) for name, type in INDEX_SCHEMA.items()])
     write_table(index, pa.Table.from_pylist(rows, schema=schema))
+
+
+def _read_scanned(path: Path, sha256: str, scan: Path, sampling_rate: int) -> np.ndarray:
+    """Read a recording, unless it was changed or removed since its scan, which splits are made of."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}) any more; put it back, or run again without it"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{path}: has changed since it was scanned; delete {scan} and run again")
+    return mono(decode(path, content), sampling_rate)
 
 
 def _versions(

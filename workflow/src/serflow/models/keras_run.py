@@ -8,6 +8,7 @@ import numpy as np
 
 from serflow.errors import UserError
 from serflow.models.data import Features, Rows
+from serflow.store import read_archive
 
 
 def prepare(seed: int, threads: int):
@@ -36,10 +37,11 @@ def load_model(path: Path):
     Raises
     ------
     UserError
-        If the file is no Keras model.
+        If the file is no Keras model, or not as it was written.
     """
     import keras
 
+    read_archive(path, "not a Keras model that can be loaded safely")
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except (ValueError, OSError, KeyError, TypeError) as error:
@@ -47,7 +49,15 @@ def load_model(path: Path):
         raise UserError(f"{path}: not a Keras model that can be loaded safely ({reason})") from error
 
 
-def dataset(features: Features, rows: Rows, classes: int, batch_size: int, *, shuffle_seed: int | None = None):
+def dataset(
+    features: Features,
+    rows: Rows,
+    classes: int,
+    batch_size: int,
+    *,
+    shuffle_seed: int | None = None,
+    epochs_done: int = 0,
+):
     """Feed rows to Keras in batches, reading only those of the batch.
 
     Parameters
@@ -60,6 +70,8 @@ def dataset(features: Features, rows: Rows, classes: int, batch_size: int, *, sh
         Rows of a batch; the last may have fewer.
     shuffle_seed
         Rows are fed in another order in each epoch, drawn from this seed; in their own order without.
+    epochs_done
+        Orders that a training which goes on has behind it.
 
     Returns
     -------
@@ -74,7 +86,8 @@ def dataset(features: Features, rows: Rows, classes: int, batch_size: int, *, sh
             super().__init__()
             self.generator = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
             self.order = np.arange(len(rows.clips))
-            self.on_epoch_end()
+            for _ in range(1 + epochs_done):
+                self.on_epoch_end()
 
         def on_epoch_end(self):
             if self.generator is not None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from serflow.errors import UserError
+from serflow.models.backup import Backup, backup_path, training_key
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.keras_run import dataset, prepare
 from serflow.models.registry import MODELS
 from serflow.models.standardize import mean_and_sd, with_standardization
-from serflow.store import replacing, write_json, write_text
+from serflow.store import write_archive, write_json, write_text
 
 
 def train_model(
@@ -59,6 +61,10 @@ def train_model(
     ------
     UserError
         If the input is too small for the model, or the loss stops being a number.
+
+    Notes
+    -----
+    A training by gradient that was interrupted goes on after its last whole epoch, with the same result.
     """
     keras = prepare(seed, threads)
     architecture = MODELS[model]
@@ -80,8 +86,13 @@ def train_model(
 
     title = f"{model} seed {seed} fold {fold}"
     started = time.perf_counter()
+    backup = None
     if architecture.by_gradient:
-        rows, best_epoch = _descend(keras, network, data, train, valid, settings, seed, title)
+        decisive = {"model": model, "fold": fold, "seed": seed, "settings": dict(settings)}
+        decisive |= {"standardize": standardize, "threads": threads}
+        backup = Backup(backup_path(output), training_key(architecture.module, [split, *features], decisive))
+        started -= sum(row["seconds"] for row in backup.rows)
+        rows, best_epoch = _descend(keras, network, data, train, valid, settings, seed, title, backup)
     else:
         standard = [((data.take(part.places)[..., 0] - mean) / sd, part.labels) for part in (train, valid)]
         architecture.fit(network, *standard, settings, seed)
@@ -114,11 +125,12 @@ def train_model(
             ],
         },
     )
-    with replacing(output) as partial:
-        network.save(partial)
+    write_archive(output, network.save)
+    if backup:
+        backup.remove()
 
 
-def _descend(keras, network, data, train, valid, settings, seed, title) -> tuple[list[dict], int]:
+def _descend(keras, network, data, train, valid, settings, seed, title, backup) -> tuple[list[dict], int]:
     """Train by gradient, with early stopping; give the row of each epoch and which epoch's weights were kept."""
     network.compile(
         optimizer=keras.optimizers.Adam(settings["learning_rate"]),
@@ -132,16 +144,22 @@ def _descend(keras, network, data, train, valid, settings, seed, title) -> tuple
         restore_best_weights=True,
     )
     progress = _progress(keras, title, settings["epochs"])
-    classes = network.output_shape[-1]
-    fitted = network.fit(
-        dataset(data, train, classes, settings["batch_size"], shuffle_seed=seed),
+    classes, done = network.output_shape[-1], len(backup.rows)
+    if done:
+        print(f"{title}: goes on after epoch {done}", flush=True)
+    nan = keras.callbacks.TerminateOnNaN(raise_error=False)
+    network.fit(
+        dataset(data, train, classes, settings["batch_size"], shuffle_seed=seed, epochs_done=done),
         validation_data=dataset(data, valid, classes, settings["batch_size"]),
-        epochs=settings["epochs"],
+        initial_epoch=done,
+        epochs=done if backup.finished else settings["epochs"],
+        shuffle=False,  # the rows are, already; Keras would draw from the random state of the process
         verbose=0,
-        callbacks=[stopping, keras.callbacks.TerminateOnNaN(raise_error=False), progress],
+        callbacks=[stopping, nan, progress, backup.callback(keras, stopping, progress)],
     )
-    epochs = len(progress.rows)
-    if len(fitted.history.get("val_loss", [])) < epochs or progress.rows[-1]["loss"] != progress.rows[-1]["loss"]:
+    epochs, last = len(progress.rows), progress.rows[-1]
+    if "val_loss" not in last or not math.isfinite(last["loss"]):
+        backup.remove()
         raise UserError(
             f"{title}: the loss became NaN in epoch {epochs}; lower the model's learning_rate "
             f"({settings['learning_rate']:g}) or look for broken features"

@@ -48,7 +48,7 @@ def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_r
     sampling_rate
         Of the recordings written, in Hz.
     index
-        JSON list of what was drawn; ``clip{nn}.png`` and ``clip{nn}.wav`` go beside it.
+        JSON of what was drawn; ``clip{nn}.png`` and ``clip{nn}.wav`` go beside it.
     """
     import soundfile as sf
 
@@ -68,7 +68,7 @@ def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_r
         drawn.append(
             {key: row[key] for key in keys} | {"figure": f"clip{number:02d}.png", "audio": f"clip{number:02d}.wav"}
         )
-    write_json(index, drawn)
+    write_json(index, {"drawn": drawn})
 
 
 def draw_spectrograms(
@@ -91,7 +91,7 @@ def draw_spectrograms(
     sampling_rate, hop_length
         Of the spectrograms.
     index
-        JSON list of what was drawn; ``mel{nn}.png`` go beside it.
+        JSON of what was drawn; ``mel{nn}.png`` go beside it.
     """
     place = {
         clip: (path, row)
@@ -113,7 +113,7 @@ def draw_spectrograms(
         save(figure, index.parent / f"mel{number:02d}.png")
         emotion = EMOTIONS[clip.split("_")[2]]
         drawn.append({"clip": clip, "emotion": emotion, "figure": f"mel{number:02d}.png"})
-    write_json(index, drawn)
+    write_json(index, {"drawn": drawn})
 
 
 def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> None:

@@ -1,0 +1,264 @@
+"""Kill every rule of the workflow, and the controller, at random moments; run again; compare with a run that was not.
+
+Usage: harness.py [--kills N] [--rules RULE ...] [--controller N] [--seed N] [--reference FOLDER] [--table FILE]
+
+The sample corpus is run once without a fault. Of each rule in the graph a job is then chosen at random, its results
+are deleted and asked for, and the job is killed at a random moment of its run; this counts when it was still at work.
+The next run must find a killed job unfinished. When a rule has been killed often enough, all is asked for again, and
+every result must be that of the reference. Then the whole run is done once more with its controller killed again and
+again. The exit code is 1 when a result was lost.
+"""
+
+import argparse
+import contextlib
+import csv
+import functools
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import psutil
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Each kind of model once; every rule has its jobs.
+SETTINGS = {
+    "models": {"cnn1d": {"epochs": 3}, "cnn2d": {"epochs": 3}},
+    "runs": [
+        {"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]},
+        {"protocol": "speaker-independent", "models": ["svm_functionals"], "seeds": [0]},
+    ],
+}
+# Of these every byte is compared; of the others what does not tell of time.
+BYTES = ("scan", "catalog", "splits", "augmented", "length.json", "target.json", "fixed")
+BYTES += ("frames", "functionals", "mel", "resources")
+UNTIMED = ("seconds", "checksum")
+
+
+def command(*arguments: str) -> list[str]:
+    """Give the command of a run with two cores."""
+    settings = [f"{key}={json.dumps(value)}" for key, value in SETTINGS.items()]
+    start = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--cores", "2"]
+    return [*start, *arguments, "--config", *settings]
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Run Snakemake to its end."""
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"snakemake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def jobs(folder: Path) -> dict[str, list[list[str]]]:
+    """Give the rules of the default run, from its graph, each with the results of its jobs."""
+    found: dict[str, list[list[str]]] = {}
+    text = run(folder, "--dry-run", "--forceall", "catalog", "features", "models", "report")
+    for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)+)", text, re.M):
+        if outputs := re.search(r"^    output: (.*)$", block, re.M):
+            found.setdefault(rule, []).append(outputs[1].split(", "))
+    return found
+
+
+@functools.cache
+def _described(path: Path, modified: int, size: int, every_byte: bool) -> str:
+    """Hash what must be the same in each run; a file that was not touched is not read again."""
+    if every_byte or path.suffix in (".parquet", ".png", ".wav", ".txt"):
+        content = path.read_bytes()
+    elif path.name == "provenance.json" or path.suffix == ".html":
+        content = b"tells of time"
+    elif path.suffix == ".json":
+        content = json.dumps(_untimed(json.loads(path.read_text()))).encode()
+    elif path.suffix == ".csv":
+        with path.open(newline="") as file:
+            content = json.dumps(_untimed(list(csv.DictReader(file)))).encode()
+    elif path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            content = archive.read("model.weights.h5")
+    else:
+        content = path.read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def state(folder: Path) -> dict[str, str]:
+    """Describe every result: the digest of what must be the same in each run."""
+    found = {}
+    results = folder / "results/sample"
+    for path in [*results.rglob("*"), *(folder / "resources").rglob("*")]:
+        name = str(path.relative_to(folder))
+        if path.is_dir() or any(part in ("logs", "benchmarks") for part in path.parts):
+            continue
+        top = path.relative_to(results).parts[0] if path.is_relative_to(results) else "resources"
+        status = path.stat()
+        found[name] = _described(path, status.st_mtime_ns, status.st_size, top in BYTES)
+    return found
+
+
+def _untimed(content):
+    if isinstance(content, dict):
+        return {key: _untimed(value) for key, value in content.items() if key not in UNTIMED}
+    return [_untimed(value) for value in content] if isinstance(content, list) else content
+
+
+def seconds(folder: Path, rule: str, outputs: list[str]) -> float:
+    """Give how long a job took in the run without faults, by its own benchmark where it is found by its name."""
+    benchmarks = sorted((folder / "results/sample/benchmarks").rglob("*.tsv"))
+    of_rule = [path for path in benchmarks if rule in (path.stem, *path.parts)]
+    below = {part for output in outputs for part in Path(output).with_suffix("").parts}
+    closest = max(of_rule, key=lambda path: len(below & set(path.with_suffix("").parts)))
+    with closest.open(newline="") as file:
+        return float(next(csv.DictReader(file, delimiter="\t"))["s"])
+
+
+def clear(folder: Path, outputs: list[str]) -> None:
+    for output in outputs:
+        (folder / output).unlink(missing_ok=True)
+        if output.endswith("manifest.csv"):
+            shutil.rmtree((folder / output).parent, ignore_errors=True)
+
+
+def step_of(controller: psutil.Process, rule: str) -> psutil.Process | None:
+    """Find the process of a rule's job below a controller."""
+    for child in controller.children(recursive=True):
+        try:
+            words = child.cmdline()
+        except psutil.Error:
+            continue
+        if words[1:4] == ["-m", "serflow", rule]:
+            return child
+    return None
+
+
+def kill_job(folder: Path, rule: str, outputs: list[str], after: float, *, controller: bool = False) -> bool:
+    """Start a job and kill it, or the run that started it, ``after`` seconds; give whether it was still at work."""
+    clear(folder, outputs)
+    with subprocess.Popen(
+        command(outputs[0]), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        parent = psutil.Process(process.pid)
+        while not (step := step_of(parent, rule)):
+            if process.poll() is not None:
+                raise SystemExit(f"{rule}: the job of {outputs[0]} was never started")
+            time.sleep(0.005)
+        time.sleep(after)
+        hit = step.is_running() and step.status() != psutil.STATUS_ZOMBIE
+        if hit and controller:
+            process.kill()
+        elif hit:
+            for victim in (step.parent(), step, *step.children(recursive=True)):
+                if victim.pid != process.pid:  # where there is no shell between them
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        victim.kill()
+        process.wait()
+        if hit and controller:
+            step.wait(timeout=20)  # a step ends with the run that started it
+    return hit and process.returncode != 0  # or else it was done just before
+
+
+def lost(reference: dict[str, str], folder: Path) -> list[str]:
+    """Name the results that are missing, differ, or should not be there."""
+    found = state(folder)
+    differing = [name for name, digest in reference.items() if found.get(name) != digest]
+    return differing + [name for name in found if name not in reference]
+
+
+def fresh(reference: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(reference, folder, symlinks=True)
+
+
+def main() -> None:
+    # Jobs start "python", which is to be the one that runs this.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=5, help="of each rule's jobs")
+    parser.add_argument("--rules", nargs="*", help="these alone")
+    parser.add_argument("--controller", type=int, default=8, help="kills of the controller in one whole run")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--reference", type=Path, help="a finished run without faults; made where it is missing")
+    parser.add_argument("--table", type=Path, help="where to append the table, one tab-separated line per rule")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="serflow-faults") as temporary:
+        reference = options.reference or Path(temporary) / "reference"
+        if not reference.exists():
+            reference.mkdir(parents=True)
+            run(reference, "catalog", "features", "models", "report")
+        table = kill_all(reference, Path(temporary) / "work", options)
+    if options.table:
+        with options.table.open("a") as file:
+            file.writelines("\t".join(map(str, row)) + "\n" for row in table)
+    total = [sum(row[place] for row in table) for place in (1, 2, 3)]
+    for row in (("rule", "jobs killed", "runs killed", "results lost"), *table, ("sum", *total)):
+        print(f"{row[0]:24}{row[1]:>12}{row[2]:>12}{row[3]:>14}", flush=True)
+    sys.exit(total[2] > 0)
+
+
+def kill_all(reference: Path, folder: Path, options: argparse.Namespace) -> list[tuple[str, int, int, int]]:
+    """Kill each rule's jobs and give the table: rule, kills of the job and of the controller, results lost."""
+    expected = state(reference)
+    known = jobs(reference)
+    print(f"seed {options.seed}: {len(known)} rules, {len(expected)} results", flush=True)
+    table = []
+    fresh(reference, folder)
+    for rule in options.rules if options.rules is not None else known:
+        draw = random.Random(f"{options.seed} {rule}")
+        killed, missed = {False: 0, True: 0}, 0
+        pending = set()
+        while killed[False] < options.kills or killed[True] < 1:
+            controller = killed[False] >= options.kills
+            outputs = draw.choice(known[rule])
+            # A moment that is drawn too late finds the job done; later ones are drawn from less.
+            after = draw.uniform(0, seconds(reference, rule, outputs) * 0.95**missed)
+            hit = kill_job(folder, rule, outputs, after, controller=controller)
+            what = "run" if controller else "job"
+            print(f"{rule}: {what} of {outputs[0]} after {after:.3f} s: {'killed' if hit else 'was done'}", flush=True)
+            missed += not hit
+            killed[controller] += hit
+            pending.add(outputs[0])
+        run(folder, *sorted(pending))
+        if gone := lost(expected, folder):
+            print(f"LOST {gone}", flush=True)
+            fresh(reference, folder)
+        table.append((rule, killed[False], killed[True], len(gone)))
+    if options.controller:
+        table.append(kill_whole_runs(expected, folder, options))
+    return table
+
+
+def kill_whole_runs(expected: dict[str, str], folder: Path, options: argparse.Namespace) -> tuple[str, int, int, int]:
+    """Do the whole default run from nothing with its controller killed again and again."""
+    draw = random.Random(f"{options.seed} controller")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    killed = 0
+    for _ in range(options.controller):
+        after = draw.uniform(3, 20)
+        with subprocess.Popen(
+            command("catalog", "features", "models", "report"),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                process.wait(after)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                killed += 1
+        print(f"controller: after {after:.3f} s: {'killed' if process.returncode < 0 else 'was done'}", flush=True)
+    run(folder, "catalog", "features", "models", "report")
+    differing = lost(expected, folder)
+    print(f"LOST {differing}" if differing else "nothing lost", flush=True)
+    return "the whole run", 0, killed, len(differing)
+
+
+if __name__ == "__main__":
+    main()

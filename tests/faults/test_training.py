@@ -1,0 +1,148 @@
+"""A training that is killed goes on after its last whole epoch and ends with the bytes of one that was not."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from serflow.models.backup import backup_path
+from serflow.store import ArrayWriter, read_arrays, read_json, read_table, write_table
+
+CLASSES = ["ANG", "DIS", "FEA"]
+PARTS = ["train"] * 120 + ["valid"] * 30 + ["test"] * 10
+# The features know nothing of the labels, so that early stopping soon has its say.
+USUAL = {"epochs": 20, "patience": 3, "min_delta": 0.001, "batch_size": 2, "learning_rate": 0.003}
+MODELS = {
+    "cnn1d": USUAL | {"dense": 8, "blocks": [{"filters": [8, 8], "kernel": 3, "pool": 2}]},
+    "cnn2d": USUAL | {"filters": [4, 4, 4], "kernels": [3, 3, 1], "dropout": 0.3, "dense": [16, 8]},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Features of both kinds and a split of them."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    truth = np.arange(len(PARTS)) % 3
+    clips = [f"c{number}" for number in range(len(truth))]
+    mel = rng.normal(size=(len(truth), 16, 20))
+    with ArrayWriter(folder / "mel.npy", (16, 20)) as out:
+        out.write(mel)
+    write_table(folder / "mel.parquet", pa.table({"clip": clips}))
+    frames = {f"rms_{frame:03d}": mel[:, 0, frame].astype(np.float32) for frame in range(20)}
+    write_table(folder / "frames.parquet", pa.table({"clip": clips} | frames))
+    labels = [CLASSES[code] for code in truth]
+    columns = {"clip": clips, "origin": clips, "fold": [0] * len(clips), "part": PARTS, "label": labels}
+    write_table(folder / "split.parquet", pa.table(columns))
+    return folder
+
+
+def training(data, model, out, **changed):
+    """Start a training as a rule does; ``changed`` are settings."""
+    features = data / ("mel.npy" if model == "cnn2d" else "frames.parquet")
+    command = ["train_model", "--model", model, "--split", data / "split.parquet", "--features", features]
+    command += ["--fold", 0, "--seed", 1, "--standardize", "yes", "--threads", 1, "--log", out / "log"]
+    command += ["--settings", str(MODELS[model] | changed).replace("'", '"'), "--output", out / "model.keras"]
+    command += ["--history", out / "history.csv", "--summary", out / "model.txt", "--training", out / "training.json"]
+    return subprocess.Popen([sys.executable, "-m", "serflow", *map(str, command)], stderr=subprocess.PIPE, text=True)
+
+
+def whole(data, model, out, **changed):
+    """Train to the end; give the weights, with the optimizer's state, the history and what is known of the training."""
+    with training(data, model, out, **changed) as process:
+        assert process.wait() == 0, process.stderr.read()
+    with zipfile.ZipFile(out / "model.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    with (out / "history.csv").open(newline="") as file:
+        rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    known = {key: value for key, value in read_json(out / "training.json").items() if key != "seconds"}
+    return weights, rows, known
+
+
+def epochs_kept(out):
+    backup = backup_path(out / "model.keras")
+    return len(json.loads(read_arrays(backup)["state"].tobytes())["rows"]) if backup.exists() else 0
+
+
+def killed_after(data, model, out, epoch, sent=signal.SIGKILL, **changed):
+    """Start a training and kill it in the middle of what follows an epoch."""
+    out.mkdir(exist_ok=True)
+    with training(data, model, out, **changed) as process:
+        while epochs_kept(out) < epoch:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.005)
+        process.send_signal(sent)
+        assert process.wait() == -sent
+    assert not (out / "model.keras").exists()
+
+
+def test_a_killed_training_goes_on(data, tmp_path):
+    goes_on(data, tmp_path, "cnn2d", {2: signal.SIGKILL})
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("model", MODELS)
+def test_a_training_goes_on_each_time_that_it_is_killed(data, tmp_path, model):
+    goes_on(data, tmp_path, model, {1: signal.SIGTERM, 2: signal.SIGKILL, 3: signal.SIGKILL})
+
+
+def goes_on(data, tmp_path, model, kills):
+    reference = whole(data, model, tmp_path / "reference")
+    epochs = len(reference[1])
+    assert 3 < epochs < 20 and reference[2]["best_epoch"] <= epochs - 3
+    out = tmp_path / "killed"
+    for epoch, sent in kills.items():
+        killed_after(data, model, out, epoch, sent)
+    assert whole(data, model, out) == reference
+    log = (out / "log").read_text()
+    assert "goes on after epoch" in log and "epoch 1/" not in log
+    assert not [path for path in out.iterdir() if path.suffix == ".npz"]
+
+
+@pytest.mark.whole
+def test_a_training_that_lacked_only_its_files(data, tmp_path):
+    """Early stopping had ended it when its model could not be written: it trains no epoch more."""
+    reference = whole(data, "cnn2d", tmp_path / "reference")
+    out = tmp_path / "stopped"
+    (out / "model.keras").mkdir(parents=True)
+    with training(data, "cnn2d", out) as process:
+        assert process.wait() == 1
+    assert epochs_kept(out) == len(reference[1])
+    (out / "model.keras").rmdir()
+    assert whole(data, "cnn2d", out) == reference
+    assert f"goes on after epoch {len(reference[1])}" in (out / "log").read_text()
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("change", ["settings", "data", "damage"])
+def test_a_backup_of_another_training_is_left_alone(data, tmp_path, change):
+    other = {"learning_rate": 0.001} if change == "settings" else {}
+    out = tmp_path / "killed"
+    killed_after(data, "cnn1d", out, 2)
+    if change == "data":
+        table = read_table(data / "frames.parquet")
+        moved = tmp_path / "data"
+        moved.mkdir()
+        (moved / "split.parquet").write_bytes((data / "split.parquet").read_bytes())
+        write_table(moved / "frames.parquet", table.set_column(1, "rms_000", pa.array(np.ones(len(PARTS), np.float32))))
+        data = moved
+    if change == "damage":
+        backup = backup_path(out / "model.keras")
+        backup.write_bytes(backup.read_bytes()[:-100])
+    assert whole(data, "cnn1d", out, **other) == whole(data, "cnn1d", tmp_path / "reference", **other)
+    assert "training starts from its first epoch" in (out / "log").read_text()
+
+
+def test_a_loss_of_nan_stops_with_a_reason(data, tmp_path):
+    with training(data, "cnn1d", tmp_path, learning_rate=1e30) as process:
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert len(said.splitlines()) == 1 and "the loss became NaN in epoch" in said and "1e+30" in said
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (".keras", ".npz", ".json", ".csv")]

@@ -6,8 +6,9 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
+from serflow.corpus.coming import find_coming
 from serflow.corpus.grammar import shard_names
-from serflow.corpus.sources import open_source
+from serflow.corpus.sources import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
@@ -37,7 +38,7 @@ def begin():
 config.update(read_scalars(config))
 try:
     check_settings(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
-    SOURCE = open_source(config)
+    SOURCE = open_source(config, find_coming(config))
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [
         Run(run["protocol"], model, seed, fold)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.errors import UserError
+from serflow.progress import show_on
 
 
 class Command(NamedTuple):
@@ -32,6 +33,11 @@ COMMANDS = {
         "serflow.corpus.sample",
         "Synthesise the built-in sample corpus with espeak-ng.",
         "folder:path seed:int processes:int",
+    ),
+    "fetch_corpus": Command(
+        "serflow.corpus.fetch",
+        "Bring a corpus' recordings and tables: CREMA-D from a mirror, or out of an archive.",
+        "archive:path? settings:json folder:path",
     ),
     "scan_recordings": Command(
         "serflow.audio.scan",
@@ -221,6 +227,7 @@ def _log_to(path: Path):
     with path.open("w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
+    show_on(terminal)
     print(shlex.join(["python", "-m", "serflow", *sys.argv[1:]]), file=sys.stderr, flush=True)
     return terminal
 

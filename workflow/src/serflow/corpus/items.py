@@ -68,15 +68,15 @@ def tar_items(file: BinaryIO, kind: str, most: int) -> Iterator[Item]:
         bounded = _Bounded(stream, most)
         with tarfile.open(fileobj=bounded, mode="r:") as archive:
             while (info := archive.next()) is not None:
-                kind, target = "a device", info.linkname
+                kind, target = "no plain file", info.linkname
                 if info.issym():
                     kind, target = "link", posixpath.join(posixpath.dirname(info.name), target)
                 elif info.islnk():
                     kind = "link"
                 elif info.isdir():
                     kind = "folder"
-                elif info.isfifo():
-                    kind = "a pipe"
+                elif info.isdev():
+                    kind = "a pipe" if info.isfifo() else "a device"
                 elif info.isreg() and not info.issparse():
                     kind = "file"
                 target = posixpath.normpath(target) if target else ""

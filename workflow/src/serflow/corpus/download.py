@@ -163,7 +163,8 @@ class Downloader:
     def _receive(self, answer, file, offset: int, total: int | None, check, url: str) -> None:
         progress, done, unseen = Progress(shown(url)), offset, offset < _HEAD
         try:
-            for piece in answer.iter_content(_PIECE):
+            # Whatever is there, so that a break costs nothing that has come.
+            while piece := answer.raw.read1(_PIECE, decode_content=False):
                 if done + len(piece) > (self.most if total is None else total):
                     raise _NotIt(f"{shown(url)}: sent more bytes than it {'may' if total is None else 'announced'}")
                 file.write(piece)
@@ -233,10 +234,10 @@ def _explained(url: str) -> Iterator[None]:
         cause = getattr(error.args[0] if error.args else None, "reason", error.args[0] if error.args else None)
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             raise _TryAgain("the host's name is unknown here; is there a network?") from error
-        timed_out = isinstance(cause, urllib3.exceptions.ReadTimeoutError)
-        raise _TryAgain("no bytes in time" if timed_out else "the connection broke") from error
-    except requests.exceptions.ChunkedEncodingError as error:
         raise _TryAgain("the connection broke") from error
+    except urllib3.exceptions.HTTPError as error:
+        timed_out = isinstance(error, urllib3.exceptions.TimeoutError)
+        raise _TryAgain("no bytes in time" if timed_out else "the connection broke") from error
     except (requests.RequestException, ValueError) as error:
         raise UserError(f"{shown(url)}: {error}") from error
 

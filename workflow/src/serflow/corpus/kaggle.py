@@ -1,5 +1,6 @@
 """Kaggle's own client, which fetches with the user's own credentials; they are never read here."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -42,30 +43,33 @@ def fetch_from_kaggle(dataset: str, path: Path) -> None:
     folder = path.parent / "kaggle"
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{dataset.split('/')[1]}.zip"
-    progress = Progress(f"kaggle {dataset}")
+    command = [client, "datasets", "download", dataset, "--path", str(folder), "--quiet"]
+    try:
+        code, words = _run(command, archive, f"kaggle {dataset}")
+    except OSError as error:
+        raise UserError(f"{client}: {error.strerror}; {_INSTALL}") from error
+    if code or not archive.exists():
+        missing = "" if _has_credentials() else f"; {_CREDENTIALS}"
+        raise UserError(f"{words or f'the client ended with code {code}'}{missing}")
+    archive.replace(path)
+
+
+def _run(command: list[str], archive: Path, what: str) -> tuple[int, str]:
+    """Run the client and show how far it is; give its exit code and last words."""
+    progress = Progress(what)
     with tempfile.TemporaryFile("w+", errors="replace") as said:
-        command = [client, "datasets", "download", dataset, "--path", str(folder), "--quiet"]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as running:
             try:
                 while running.poll() is None:
                     progress.update(archive.stat().st_size if archive.exists() else 0, None)
-                    _wait(running)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        running.wait(_POLL)
             finally:
                 running.kill()
                 progress.close()
         said.seek(0)
         words = [line.strip() for line in said if line.strip()]
-    if running.returncode or not archive.exists():
-        missing = "" if _has_credentials() else f"; {_CREDENTIALS}"
-        raise UserError(f"{words[-1] if words else f'the client ended with code {running.returncode}'}{missing}")
-    archive.replace(path)
-
-
-def _wait(running: subprocess.Popen) -> None:
-    try:
-        running.wait(_POLL)
-    except subprocess.TimeoutExpired:
-        return
+    return running.returncode, words[-1] if words else ""
 
 
 def _has_credentials() -> bool:

@@ -126,7 +126,9 @@ def test_a_corpus_from_one_mirror(server, fetching, capsys):
         for clip, content in sorted(CLIPS.items())
     ]
     assert json.loads(files["source.json"])["mirror"] == "good.zip"
-    assert told(capsys) == ["fetch_corpus: no Git LFS pointers to check the 4 recordings against; see fetch.pointers"]
+    assert told(capsys) == [
+        "fetch_corpus: no Git LFS pointers to check the recordings against; fetch.pointers can name some"
+    ]
     assert [path for path, _ in server.asked] == ["/good.zip"]
     assert set(files) == {*(f"AudioWAV/{clip}.wav" for clip in CLIPS), "metadata/VideoDemographics.csv"} | {
         "metadata/tabulatedVotes.csv", "manifest.csv", "source.json",
@@ -241,7 +243,9 @@ def test_a_broken_download_is_gone_on_with_in_the_next_run(server, fetching):
     with pytest.raises(UserError, match=r"none of good\.zip"):
         fetching("/good.zip")
     left = contents(fetching.folder)
-    assert sorted(Path(name).suffix for name in left) == [".json", ".part"] and all(".fetch/" in name for name in left)
+    assert sorted(name.rpartition(".")[2] for name in left) == ["json", "part"] and all(
+        ".fetch/" in name for name in left
+    )
     server.asked.clear()
     fetching("/good.zip")
     assert server.asked[0][1]["Range"] == "bytes=5000-"

@@ -34,9 +34,14 @@ def find_coming(config: Mapping) -> Coming | None:
         files = [(f"{name.clip}.wav", 0, 0, 0) for name in official_clips()]
         return Coming(None, files, list(TABLES))
     path = Path(audio).expanduser()
-    if not path.is_file():
-        return None
-    members = _list_once(path)
+    try:
+        if not path.is_file():
+            return None
+        members = _list_once(path)
+    except OSError as error:
+        raise UserError(f"audio: {path}: {error.strerror}; check the path and its permissions") from error
+    except UserError as error:
+        raise UserError(f"audio: {error}") from error
     files = [(member.file, member.size, member.mark, 0) for member in members if member.folder == AUDIO]
     if not files:
         raise UserError(f"audio: {path} holds no .wav or .flac files; give the archive that holds the recordings")
@@ -45,12 +50,9 @@ def find_coming(config: Mapping) -> Coming | None:
 
 def _list_once(path: Path) -> list[Member]:
     """List an archive, or read the list again: each job asks for it, and in a tar it is as long as the tar."""
-    try:
-        with path.open("rb") as file:
-            kind = archive_kind(file.read(512))
-        status = path.stat()
-    except OSError as error:
-        raise UserError(f"audio: {path}: {error.strerror}; check the file and its permissions") from error
+    with path.open("rb") as file:
+        kind = archive_kind(file.read(512))
+    status = path.stat()
     if kind == "zip":
         return list_archive(path)
     identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"

@@ -84,6 +84,7 @@ def unpack_corpus(folder: Path, archive: Path, pointers: str | None, *, limits: 
             raise UserError(f"{archive}: {_POINTERS}")
         checked = _check_digests(digests, known)
         _put_in_place(work, folder, digests, {"archive": str(archive), "checked": checked})
+        shutil.rmtree(work)
     finally:
         _end(work)
 
@@ -142,8 +143,11 @@ def download_corpus(
                 raise
             except UserError as error:
                 archive.unlink(missing_ok=True)
-                tell(f"fetch_corpus: {mirror.name}: {str(error).removeprefix(f'{archive}: ')}")
+                reason = str(error).removeprefix(f"{archive}: ").removeprefix(f"{mirror.name}: ")
+                tell(f"fetch_corpus: {mirror.name}: {reason}")
                 continue
+            if not known:
+                tell("fetch_corpus: no Git LFS pointers to check the recordings against; fetch.pointers can name some")
             _add_tables(work / "unpacked" / METADATA, work, tables, downloader)
             about = {"mirror": mirror.name, "address": mirror.address, "checked": checked}
             _put_in_place(work, folder, digests, about)
@@ -256,8 +260,6 @@ def _check_digests(digests: Digests, known: Digests) -> int:
         raise UserError(f"{file}{more} is not as published: its {what} is not that of the Git LFS pointer")
     if known:
         tell(f"fetch_corpus: {len(comparable):,} of {len(digests):,} recordings have the published size and sha256")
-    else:
-        tell(f"fetch_corpus: no Git LFS pointers to check the {len(digests):,} recordings against; see fetch.pointers")
     return len(comparable)
 
 

@@ -1,9 +1,8 @@
 """Recordings that a rule brings: out of an archive, and from a mirror, broken off and gone on with."""
 
 import io
-import os
+import json
 import shutil
-import signal
 import ssl
 import subprocess
 import sys
@@ -14,9 +13,10 @@ import zipfile
 from collections import Counter
 
 import numpy as np
+import psutil
 import pytest
 
-from misbehaving import serving, whole
+from misbehaving import serving, status, whole
 from serflow.corpus.official import official_clips
 from serflow.store import read_table
 from workspace import RUNS, Workspace
@@ -128,17 +128,15 @@ def test_crema_d_is_fetched_killed_on_the_way_and_fetched_on(empty, mirror, corp
     assert jobs == CATALOG | Counter(fetch_corpus=1)
 
     folder, half = workspace.folder / "resources/corpora/crema-d", len(corpus) // 2
-    mirror.turns = [whole(), whole(sent=half, hang=True)]  # the first finds nothing
-    mirror.turns[0] = lambda handler: handler.send_error(404)
+    mirror.turns = [status(404), whole(sent=half, hang=True)]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workspace.project / "Snakefile"), "--cores", "2"]
-    command += ["catalog", "--config", *(f"{key}={value!r}" for key, value in settings.items())]
-    with subprocess.Popen(
-        command, cwd=workspace.folder, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as running:
+    command += ["catalog", "--config", *(f"{key}={json.dumps(value)}" for key, value in settings.items())]
+    with subprocess.Popen(command, cwd=workspace.folder, stderr=subprocess.DEVNULL) as running:
         while running.poll() is None and sum(part.stat().st_size for part in folder.glob(".fetch/*.part")) < half:
             time.sleep(0.05)
         assert running.poll() is None
-        os.killpg(running.pid, signal.SIGKILL)
+        for process in [*psutil.Process(running.pid).children(recursive=True), running]:
+            process.kill()
     mirror.released.set()
     assert not (folder / "manifest.csv").exists() and not (folder / "AudioWAV").exists()
     assert workspace.jobs("catalog") == jobs

@@ -168,12 +168,12 @@ class Downloader:
                 if done + len(piece) > (self.most if total is None else total):
                     raise _NotIt(f"{shown(url)}: sent more bytes than it {'may' if total is None else 'announced'}")
                 file.write(piece)
+                file.flush()
                 done += len(piece)
                 if unseen and done >= _HEAD:
                     unseen = False
                     _check_head(file, check, url)
                 progress.update(done, total)
-            file.flush()
             if total is not None and done < total:
                 raise _TryAgain(f"ended after {done} of {total} bytes")
             if unseen:
@@ -281,7 +281,6 @@ def _read_note(note: Path, url: str) -> dict:
 
 
 def _check_head(file, check, url: str) -> None:
-    file.flush()
     with Path(file.name).open("rb") as written:
         head = written.read(_HEAD)
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):

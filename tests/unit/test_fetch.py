@@ -252,12 +252,13 @@ def test_a_broken_download_is_gone_on_with_in_the_next_run(server, fetching):
     assert not (fetching.folder / ".fetch").exists()
 
 
-def test_no_room_to_unpack_keeps_what_was_fetched(server, fetching, monkeypatch):
+def test_no_room_to_unpack_keeps_what_was_fetched(server, fetching, monkeypatch, capsys):
     server.files["/good.zip"] = zipped(CLIPS)
     real = fetch.need_room
     monkeypatch.setattr(fetch, "need_room", lambda folder, wanted: real(folder, 10**16))
-    with pytest.raises(UserError, match=r"needs 10,000,000\.0 GB of free space"):
+    with pytest.raises(UserError, match=r"none of good\.zip"):
         fetching("/good.zip")
+    assert "needs 10,000,000.0 GB of free space" in told(capsys)[-1]
     monkeypatch.undo()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server.files["/good.zip"] = b"gone"

@@ -40,7 +40,7 @@ class _StartAgain(_TryAgain):
 
 
 class NoRoom(UserError):
-    """The disk is too full, which no other address mends."""
+    """The disk is too full, for which what was fetched is not to blame."""
 
 
 class _NotIt(UserError):

@@ -139,10 +139,9 @@ def download_corpus(
                     raise UserError(_POINTERS)
                 _check_complete(digests, clips)
                 checked = _check_digests(digests, known)
-            except NoRoom:
-                raise
             except UserError as error:
-                archive.unlink(missing_ok=True)
+                if not isinstance(error, NoRoom):
+                    archive.unlink(missing_ok=True)
                 reason = str(error).removeprefix(f"{archive}: ").removeprefix(f"{mirror.name}: ")
                 tell(f"fetch_corpus: {mirror.name}: {reason}")
                 continue
@@ -170,8 +169,7 @@ def _begin(folder: Path) -> Path:
         )
     work = folder / _WORK
     work.mkdir(parents=True, exist_ok=True)
-    for leftover in ("unpacked", "replaced", "tables"):
-        shutil.rmtree(work / leftover, ignore_errors=True)
+    _clear(work)
     return work
 
 
@@ -180,10 +178,14 @@ def _place(work: Path, address: str) -> Path:
     return work / hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
-def _end(work: Path) -> None:
-    """Leave nothing but downloads that can be gone on with."""
+def _clear(work: Path) -> None:
     for leftover in ("unpacked", "replaced", "tables"):
         shutil.rmtree(work / leftover, ignore_errors=True)
+
+
+def _end(work: Path) -> None:
+    """Leave nothing but downloads that can be gone on with."""
+    _clear(work)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
 
@@ -192,7 +194,7 @@ def _obtain(
     mirror: Mirror, archive: Path, work: Path, clips, downloader: Downloader, room: int, limits: Limits
 ) -> dict[str, Digest]:
     if mirror.kaggle:
-        need_room(work, room)
+        need_room(work, 2 * room)
         fetch_from_kaggle(mirror.address, archive)
     else:
         downloader.fetch(mirror.address, archive, check=check_is_archive, room=room)

@@ -34,6 +34,8 @@ SETTINGS = [
     ("corpus", "other", ALL),
     ("audio", "elsewhere", ALL),
     ("metadata", "tables", CATALOGUE),
+    ("fetch.mirrors", ["kaggle"], PAGE),
+    ("fetch.pointers", "pointers.zip", PAGE),
     ("shards", 3, resharded(3)),
     ("catalog.policy", "exclude", CATALOGUE),
     # The protocol here is notebook, which keeps what the audit flags; others are split again.

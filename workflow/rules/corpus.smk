@@ -1,11 +1,15 @@
 """From recordings to the catalogue and the split tables."""
 
 
+# The sample is made, and nothing fetched for it.
+ruleorder: synthesize_sample > fetch_corpus
+
+
 rule synthesize_sample:
     """Make the built-in corpus, so that a fresh machine without recordings has something to run on."""
     output:
-        f"{SOURCE.folder.parent}/manifest.csv",
-        f"{SOURCE.folder.parent}/metadata/VideoDemographics.csv",
+        f"{SAMPLE_FOLDER}/manifest.csv",
+        f"{SAMPLE_FOLDER}/metadata/VideoDemographics.csv",
     log:
         log_of("synthesize_sample"),
     benchmark:
@@ -24,6 +28,41 @@ rule synthesize_sample:
         "python -m serflow synthesize_sample --folder {params.folder:q} --seed {params.seed} --processes {threads} --log {log:q}"
 
 
+localrules:
+    fetch_corpus,
+
+
+rule fetch_corpus:
+    """Bring the recordings, so that no user has to find out where from: a mirror, or the archive that audio names.
+
+    It runs where the workflow was started, since the nodes of a cluster often have no way out. It carries no
+    fingerprint of its code, and its settings are a function of the output, which Snakemake does not compare:
+    neither changes what the recordings are, and a download is not to be repeated for it.
+    """
+    input:
+        str(SOURCE.coming.archive) if SOURCE.coming and SOURCE.coming.archive else [],
+    output:
+        brought_with_recordings(),
+        manifest=f"{FETCHED_FOLDER}/{CORPUS}/manifest.csv",
+    log:
+        log_of("fetch_corpus"),
+    benchmark:
+        benchmark_of("fetch_corpus")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(240),
+    params:
+        archive=lambda wildcards, input: f"--archive {shlex.quote(input[0])}" if input else "",
+        settings=lambda wildcards, output: json.dumps(config["fetch"]),
+        folder=lambda wildcards, output: str(Path(output.manifest).parent),
+    shell:
+        "python -m serflow fetch_corpus {params.archive} --settings {params.settings:q} --folder {params.folder:q}"
+        " --log {log:q}"
+
+
 rule scan_recordings:
     """Read each recording once, shard by shard, so that a new clip makes one shard be read again.
 
@@ -31,7 +70,7 @@ rule scan_recordings:
     one, so changing it makes none stale. The catalogue applies it again.
     """
     input:
-        rules.synthesize_sample.output[0] if SOURCE.made else [],
+        f"{SOURCE.folder.parent}/manifest.csv" if SOURCE.made else [],
     output:
         paths.scan,
     log:

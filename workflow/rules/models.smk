@@ -17,12 +17,12 @@ rule train_model:
         benchmark_of("train_model", RUN)
     conda:
         "../../envs/models.yaml"
-    threads: lambda wildcards: training_threads(wildcards.model, config, sample=SOURCE.made)
+    threads: lambda wildcards: training_threads(wildcards.model, config, sample=CORPUS == SAMPLE)
     resources:
         mem_mb=memory(2500, 1),
         runtime=minutes(240),
     params:
-        settings=lambda wildcards: json.dumps(training_settings(wildcards.model, config, sample=SOURCE.made)),
+        settings=lambda wildcards: json.dumps(training_settings(wildcards.model, config, sample=CORPUS == SAMPLE)),
         configured=lambda wildcards: json.dumps(config["models"][wildcards.model]),
         # The notebook feeds raw features.
         standardize=lambda wildcards: "no" if wildcards.protocol == "notebook" else "yes",

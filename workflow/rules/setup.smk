@@ -8,8 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from serflow.bundle.inputs import source_digests
+from serflow.corpus.coming import find_coming
 from serflow.corpus.grammar import shard_names
-from serflow.corpus.sources import open_source
+from serflow.corpus.sources import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import digest_of, fingerprint
@@ -50,7 +51,7 @@ def begin():
 config.update(with_defaults(read_scalars(config), Path(BASE, "config.yaml")))
 try:
     check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
-    SOURCE = open_source(config)
+    SOURCE = open_source(config, find_coming(config))
     TO_LABEL = source_digests(config["input"], config["shards"])
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from serflow.errors import UserError
 from serflow.locking import LOCK_VARIABLE, end_with_run
+from serflow.progress import show_on
 
 
 class Command(NamedTuple):
@@ -37,6 +38,11 @@ COMMANDS = {
         "serflow.corpus.sample",
         "Synthesise the built-in sample corpus with espeak-ng.",
         "folder:path seed:int processes:int",
+    ),
+    "fetch_corpus": Command(
+        "serflow.corpus.fetch",
+        "Bring a corpus' recordings and tables: CREMA-D from a mirror, or out of an archive.",
+        "archive:path? settings:json folder:path",
     ),
     "scan_recordings": Command(
         "serflow.audio.scan",
@@ -178,6 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if log:
             _log_to(log)
+            show_on(terminal)
         if lock := os.environ.get(LOCK_VARIABLE):
             end_with_run(lock)
         getattr(importlib.import_module(COMMANDS[name].module), name)(**options)

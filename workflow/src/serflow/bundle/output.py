@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from serflow.errors import UserError
-from serflow.store import read_table, replacing
+from serflow.store import read_table, replacing, write_tables
 
 _ROWS_AT_ONCE = 1000
 
@@ -48,27 +48,28 @@ class _Json(Rows):
 
 
 class _Parquet(Rows):
+    """Rows are kept as columns, some 50 bytes each, until the end."""
+
     def __init__(self, path: Path, columns: Mapping[str, str]):
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        self._make = pa.Table.from_pylist
+        self._path, self._make = path, pa.Table.from_pylist
         self._schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._held: list[Mapping] = []
+        self._tables = [self._make([], schema=self._schema)]
 
     def write(self, row: Mapping) -> None:
         self._held.append(row)
         if len(self._held) == _ROWS_AT_ONCE:
-            self._flush()
+            self._convert()
 
-    def _flush(self) -> None:
-        self._writer.write_table(self._make(self._held, schema=self._schema))
+    def _convert(self) -> None:
+        self._tables.append(self._make(self._held, schema=self._schema))
         self._held = []
 
     def end(self) -> None:
-        self._flush()
-        self._writer.close()
+        self._convert()
+        write_tables(self._path, self._tables)
 
 
 FORMATS = ("csv", "json", "parquet")
@@ -108,10 +109,10 @@ def writer_for(path: Path | None, format: str | None, columns: Mapping[str, str]
     if chosen == "parquet" and path is None:
         raise UserError("Parquet does not go to standard output; give --output FILE.parquet")
     with contextlib.ExitStack() as stack:
-        place = stack.enter_context(replacing(path)) if path else None
         if chosen == "parquet":
-            rows = _Parquet(place, columns)
+            rows = _Parquet(path, columns)
         else:
+            place = stack.enter_context(replacing(path)) if path else None
             stream = stack.enter_context(place.open("w", encoding="utf-8", newline="")) if place else sys.stdout
             rows = (_Csv if chosen == "csv" else _Json)(stream, columns)
         yield rows

@@ -1,20 +1,21 @@
-"""Where recordings come from: a folder given by the user, or the built-in sample."""
+"""Where recordings come from: a folder given by the user, what is fetched, or the built-in sample."""
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.grammar import ClipName, parse_name, shard_of
-from serflow.corpus.metadata import DEMOGRAPHICS, find_metadata
+from serflow.corpus.metadata import DEMOGRAPHICS, VOTES, find_metadata
 from serflow.corpus.sample import sample_clips
 from serflow.errors import UserError
 
 SUFFIXES = (".wav", ".flac")
 SAMPLE = "sample"
-SAMPLE_FOLDER = Path("resources/corpora/sample")
+FETCHED_FOLDER = Path("resources/corpora")
+SAMPLE_FOLDER = FETCHED_FOLDER / SAMPLE
 # The blocks of actors of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
 BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 
@@ -49,20 +50,27 @@ def list_recordings(folder: Path) -> list[Entry]:
     """
     try:
         with os.scandir(folder) as found:
-            files = [(file.name, file.stat()) for file in found if Path(file.name).suffix.lower() in SUFFIXES]
+            recordings = [(file.name, file.stat()) for file in found if Path(file.name).suffix.lower() in SUFFIXES]
     except FileNotFoundError as error:
         raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
     except OSError as error:
-        raise UserError(f"audio: {error.filename}: {error.strerror}; expected a readable folder") from error
-    if not files:
+        raise UserError(
+            f"audio: {error.filename}: {error.strerror}; expected a readable folder or an archive"
+        ) from error
+    if not recordings:
         raise UserError(f"audio: {folder} holds no .wav or .flac files; give the folder that holds the recordings")
+    files = [(file, status.st_size, status.st_mtime_ns, status.st_mode) for file, status in recordings]
+    return _entries(files, folder)
+
+
+def _entries(files: Iterable[tuple[str, int, int, int]], folder: Path) -> list[Entry]:
     entries = []
-    for file, status in sorted(files):
+    for file, *status in sorted(files):
         try:
             name = parse_name(Path(file).stem)
         except UserError:
             name = None
-        entries.append(Entry(file, name, status.st_size, status.st_mtime_ns, status.st_mode))
+        entries.append(Entry(file, name, *status))
     by_clip: dict[str, str] = {}
     for entry in entries:
         if entry.name and (other := by_clip.setdefault(entry.name.clip, entry.file)) != entry.file:
@@ -110,6 +118,24 @@ def blocks_present(actors: Sequence[str]) -> list[tuple[int, int]]:
     return present
 
 
+class Coming(NamedTuple):
+    """What will be fetched or unpacked before anything else.
+
+    Attributes
+    ----------
+    archive
+        Where it is unpacked from; None where it is downloaded.
+    files
+        Name, size, mark and mode of each recording; the mark changes with its content, as far as that is known.
+    tables
+        Names of the metadata tables that come with them.
+    """
+
+    archive: Path | None
+    files: list[tuple[str, int, int, int]]
+    tables: list[str]
+
+
 class Source(NamedTuple):
     """A corpus as far as it is known before any rule has run.
 
@@ -127,6 +153,8 @@ class Source(NamedTuple):
         renamed, and leaves the other shards alone.
     metadata
         The metadata tables: ``demographics`` and ``votes``, as far as there are such.
+    coming
+        What is fetched or unpacked, if that is where the recordings come from.
     """
 
     folder: Path
@@ -135,10 +163,18 @@ class Source(NamedTuple):
     listings: list[str]
     plans: list[str]
     metadata: dict[str, Path]
+    coming: Coming | None
 
 
-def open_source(config: Mapping) -> Source:
+def open_source(config: Mapping, coming: Coming | None = None) -> Source:
     """Find the configured corpus.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    coming
+        What is to be fetched or unpacked for it, if anything is.
 
     Raises
     ------
@@ -154,11 +190,19 @@ def open_source(config: Mapping) -> Source:
         folder, names = SAMPLE_FOLDER / "AudioWAV", sample_clips()
         listings = [f"sample seed {config['sample']['seed']}"] * shards
         metadata = {"demographics": SAMPLE_FOLDER / "metadata" / DEMOGRAPHICS}
+    elif coming:
+        folder = FETCHED_FOLDER / name / "AudioWAV"
+        entries = _entries(coming.files, coming.archive or folder)
+        names = [entry.name for entry in entries if entry.name]
+        listings = listing_digests(entries, shards)
+        brought = {"demographics": DEMOGRAPHICS, "votes": VOTES}.items()
+        metadata = {key: folder.parent / "metadata" / table for key, table in brought if table in coming.tables}
+        if config["metadata"]:
+            metadata = find_metadata(folder, config["metadata"])
     elif not config["audio"]:
         raise UserError(
-            f"config: corpus {name!r} needs its recordings: set audio to the folder that holds them, e.g. --config "
-            f"corpus={name} audio=/data/AudioWAV. CREMA-D is free: github.com/CheyneyComputerScience/CREMA-D (clone "
-            "it with Git LFS), its mirror gitlab.com/cs-cooper-lab/crema-d-mirror, or Kaggle's ejlok1/cremad"
+            f"config: corpus {name!r} needs its recordings: set audio to the folder or archive that holds them, e.g. "
+            f"--config corpus={name} audio=/data/AudioWAV; without it only corpus=crema-d is fetched"
         )
     else:
         folder = Path(config["audio"]).expanduser()
@@ -168,4 +212,4 @@ def open_source(config: Mapping) -> Source:
         metadata = find_metadata(folder, config["metadata"])
     actors = sorted({name.actor for name in names})
     plans = plan_digests(names, config["augment"], shards)
-    return Source(folder, name == SAMPLE, actors, listings, plans, metadata)
+    return Source(folder, name == SAMPLE or coming is not None, actors, listings, plans, metadata, coming)

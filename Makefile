@@ -1,13 +1,14 @@
 # make run    from a fresh machine to a finished report on the built-in sample corpus
 # make test   the same set-up, then every test, two at a time; those of a cluster only where SLURM is installed
 # make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
+# make fuzz   coverage-guided fuzzing of what reads recordings, names and results; SECONDS=600 for each of three targets
 # make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm lint bench bench-scale bench-slurm clean
+.PHONY: env run test test-slurm fuzz lint bench bench-scale bench-slurm clean
 
 env: $(VENV)/installed
 
@@ -27,6 +28,13 @@ test: env lint
 
 test-slurm: env
 	$(BIN)/python -m pytest tests/slurm
+
+# Atheris has wheels for Linux and not for every Python, so that it is no part of the environment.
+SECONDS ?= 60
+fuzz: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	for target in audio catalog results; do \
+	    $(BIN)/python tests/fuzz/fuzz.py $$target -max_total_time=$(SECONDS) -verbosity=0 || exit 1; done
 
 lint: env
 	ruff check .

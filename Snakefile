@@ -5,15 +5,6 @@ import sys
 sys.path.insert(0, f"{workflow.basedir}/workflow/src")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
-
-
-shell.prefix(
-    # Braces are doubled once for Python and once for Snakemake.
-    f'export PYTHONPATH="{workflow.basedir}/workflow/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; '
-)
-
-
 include: "workflow/rules/setup.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"

@@ -13,7 +13,7 @@ from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
 from serflow.locking import hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
-from serflow.settings import check_settings, read_scalars
+from serflow.settings import check_file, check_settings, read_scalars
 from serflow.slurm import prepare_cluster
 
 
@@ -33,6 +33,21 @@ def begin():
     except UserError as error:
         stop(error)
 
+
+SETTINGS = f"{workflow.basedir}/config.yaml"
+try:
+    for path in (SETTINGS, *workflow.configfiles):
+        check_file(Path(path))
+except UserError as error:
+    stop(error)
+
+
+configfile: SETTINGS
+
+
+# The path may hold anything. Snakemake reads a brace as its own unless it is doubled.
+PACKAGE = shlex.quote(f"{workflow.basedir}/workflow/src").replace("{", "{{").replace("}", "}}")
+shell.prefix(f"export PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
 config.update(read_scalars(config))
 try:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.errors import UserError
+from serflow.errors import UserError, printable
 
 
 class Command(NamedTuple):
@@ -216,7 +216,7 @@ _KINDS = {
 
 def _log_to(path: Path):
     """Send everything that the process says to its log and give the stream it had: the terminal."""
-    terminal = os.fdopen(os.dup(2), "w")
+    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as log:
         os.dup2(log.fileno(), 1)
@@ -226,6 +226,7 @@ def _log_to(path: Path):
 
 
 def _fail(message: str, terminal) -> None:
+    message = printable(message)
     print(message, file=sys.stderr)
     if terminal is not sys.stderr:
         print(message, file=terminal, flush=True)

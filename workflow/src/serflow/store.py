@@ -8,6 +8,7 @@ truncates is noticed by its size when it is opened.
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -262,11 +263,14 @@ def _npy_header(path: str | Path) -> tuple[tuple[int, ...], np.dtype, int]:
     with Path(path).open("rb") as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-        if dtype.hasobject or fortran:
+        try:
+            shape, fortran, dtype = read(file)
+        except Exception as error:  # of a broken header, which is a Python literal, nearly anything
+            raise ValueError(f"broken header: {type(error).__name__}") from error
+        if dtype.hasobject or fortran or min(shape, default=0) < 0:
             raise ValueError(f"type {dtype} is not one that serflow writes")
         offset = file.tell()
-    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    expected = offset + math.prod(shape) * dtype.itemsize
     if Path(path).stat().st_size != expected:
         raise ValueError(f"{Path(path).stat().st_size} bytes, {expected} expected")
     return shape, dtype, offset

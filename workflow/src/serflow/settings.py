@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import functools
 import itertools
 import json
 import math
@@ -104,18 +105,24 @@ def check_settings(config: Mapping, schema: Path) -> None:
     UserError
         With every fault, one after the other in one line.
     """
-    import jsonschema
-    import yaml
-
-    rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
-    # JSON Schema takes 3.0 for an integer, which range() does not, and NaN for a number, which no bound holds.
-    draft = jsonschema.Draft202012Validator
-    kinds = draft.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    checker = jsonschema.validators.extend(draft, type_checker=kinds)(rules)
-    faults = sorted(checker.iter_errors(config), key=lambda fault: list(fault.path))
+    faults = sorted(_checker(schema).iter_errors(config), key=lambda fault: list(fault.path))
     if faults:
         raise UserError("; ".join(dict.fromkeys(message for fault in faults for message in _messages(fault))))
     _check_pairs(config)
+
+
+@functools.cache
+def _checker(schema: Path):
+    """Make the validator of a schema.
+
+    JSON Schema takes 3.0 for an integer, which range() does not, and NaN for a number, which no bound holds.
+    """
+    import jsonschema
+    import yaml
+
+    draft = jsonschema.Draft202012Validator
+    kinds = draft.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+    return jsonschema.validators.extend(draft, type_checker=kinds)(yaml.safe_load(schema.read_text(encoding="utf-8")))
 
 
 def _is_integer(checker, value) -> bool:
@@ -128,10 +135,7 @@ def _is_number(checker, value) -> bool:
 
 def _shown(value) -> str:
     """Write a value as it would stand in YAML, cut where it is long."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
-    except ValueError:  # thousands of digits
-        return "a number too large to show"
+    text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 

@@ -72,9 +72,8 @@ def test_any_bytes_can_be_shown(name):
     assert printable(shown) == shown
 
 
-LEAVES = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.binary(max_size=9) | st.dates()
-)
+SHORT = st.text(max_size=9) | st.binary(max_size=9)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | SHORT | st.dates()
 KEYS = st.text(max_size=9) | st.integers()
 TREES = st.recursive(LEAVES, lambda below: st.lists(below) | st.dictionaries(KEYS, below), max_leaves=12)
 

@@ -108,7 +108,9 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None):
     import pyarrow.parquet as pq
 
     with _readable_parquet(path):
-        return pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+        table = pq.read_table(path, columns=list(columns) if columns is not None else None, partitioning=None)
+        _check_plain(table.schema)
+        return table
 
 
 def read_row_groups(path: str | Path) -> Iterator:
@@ -116,6 +118,7 @@ def read_row_groups(path: str | Path) -> Iterator:
     import pyarrow.parquet as pq
 
     with _readable_parquet(path), pq.ParquetFile(path) as file:
+        _check_plain(file.schema_arrow)
         for group in range(file.num_row_groups):
             yield file.read_row_group(group)
 
@@ -131,6 +134,16 @@ def _readable_parquet(path: str | Path) -> Iterator[None]:
             raise UserError(f"{path}: no such file") from error
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: not a readable Parquet file ({reason}); delete it to have it made again") from error
+
+
+def _check_plain(fields: Iterable) -> None:
+    """Refuse extension types: serflow writes none, and there is one that holds a pickle."""
+    import pyarrow as pa
+
+    for field in fields:
+        if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
+            raise pa.ArrowInvalid(f"column {field.name} is of an extension type")
+        _check_plain(field.type.field(number) for number in range(field.type.num_fields))
 
 
 def read_tables(paths: Sequence[str | Path], columns: Sequence[str] | None = None):

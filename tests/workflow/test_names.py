@@ -3,6 +3,7 @@
 import csv
 import html.parser
 import itertools
+import json
 import os
 import shutil
 
@@ -32,39 +33,54 @@ EVIL = [
 @pytest.fixture
 def evil(project, tmp_path):
     """A corpus whose names would do harm, under a folder and from a project of such names."""
-    name = "-p $(touch pwned) `touch pwned` 'q\" {brace} <b>é"
+    name = "-p $(touch pwned) `touch pwned` 'q\" <é"
     copy, corpus = tmp_path / name, tmp_path / "run" / name
     copy.mkdir()
     for file in ("Snakefile", "config.yaml"):
         shutil.copy(project / file, copy)
-    for folder in ("workflow", "profiles"):
+    for folder in ("workflow", "profiles", "envs"):
         shutil.copytree(project / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     (corpus / "AudioWAV").mkdir(parents=True)
     tone = 0.4 * np.sin(np.arange(16_000) / 9)
     parts = itertools.product(["1001", "1020"], sorted(SENTENCES), sorted(EMOTIONS), ["XX"])
     for number, file in enumerate([*(f"{'_'.join(part)}.wav" for part in parts), *EVIL]):
         # Each of another loudness, since identical audio under two labels is left out.
-        sf.write(corpus / "AudioWAV" / file, tone * (100 + number) / 400, 16_000, format="WAV")
+        with (corpus / "AudioWAV" / file).open("wb") as written:
+            sf.write(written, tone * (100 + number) / 400, 16_000, format="WAV")
     (corpus / "metadata").mkdir()
     (corpus / "metadata/VideoDemographics.csv").write_text(
         "ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,x,y\n1020,61,Female,x,y\n"
     )
-    return Workspace(tmp_path / "run", copy, {"corpus": "mine", "audio": f"{name}/AudioWAV"})
+    # On a command line Snakemake would leave the quotes of JSON in such a path.
+    (tmp_path / "run/my.json").write_text(json.dumps({"corpus": "mine", "audio": f"{name}/AudioWAV"}))
+    return Workspace(tmp_path / "run", copy)
 
 
 def test_names_are_harmless_through_the_workflow(evil):
-    done = evil.snakemake("--cores", "2", "catalog")
+    done = evil.snakemake("--configfile", "my.json", "--cores", "2", "catalog")
     said = {line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow ")}
     assert done.returncode and "Traceback" not in done.stdout + done.stderr
-    assert len(said) == 1 and f"and {len(EVIL) - 1} more" in (line := said.pop()) and line.isprintable()
+    assert len(said) == 1, done.stderr[-3000:]
+    assert f"and {len(EVIL) - 1} more" in (line := said.pop()) and line.isprintable()
     assert not list(evil.results("mine").glob("scan/s00*")) and not list(evil.results("mine").glob("catalog/*"))
-    evil.run("catalog", catalog={"policy": "exclude"})
+    evil.run("catalog", "--configfile", "my.json", catalog={"policy": "exclude"})
     with (evil.results("mine") / "catalog/excluded.tsv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["rule"] == "name"]
     assert len(rows) == len(EVIL) and all(row["reason"].isprintable() for row in rows)
     clips = read_table(evil.results("mine") / "catalog/clips.parquet")
     assert len(clips) and None not in clips["sex"].to_pylist()
     assert not list(evil.folder.parent.rglob("pwned*"))
+
+
+def test_a_path_that_snakemake_would_change_is_refused(empty):
+    name = "my <b> {b}"
+    (empty.folder / name / "AudioWAV").mkdir(parents=True)
+    (empty.folder / name / "AudioWAV/1001_DFA_ANG_XX.wav").touch()
+    (empty.folder / name / "VideoDemographics.csv").touch()
+    done = empty.snakemake("--dry-run", corpus="mine", audio=f"{name}/AudioWAV")
+    said = [line for line in done.stderr.splitlines() if line.startswith("serflow")]
+    assert done.returncode and len(said) == 1
+    assert f"{name}/VideoDemographics.csv: Snakemake reads braces, and a word in <>" in said[0]
 
 
 class Elements(html.parser.HTMLParser):

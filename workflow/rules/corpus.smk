@@ -4,8 +4,8 @@
 rule synthesize_sample:
     """Make the built-in corpus, so that a fresh machine without recordings has something to run on."""
     output:
-        f"{SOURCE.folder.parent}/manifest.csv",
-        f"{SOURCE.folder.parent}/metadata/VideoDemographics.csv",
+        f"{SAMPLE_FOLDER}/manifest.csv",
+        f"{SAMPLE_FOLDER}/metadata/VideoDemographics.csv",
     log:
         log_of("synthesize_sample"),
     benchmark:
@@ -52,7 +52,7 @@ rule scan_recordings:
         listing=lambda wildcards: SOURCE.listings[shard_number(wildcards)],
         code=fingerprint("serflow.audio.scan"),
     shell:
-        "python -m serflow scan_recordings --source {params.source:q} --shard {params.shard} --shards {params.shards}"
+        "python -m serflow scan_recordings --source={params.source:q} --shard {params.shard} --shards {params.shards}"
         " --policy {resources.policy} --output {output:q} --log {log:q}"
 
 
@@ -77,7 +77,7 @@ rule catalog_clips:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        metadata=lambda wildcards, input: [f"--{name} {shlex.quote(input[name])}" for name in SOURCE.metadata],
+        metadata=lambda wildcards, input: [f"--{name}={shlex.quote(input[name])}" for name in SOURCE.metadata],
         policy=config["catalog"]["policy"],
         augment=json.dumps(config["augment"]),
         audit=json.dumps(config["catalog"]["audit"]),

@@ -1,13 +1,14 @@
 """What is settled before any rule: the checked configuration, the corpus and the runs."""
 
 import json
+import re
 import shlex
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
 from serflow.corpus.grammar import shard_names
-from serflow.corpus.sources import open_source
+from serflow.corpus.sources import SAMPLE_FOLDER, open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
@@ -53,6 +54,9 @@ config.update(read_scalars(config))
 try:
     check_settings(config, Path(workflow.basedir, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config)
+    for path in filter(None, (*SOURCE.metadata.values(), config["split"]["table"])):
+        if re.search(r"[{}]|<\w+>", str(path)):
+            raise UserError(f"{path}: Snakemake reads braces, and a word in <>, as its own; rename the folder or file")
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [
         Run(run["protocol"], model, seed, fold)

@@ -1,7 +1,7 @@
 # make run    from a fresh machine to a finished report on the built-in sample corpus
 # make test   the same set-up, then every test, two at a time; those of a cluster only where SLURM is installed
 # make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
-# make fuzz   coverage-guided fuzzing of what reads recordings, names and results; SECONDS=600 for each of three targets
+# make fuzz   coverage-guided fuzzing of what reads recordings, names and results; each of three targets for SECONDS=60
 # make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -34,7 +34,7 @@ SECONDS ?= 60
 fuzz: env
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
 	for target in audio catalog results; do \
-	    $(BIN)/python tests/fuzz/fuzz.py $$target -max_total_time=$(SECONDS) -verbosity=0 || exit 1; done
+	    $(BIN)/python tests/fuzz/fuzz.py $$target -max_total_time=$(SECONDS) -verbosity=0 -artifact_prefix=results/ || exit 1; done
 
 lint: env
 	ruff check .

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing: no bytes may do more to serflow than to be refused in one line.
 
 `make fuzz` runs all targets; `python tests/fuzz/fuzz.py audio -max_total_time=60` one of them, with the options of
-libFuzzer. What made it fail is left as crash-* in the current folder; give that file as an argument to see it again.
+libFuzzer. What made it fail is left as results/crash-*; give that file as an argument to see it again.
 """
 
 import csv

@@ -2,13 +2,14 @@
 # make test   the same set-up, then every test, two at a time; those of a cluster only where SLURM is installed
 # make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
 # make faults kill every rule and the controller at random moments, and every test of faults; about an hour
+# make fuzz   coverage-guided fuzzing of what reads recordings, names and results; each of three targets for SECONDS=60
 # make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm faults lint bench bench-scale bench-slurm bench-training clean
+.PHONY: env run test test-slurm faults fuzz lint bench bench-scale bench-slurm bench-training clean
 
 env: $(VENV)/installed
 
@@ -32,6 +33,13 @@ test-slurm: env
 faults: env
 	SERFLOW_FAULTS=all $(BIN)/python -m pytest tests/faults
 	$(BIN)/python tests/faults/harness.py $(FAULTS)
+
+# Atheris has wheels for Linux and not for every Python, so that it is no part of the environment.
+SECONDS ?= 60
+fuzz: env
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	for target in audio catalog results; do \
+	    $(BIN)/python tests/fuzz/fuzz.py $$target -max_total_time=$(SECONDS) -verbosity=0 -artifact_prefix=results/ || exit 1; done
 
 lint: env
 	ruff check .

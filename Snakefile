@@ -7,15 +7,6 @@ BASE = workflow.current_basedir.get_path_or_uri(secret_free=True)
 sys.path.insert(0, f"{BASE}/workflow/src")
 
 
-configfile: f"{BASE}/config.yaml"
-
-
-shell.prefix(
-    # Braces are doubled once for Python and once for Snakemake.
-    f'export PYTHONPATH="{BASE}/workflow/src${{{{PYTHONPATH:+:$PYTHONPATH}}}}"; '
-)
-
-
 include: "workflow/rules/setup.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"

@@ -141,6 +141,13 @@ def test_a_class_too_small_to_stratify_is_named():
         splits.PROTOCOLS["notebook"]({clip: label(clip) for clip in clips}, [], SPLIT)
 
 
+def test_a_class_without_clips_is_no_class():
+    clips = corpus(emotions=EMOTIONS[:5])
+    for protocol in ("notebook", "random", "speaker-independent"):
+        rows = splits.PROTOCOLS[protocol]({clip: label(clip) for clip in clips}, [], SPLIT)
+        assert {row[4] for row in rows} == set(EMOTIONS[:5])
+
+
 def test_metadata_is_found_beside_the_recordings(tmp_path):
     audio = tmp_path / "AudioWAV"
     audio.mkdir()

@@ -150,7 +150,7 @@ def test_standardisation_is_of_the_given_rows_and_travels_with_the_model(tmp_pat
     np.testing.assert_allclose(sd, np.repeat([values[:6, :4].std(), values[:6, 4:].std()], 4), rtol=1e-4)
     plain = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten()])
     network = with_standardization(keras, plain, mean, sd)
-    network.save(tmp_path / "model.keras")
+    write_archive(tmp_path / "model.keras", network.save)
     standard = load_model(tmp_path / "model.keras").predict(values[..., None], verbose=0)
     np.testing.assert_allclose(standard, (values - mean) / sd, rtol=1e-4, atol=1e-4)
 

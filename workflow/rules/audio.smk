@@ -28,7 +28,7 @@ rule augment_audio:
         plan=lambda wildcards: SOURCE.plans[shard_number(wildcards)],
         code=fingerprint("serflow.audio.augment"),
     shell:
-        "python -m serflow augment_audio --scan {input.scan:q} --augment {params.augment:q} --source {params.source:q}"
+        "python -m serflow augment_audio --scan {input.scan:q} --augment {params.augment:q} --source={params.source:q}"
         " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"
 
 

@@ -91,7 +91,7 @@ rule scan_recordings:
         listing=lambda wildcards: SOURCE.listings[shard_number(wildcards)],
         code=fingerprint("serflow.audio.scan"),
     shell:
-        "python -m serflow scan_recordings --source {params.source:q} --shard {params.shard} --shards {params.shards}"
+        "python -m serflow scan_recordings --source={params.source:q} --shard {params.shard} --shards {params.shards}"
         " --policy {resources.policy} --output {output:q} --log {log:q}"
 
 
@@ -116,7 +116,7 @@ rule catalog_clips:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        metadata=lambda wildcards, input: [f"--{name} {shlex.quote(input[name])}" for name in SOURCE.metadata],
+        metadata=lambda wildcards, input: [f"--{name}={shlex.quote(input[name])}" for name in SOURCE.metadata],
         # Their dates alone would miss a table that is replaced by one of an earlier date.
         contents="" if SOURCE.made else digest_of(*SOURCE.metadata.values()),
         policy=config["catalog"]["policy"],

@@ -29,7 +29,7 @@ rule draw_clips:
         sampling_rate=config["sampling_rate"],
         code=fingerprint("serflow.report.figures"),
     shell:
-        "python -m serflow draw_clips --catalog {input.clips:q} --source {params.source:q} --count {params.shown}"
+        "python -m serflow draw_clips --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
         " --seed {params.seed} --sampling-rate {params.sampling_rate}"
         " --index {output.index:q} --log {log:q}"
 

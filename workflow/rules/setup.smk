@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 from collections import namedtuple
 from pathlib import Path
@@ -16,7 +17,7 @@ from serflow.errors import UserError
 from serflow.fingerprint import digest_of, fingerprint
 from serflow.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
-from serflow.settings import check_settings, read_scalars, with_defaults
+from serflow.settings import check_file, check_settings, read_scalars, with_defaults
 from serflow.slurm import prepare_cluster
 from serflow.store import tidy
 
@@ -47,12 +48,30 @@ def begin():
         stop(error)
 
 
+SETTINGS = f"{BASE}/config.yaml"
+try:
+    for path in (SETTINGS, *workflow.configfiles):
+        check_file(Path(path))
+except UserError as error:
+    stop(error)
+
+
+configfile: SETTINGS
+
+
+# The path may hold anything. Snakemake reads a brace as its own unless it is doubled.
+PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}}")
+shell.prefix(f"export PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
+
 # As a module this workflow is given a configuration in place of its own file, and takes the rest from that.
-config.update(with_defaults(read_scalars(config), Path(BASE, "config.yaml")))
+config.update(with_defaults(read_scalars(config), Path(SETTINGS)))
 try:
     check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config, find_coming(config))
     TO_LABEL = source_digests(config["input"], config["shards"])
+    for path in filter(None, (*SOURCE.metadata.values(), config["split"]["table"], config["bundle"])):
+        if re.search(r"[{}]|<\w+>", str(path)):
+            raise UserError(f"{path}: Snakemake reads braces, and a word in <>, as its own; rename the folder or file")
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [
         Run(run["protocol"], model, seed, fold)

@@ -177,7 +177,7 @@ def npy_header(path: str | Path) -> Npy:
             shape, fortran, dtype = read(file)
         except Exception as error:  # NumPy lets errors of Python's own parser through
             raise ValueError(f"its header cannot be read: {error}") from error
-        if dtype.hasobject or fortran:
+        if dtype.hasobject or fortran or min(shape, default=0) < 0:
             raise ValueError(f"type {dtype} is not one that serflow writes")
         offset = file.tell()
         size = math.prod(shape) * dtype.itemsize

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.errors import UserError
+from serflow.errors import UserError, printable
 from serflow.locking import LOCK_VARIABLE, end_with_run
 from serflow.progress import show_on
 
@@ -180,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
     _keep_freed_memory()
-    terminal = os.fdopen(os.dup(2), "w") if log else sys.stderr
+    terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace") if log else sys.stderr
     try:
         if log:
             _log_to(log)
@@ -268,6 +268,7 @@ def _log_to(path: Path) -> None:
 
 
 def _fail(message: str, terminal) -> None:
+    message = printable(message)
     with contextlib.suppress(OSError):  # where the log is on a full disk
         print(message, file=sys.stderr, flush=True)
     if terminal is not sys.stderr:

@@ -1,11 +1,17 @@
 """Checking the configuration: each message names the key, the value and what is allowed."""
 
+import contextlib
 import difflib
+import functools
+import itertools
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from serflow.errors import UserError
+
+_SCALARS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")]
 
 
 def read_scalars(value):
@@ -31,11 +37,11 @@ def read_scalars(value):
     if isinstance(value, list):
         return [read_scalars(below) for below in value]
     if isinstance(value, str):
-        try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError:
-            return value
-        return read if read is None or isinstance(read, int | float) else value
+        tag = yaml.SafeLoader("").resolve(yaml.ScalarNode, value, (True, False))
+        if tag in _SCALARS:
+            # A number of thousands of digits is left as text, which the schema then refuses.
+            with contextlib.suppress(ValueError):
+                return yaml.constructor.SafeConstructor().construct_object(yaml.ScalarNode(tag, value))
     return value
 
 
@@ -49,6 +55,51 @@ def with_defaults(config: Mapping, defaults: Path) -> dict:
         return {**usual, **{key: fill(value, usual.get(key)) for key, value in given.items()}}
 
     return fill(config, yaml.safe_load(defaults.read_text(encoding="utf-8")))
+
+
+def check_file(path: Path) -> None:
+    """Check that a settings file can be read, and that no key is given twice: YAML would take the last in silence.
+
+    Raises
+    ------
+    UserError
+        With the line.
+    """
+    import yaml
+
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"{path}: must hold settings, a key and a value each, like 'shards: 4'")
+        if (twice := _given_twice(node)) is not None:
+            raise UserError(
+                f"{path}, line {twice.start_mark.line + 1}: {twice.value} is given twice; remove one of them"
+            )
+        loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: not valid YAML ({error.problem}); mind indentation and brackets") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+
+
+def _given_twice(node):
+    """Find a key that stands twice in one mapping; give its node."""
+    import yaml
+
+    if isinstance(node, yaml.MappingNode):
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, (key, below) in enumerate(node.value):
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in keys[:number]:
+                return key
+            if (twice := _given_twice(below)) is not None:
+                return twice
+    elif isinstance(node, yaml.SequenceNode):
+        return next((twice for below in node.value if (twice := _given_twice(below)) is not None), None)
+    return None
 
 
 def check_settings(config: Mapping, schema: Path) -> None:
@@ -66,40 +117,63 @@ def check_settings(config: Mapping, schema: Path) -> None:
     UserError
         With every fault, one after the other in one line.
     """
-    import jsonschema
-    import yaml
-
-    rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
-    faults = sorted(jsonschema.Draft202012Validator(rules).iter_errors(config), key=lambda fault: list(fault.path))
+    faults = sorted(_checker(schema).iter_errors(config), key=lambda fault: list(fault.path))
     if faults:
         raise UserError("; ".join(dict.fromkeys(message for fault in faults for message in _messages(fault))))
     _check_pairs(config)
 
 
+@functools.cache
+def _checker(schema: Path):
+    """Make the validator of a schema.
+
+    JSON Schema takes 3.0 for an integer, which range() does not, and NaN for a number, which no bound holds.
+    """
+    import jsonschema
+    import yaml
+
+    draft = jsonschema.Draft202012Validator
+    kinds = draft.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+    return jsonschema.validators.extend(draft, type_checker=kinds)(yaml.safe_load(schema.read_text(encoding="utf-8")))
+
+
+def _is_integer(checker, value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(checker, value) -> bool:
+    return _is_integer(checker, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _shown(value) -> str:
+    """Write a value as it would stand in YAML, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def _messages(fault) -> list[str]:
     key = ".".join(str(part) for part in fault.absolute_path)
-    value = json.dumps(fault.instance, ensure_ascii=False, default=str)
+    value = _shown(fault.instance)
     if fault.validator == "additionalProperties":
         known = list(fault.schema.get("properties", {}))
         return [_unknown(key, name, known) for name in fault.instance if name not in known]
     if fault.validator == "required":
         missing = [name for name in fault.validator_value if name not in fault.instance]
         return [f"config: {'.'.join(filter(None, (key, name)))} is missing" for name in missing]
-    if fault.validator in ("anyOf", "oneOf"):
-        allowed = fault.schema.get("description") or "; or ".join(_allowed(option) for option in fault.validator_value)
-    else:
-        allowed = _allowed(fault.schema)
-    return [f"config: {key} is {value}, but must be {allowed}"]
+    return [f"config: {key or 'the whole'} is {value}, but must be {_allowed(fault.schema)}"]
 
 
 def _unknown(section: str, name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1)
+    name = str(name) if len(str(name)) <= 200 else f"{str(name)[:200]}…"
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-    return f"config: {'.'.join(filter(None, (section, str(name))))} is no setting; {hint}"
+    return f"config: {'.'.join(filter(None, (section, name)))} is no setting; {hint}"
 
 
 def _allowed(schema: Mapping) -> str:
     """Say in words what a schema allows."""
+    if "description" in schema:
+        return schema["description"]
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:
@@ -115,8 +189,8 @@ def _allowed(schema: Mapping) -> str:
         "maxItems": "with at most {} entries",
         "pattern": "matching {}",
     }
-    bounds = [words_.format(schema[key]) for key, words_ in limits.items() if key in schema]
-    return " ".join([f"an {words}" if words[0] in "aeiou" else f"a {words}", *bounds])
+    bounds = " and ".join(words_.format(schema[key]) for key, words_ in limits.items() if key in schema)
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words} {bounds}".rstrip()
 
 
 def _check_pairs(config: Mapping) -> None:
@@ -132,13 +206,27 @@ def _check_pairs(config: Mapping) -> None:
     limits = config["catalog"]["audit"]
     if limits["min_seconds"] >= limits["max_seconds"]:
         raise UserError("config: catalog.audit.min_seconds must be below catalog.audit.max_seconds")
-    known = set(config["models"])
+    mel = config["mel"]
+    if mel["n_mels"] > mel["n_fft"] // 2 + 1:
+        raise UserError(
+            f"config: mel.n_mels is {mel['n_mels']}, more bands than mel.n_fft ({mel['n_fft']}) has frequencies: "
+            f"at most {mel['n_fft'] // 2 + 1}, or raise mel.n_fft"
+        )
+    known, named = set(config["models"]), {}
     for number, run in enumerate(config["runs"]):
         if run["protocol"] == "custom" and not config["split"]["table"]:
             raise UserError(f"config: runs.{number}.protocol is 'custom': set split.table to the CSV with your split")
         unknown = [model for model in run["models"] if model not in known]
         if unknown:
-            raise UserError(f"config: runs.{number}.models names {unknown[0]!r}, but models has: {', '.join(known)}")
+            raise UserError(
+                f"config: runs.{number}.models names {unknown[0]!r}, but models has: {', '.join(sorted(known))}"
+            )
+        for model, seed in itertools.product(run["models"], run["seeds"]):
+            first = named.setdefault((run["protocol"], model, seed), number)
+            if first != number or run["models"].count(model) > 1 or run["seeds"].count(seed) > 1:
+                raise UserError(
+                    f"config: runs.{number} names {run['protocol']}, {model}, seed {seed} again; name each run once"
+                )
     filters, kernels = (config["models"]["cnn2d"][key] for key in ("filters", "kernels"))
     if len(filters) != len(kernels):
         raise UserError("config: models.cnn2d.filters and models.cnn2d.kernels must have three entries each")

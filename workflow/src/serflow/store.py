@@ -134,7 +134,19 @@ def _opened_parquet(path: str | Path) -> Iterator:
     with readable(path, "not a readable Parquet file", pa.ArrowException):
         content = Path(path).read_bytes()
         check_seal(content)
-        yield pq.ParquetFile(pa.BufferReader(content))
+        file = pq.ParquetFile(pa.BufferReader(content))
+        _check_plain(file.schema_arrow)
+        yield file
+
+
+def _check_plain(fields: Iterable) -> None:
+    """Refuse extension types: serflow writes none, and there is one that holds a pickle."""
+    import pyarrow as pa
+
+    for field in fields:
+        if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
+            raise pa.ArrowInvalid(f"column {field.name} is of an extension type")
+        _check_plain(field.type.field(number) for number in range(field.type.num_fields))
 
 
 def read_tables(paths: Sequence[str | Path], columns: Sequence[str] | None = None):

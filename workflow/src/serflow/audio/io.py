@@ -1,14 +1,27 @@
 """Reading recordings: any rate and number of channels in, 16 kHz mono float32 out."""
 
 import io
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
 
+from serflow.audio.containers import length_fault
 from serflow.errors import UserError
 
+# What is longer is no clip of one emotion. A job takes some 120 bytes per sample to stretch it: 300 MB for this, at
+# 16 kHz and the default rates.
+LONGEST_SECONDS = 120
+SHORTEST_SECONDS = 0.01
+RATES = (4000, 192_000)
+# Samples of all channels, which take 96 MB; this is LONGEST_SECONDS of two channels at 96 kHz.
+MOST_SAMPLES = 24_000_000
+LARGEST_FILE = 8 * MOST_SAMPLES
+# In multiples of full scale: what a program writes that puts 32-bit integers into a float file. More overflows.
+LOUDEST = 2.0**31
+FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3")
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -20,8 +33,35 @@ class Recording(NamedTuple):
     subtype: str
 
 
+def read_content(path: str | Path) -> bytes:
+    """Read a file of at most LARGEST_FILE bytes.
+
+    Raises
+    ------
+    UserError
+        If it is missing, larger, no regular file (a pipe would never end), or may not be read.
+    """
+    path = Path(path)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UserError(f"{path}: a folder, not a recording; rename or remove it")
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: a pipe, socket or device, not a recording; remove it")
+        if status.st_size > LARGEST_FILE:
+            raise UserError(
+                f"{path}: {status.st_size / 1e6:.0f} MB, more than the {LARGEST_FILE / 1e6:.0f} that a clip may have; "
+                "cut it into utterances or remove it"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            raise UserError(f"{path}: a link to {path.readlink()}, which is not there; mend or remove it") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+
+
 def decode(path: str | Path, content: bytes | None = None) -> Recording:
-    """Decode a recording.
+    """Decode a recording: WAV of any kind, FLAC, Ogg or MP3, whatever its name ends in.
 
     Parameters
     ----------
@@ -33,13 +73,10 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
     Raises
     ------
     UserError
-        If the file is missing, empty, a Git LFS pointer, no audio, or without samples.
+        If the file cannot be read, is empty, a Git LFS pointer, no audio, truncated, too short, too long, or
+        holds samples that are no numbers.
     """
-    if content is None:
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    content = read_content(path) if content is None else content
     if not content:
         raise UserError(f"{path}: the file is empty; copy it again from its source")
     if content.startswith(_LFS_POINTER):
@@ -47,16 +84,56 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
             f"{path}: a Git LFS pointer, not the recording: a plain zip or clone of the CREMA-D repository holds "
             "130-byte text files in place of the audio; fetch the audio with 'git lfs pull'"
         )
+    if fault := length_fault(content):
+        raise UserError(f"{path}: {fault}")
     try:
-        with sf.SoundFile(io.BytesIO(content)) as file:
-            samples = file.read(dtype="float32", always_2d=True)
+        with sf.SoundFile(_Content(content)) as file:
+            if fault := _header_fault(file):
+                raise UserError(f"{path}: {fault}")
+            announced = file.frames
+            samples = file.read(announced, dtype="float32", always_2d=True)
             recording = Recording(samples, file.samplerate, file.subtype)
     except (sf.LibsndfileError, RuntimeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise UserError(f"{path}: not a readable audio file ({reason}); replace or remove it") from error
-    if not len(samples):
-        raise UserError(f"{path}: holds no samples; copy it again from its source")
+    if len(samples) < announced:
+        raise UserError(
+            f"{path}: truncated: {announced} samples announced, {len(samples)} there; copy it again from its source"
+        )
+    usable = (np.abs(samples) <= LOUDEST).all(axis=1)  # which NaN is not either
+    if not usable.all():
+        first = int(usable.argmin())
+        raise UserError(f"{path}: sample {first} is NaN, infinite or absurdly large; replace or remove it")
     return recording
+
+
+class _Content(io.BytesIO):
+    """Bytes as a file. Broken ones make libsndfile seek to before the start, which must not raise in its callback."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self.getbuffer())}[whence]
+        return super().seek(max(0, start + offset))
+
+
+def _header_fault(file: sf.SoundFile) -> str | None:
+    """Say what the header shows to be unusable, before anything is decoded or allocated."""
+    rate, channels, count = file.samplerate, file.channels, file.frames
+    if file.format not in FORMATS:
+        return f"{file.format} audio, which serflow does not read; convert it to WAV or FLAC"
+    if not RATES[0] <= rate <= RATES[1]:
+        return f"a rate of {rate} Hz, outside {RATES[0]} to {RATES[1]}; replace or remove it"
+    if count <= 0:
+        return "holds no samples; copy it again from its source"
+    if count < SHORTEST_SECONDS * rate:
+        return f"{count} samples, less than {SHORTEST_SECONDS:g} s; replace or remove it"
+    if count > LONGEST_SECONDS * rate:
+        return (
+            f"{count / rate:.0f} s long by its header, above {LONGEST_SECONDS}; cut it into utterances, or have ffmpeg "
+            "or sox write it anew if it is not that long"
+        )
+    if count * channels > MOST_SAMPLES:
+        return f"{count} samples in {channels} channels, above {MOST_SAMPLES} in all; mix it down or remove it"
+    return None
 
 
 def mono(recording: Recording, sampling_rate: int) -> np.ndarray:

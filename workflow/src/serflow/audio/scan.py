@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.audio.io import decode
+from serflow.audio.io import decode, read_content
 from serflow.corpus.grammar import parse_name
 from serflow.corpus.policy import apply_policy
 from serflow.corpus.sources import Entry, entry_shard, list_recordings
-from serflow.errors import UserError
+from serflow.errors import UserError, printable
 from serflow.store import write_table
 
 # From here on a sample counts as clipped: 16-bit audio within 33 steps of its end.
@@ -66,23 +66,22 @@ def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, outpu
 
 def _describe(source: Path, entry: Entry) -> dict:
     path = source / entry.file
-    row = dict.fromkeys(SCHEMA) | {"clip": Path(entry.file).stem, "file": entry.file}
+    row = dict.fromkeys(SCHEMA) | {"clip": path.stem, "file": entry.file}
     try:
         row |= parse_name(row["clip"])._asdict()
         row["clip"] = entry.name.clip
     except UserError as error:
-        return row | {"problem": f"{path}: {error}; rename or remove it"}
+        # No table holds text that is not UTF-8, and no reader of one expects a newline in a name.
+        shown = {"clip": printable(row["clip"]), "file": printable(entry.file)}
+        return row | shown | {"problem": printable(f"{path}: {error}; rename or remove it")}
     try:
-        content = path.read_bytes()
+        content = read_content(path)
         row["sha256"] = hashlib.sha256(content).hexdigest()
         recording = decode(path, content)
-    except OSError as error:
-        return row | {"problem": f"{path}: cannot be read ({error.strerror}); check the file and its permissions"}
     except UserError as error:
         return row | {"problem": str(error)}
+    del content
     samples = recording.samples
-    if not np.isfinite(samples).all():
-        return row | {"problem": f"{path}: holds NaN or infinite samples; replace or remove it"}
     return row | {
         "samples": len(samples),
         "rate": recording.rate,

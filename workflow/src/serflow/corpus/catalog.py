@@ -11,7 +11,7 @@ from serflow.corpus.copies import plan_copies
 from serflow.corpus.grammar import EMOTIONS
 from serflow.corpus.metadata import read_demographics, voice_votes
 from serflow.corpus.policy import apply_policy
-from serflow.errors import UserError
+from serflow.errors import UserError, printable
 from serflow.store import read_tables, write_json, write_table, write_text
 
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
@@ -97,7 +97,7 @@ def catalog_clips(
     write_table(output, pa.Table.from_pylist(usable, schema=schema))
 
     broken = [row for row in rows if row.get("problem")]
-    file_of = {row["clip"]: row["file"] for row in usable}
+    file_of = {row["clip"]: printable(row["file"]) for row in usable}
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(["file", "rule", "reason", "left_out_of"])

@@ -50,7 +50,7 @@ def list_recordings(folder: Path) -> list[Entry]:
     """
     try:
         with os.scandir(folder) as found:
-            recordings = [(file.name, file.stat()) for file in found if Path(file.name).suffix.lower() in SUFFIXES]
+            recordings = [(file.name, _status(file)) for file in found if Path(file.name).suffix.lower() in SUFFIXES]
     except FileNotFoundError as error:
         raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
     except OSError as error:
@@ -76,6 +76,14 @@ def _entries(files: Iterable[tuple[str, int, int, int]], folder: Path) -> list[E
         if entry.name and (other := by_clip.setdefault(entry.name.clip, entry.file)) != entry.file:
             raise UserError(f"audio: {folder}: {other} and {entry.file} are the same clip; remove one of them")
     return entries
+
+
+def _status(file: os.DirEntry) -> os.stat_result:
+    """Ask for a file's status; for a link that leads nowhere, the link's own. Reading it will say what is wrong."""
+    try:
+        return file.stat()
+    except OSError:
+        return file.stat(follow_symlinks=False)
 
 
 def entry_shard(entry: Entry, shards: int) -> int:

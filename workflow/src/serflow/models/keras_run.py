@@ -37,16 +37,18 @@ def load_model(path: Path):
     Raises
     ------
     UserError
-        If the file is no Keras model, or not as it was written.
+        If the file is no Keras model, is not as it was written, or would run code of its own.
     """
     import keras
 
     read_archive(path, "not a Keras model that can be loaded safely")
     try:
         return keras.saving.load_model(path, safe_mode=True)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a Keras model that can be loaded safely ({reason})") from error
+    except Exception as error:  # of a damaged file Keras, zipfile and HDF5 raise nearly anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{path}: not a Keras model that can be loaded safely ({reason}); delete it to have it made again"
+        ) from error
 
 
 def dataset(

@@ -105,7 +105,7 @@ def _run(metrics: Path, figures: Path) -> dict:
 
 
 def _rows(table: Path, **options) -> list[dict]:
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file, **options))
 
 

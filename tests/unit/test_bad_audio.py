@@ -1,0 +1,318 @@
+"""Each recording that is not what its name says is refused in one line, and what is only odd is read right."""
+
+import csv
+import io
+import os
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from serflow.audio.io import LONGEST_SECONDS, MOST_SAMPLES, decode, mono, read_clip
+from serflow.audio.scan import scan_recordings
+from serflow.corpus.catalog import catalog_clips
+from serflow.corpus.sources import list_recordings, listing_digests
+from serflow.errors import UserError, printable
+from serflow.store import read_json, read_table
+
+RATE = 16_000
+TONE = 0.5 * np.sin(np.arange(8000) / 9)
+CLIP = "1001_DFA_ANG_XX.wav"
+AUDIT = {"exclude": [], "silence_dbfs": -60, "clipped_share": 0.02, "dc_offset": 0.01, "rate": RATE}
+AUDIT |= {"channels": 1, "min_seconds": 0.1, "max_seconds": 10}
+NONE = {"clips": 0, "low": 1, "high": 1}
+AUGMENT = {"seed": 0, "time_stretch": NONE, "pitch_shift": NONE}
+
+
+def audio(samples=TONE, rate=RATE, subtype="PCM_16", form="WAV") -> bytes:
+    file = io.BytesIO()
+    sf.write(file, samples, rate, subtype, format=form)
+    return file.getvalue()
+
+
+def chunk(name: bytes, content: bytes, size: int | None = None) -> bytes:
+    return name + struct.pack("<I", len(content) if size is None else size) + content + b"\0" * (len(content) % 2)
+
+
+def wav(*before, samples=TONE, data_size=None, riff_size=None, rate=RATE, after=b"", channels=1) -> bytes:
+    """Write a 16-bit WAV by hand, with sizes that may be wrong."""
+    content = (samples * 32767).astype("<i2").tobytes()
+    form = struct.pack("<HHIIHH", 1, channels, rate, rate * 2 * channels & 0xFFFFFFFF, 2 * channels, 16)
+    body = b"WAVE" + chunk(b"fmt ", form) + b"".join(before) + chunk(b"data", content, data_size) + after
+    return b"RIFF" + struct.pack("<I", len(body) if riff_size is None else riff_size) + body
+
+
+def floats(*values, subtype="FLOAT") -> bytes:
+    return audio(np.concatenate([TONE, values]), subtype=subtype)
+
+
+BROKEN = {
+    "empty": (b"", "the file is empty"),
+    "text": (b"It was a dark and stormy night.\n" * 100, "not a readable audio file"),
+    "image": (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "not a readable audio file"),
+    "jpeg": (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(range(256)) * 20, "not a readable audio file"),
+    "header cut": (wav()[:30], "truncated, or its header is wrong: 16036 bytes announced, 30 there"),
+    "header alone": (wav()[:44], "16000 bytes of samples announced, 0 there"),
+    "data cut": (wav()[:9000], "16000 bytes of samples announced, 8956 there"),
+    "last byte cut": (wav()[:-1], "16000 bytes of samples announced, 15999 there"),
+    "data longer": (wav(data_size=20_000), "20000 bytes of samples announced, 16000 there"),
+    "data of 4 GB": (wav(data_size=0xFFFFFFFF), "4294967295 bytes of samples announced"),
+    "data of 2 GB": (wav(data_size=0x7FFFFFF0), "2147483632 bytes of samples announced"),
+    "data shorter": (wav(data_size=6000), "6000 bytes of samples announced, and what follows"),
+    "data of none": (wav(data_size=0), "0 bytes of samples announced, and what follows"),
+    "whole longer": (wav(riff_size=20_000), "20000 bytes announced, 16044 there"),
+    "whole of 4 GB": (wav(riff_size=0xFFFFFFFF), "4294967295 bytes announced"),
+    "extensible cut": (audio(form="WAVEX")[:9000], "truncated"),
+    "RF64 cut": (audio(form="RF64")[:9000], "16000 bytes of samples announced"),
+    "W64 cut": (audio(form="W64")[:9000], "16104 bytes announced, 9000 there"),
+    "FLAC cut": (audio(form="FLAC")[:-100], "not a readable audio file"),
+    "Ogg cut": (audio(form="OGG", subtype="VORBIS")[:-10], "its last page is not there"),
+    "Opus cut": (audio(form="OGG", subtype="OPUS")[:-10], "its last page is not there"),
+    "MP3 cut": (audio(form="MP3", subtype=None)[:-300], "truncated: 8000 samples announced"),
+    "no samples": (wav(samples=TONE[:0]), "holds no samples"),
+    "one sample": (wav(samples=TONE[:1]), "1 samples, less than 0.01 s"),
+    "rate of 0": (wav(rate=0), "not a readable audio file|a rate of 0 Hz"),
+    "rate of 1": (wav(rate=1), "a rate of 1 Hz, outside 4000 to 192000"),
+    "rate of 4 GHz": (wav(rate=0xFFFFFFFF), "not a readable audio file|a rate of"),
+    "channels of none": (wav(channels=0), "not a readable audio file"),
+    "NaN": (floats(np.nan), "sample 8000 is NaN, infinite or absurdly large"),
+    "infinity": (floats(np.inf), "sample 8000 is NaN, infinite"),
+    "minus infinity": (floats(-np.inf, subtype="DOUBLE"), "sample 8000 is NaN, infinite"),
+    "beyond float32": (floats(1e300, subtype="DOUBLE"), "sample 8000 is NaN, infinite"),
+    "absurd": (floats(3e38), "sample 8000 is NaN, infinite or absurdly large"),
+    "odd chunk unpadded": (wav(chunk(b"junk", b"abc")[:-1]), "not a readable audio file"),
+    "another format": (audio(form="AIFF"), "AIFF audio, which serflow does not read; convert it to WAV or FLAC"),
+    "NIST": (audio(form="NIST"), "NIST audio"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_recording_is_one_line_under_either_policy(tmp_path, case):
+    content, message = BROKEN[case]
+    with pytest.raises(UserError, match=message) as error:
+        decode(tmp_path / CLIP, content)
+    assert str(error.value).isprintable() and str(error.value).startswith(f"{tmp_path / CLIP}: ")
+    (tmp_path / CLIP).write_bytes(content)
+    expect_refused(tmp_path, message)
+
+
+def expect_refused(folder, message, name=CLIP, broken=1):
+    """Scan and catalogue a folder that holds a broken recording, under either policy."""
+    (folder / "1002_DFA_SAD_XX.wav").write_bytes(wav())
+    made = folder / "made"
+    made.mkdir()
+    with pytest.raises(UserError, match=message) as error:
+        scan_recordings(folder, shard=1, shards=2, policy="fail", output=made / "1")
+        scan_recordings(folder, shard=0, shards=2, policy="fail", output=made / "0")
+    assert str(error.value).isprintable() and printable(name) in str(error.value)
+    assert ("more)" in str(error.value)) == (broken > 1)
+    assert not [path for path in made.iterdir() if ".part" in path.name]
+    for shard in range(2):
+        scan_recordings(folder, shard=shard, shards=2, policy="exclude", output=made / str(shard))
+    places = {place: made / place for place in ("output", "excluded", "audit", "copies")}
+    options = {"demographics": None, "votes": None, "augment": AUGMENT, "audit_settings": AUDIT}
+    with pytest.raises(UserError, match=message):
+        catalog_clips([made / "0", made / "1"], policy="fail", **options, **places)
+    assert {path.name for path in made.iterdir()} == {"0", "1"}
+    catalog_clips([made / "0", made / "1"], policy="exclude", **options, **places)
+    with places["excluded"].open(newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    assert [len(row) for row in rows] == [4] * (1 + broken)
+    assert len(places["excluded"].read_text().splitlines()) == 1 + broken
+    assert printable(name) in [row[0] for row in rows] and read_json(places["audit"])["excluded"] == broken
+    assert read_table(places["output"])["clip"].to_pylist() == ["1002_DFA_SAD_XX"]
+
+
+def a_folder(path):
+    path.mkdir()
+
+
+def a_dangling_link(path):
+    path.symlink_to("nowhere")
+
+
+def a_loop(path):
+    path.symlink_to("other")
+    path.with_name("other").symlink_to(path.name)
+
+
+def a_pipe(path):
+    os.mkfifo(path)
+
+
+def a_device(path):
+    try:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero
+    except PermissionError:
+        path.symlink_to("/dev/zero")
+
+
+def a_huge_file(path):
+    with path.open("wb") as file:  # a hole, which takes no place
+        file.write(wav())
+        file.truncate(8 << 30)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (a_folder, "a folder, not a recording"),
+        (a_dangling_link, "a link to nowhere, which is not there"),
+        (a_loop, r"cannot be read \(Too many levels of symbolic links\)"),
+        (a_pipe, "a pipe, socket or device, not a recording"),
+        (a_device, "a pipe, socket or device, not a recording"),
+        (a_huge_file, "8590 MB, more than the 192 that a clip may have"),
+    ],
+)
+def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path, make, message):
+    make(tmp_path / CLIP)
+    expect_refused(tmp_path, message)
+
+
+def test_a_recording_that_may_not_be_read():
+    if os.geteuid():
+        pytest.skip("needs root, which gives its rights away for the test")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 65534, 65534)
+        (Path(folder) / CLIP).write_bytes(wav())
+        (Path(folder) / CLIP).chmod(0)
+        os.seteuid(65534)
+        try:
+            expect_refused(Path(folder), r"cannot be read \(Permission denied\); check the file and its permissions")
+        finally:
+            os.seteuid(0)
+
+
+NAMES = [
+    b"holiday.wav",
+    b"1001_DFA_JOY_XX.wav",
+    b"1001 DFA ANG XX.wav",
+    b"1001_dfa_ang_xx.wav",
+    b"1001_DFA_ANG_XX .wav",
+    b"1001_DFA_ANG_XX\n.wav",
+    b"two\nlines\r\x1b[31m.wav",
+    b"tab\tulated.wav",
+    b"quote\"s'`.wav",
+    "😀\u202eexe.wav".encode(),
+    b"<script>alert(1)<script>.wav",
+    b"<img src=x onerror=alert(1)>.wav",
+    b"x" * 246 + b".wav",
+    b"latin\xe9\xff.wav",
+    b"$(touch pwned).wav",
+    b"-rf.wav",
+    b"--output=x.wav",
+    b"=1+1.wav",
+    b"{shard}.wav",
+    b"%s%n.wav",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_outside_the_grammar(tmp_path, name):
+    (tmp_path / os.fsdecode(name)).write_bytes(wav())
+    expect_refused(tmp_path, "is not a CREMA-D name", os.fsdecode(name))
+
+
+def test_all_problems_of_a_shard_are_counted(tmp_path):
+    for name in NAMES:
+        (tmp_path / os.fsdecode(name)).write_bytes(wav())
+    expect_refused(tmp_path, f"and {len(NAMES) - 1} more", os.fsdecode(sorted(NAMES)[0]), len(NAMES))
+    assert len(listing_digests(list_recordings(tmp_path), 3)) == 3
+
+
+def test_names_that_differ_only_in_case_are_one_clip(tmp_path):
+    for name in (CLIP, CLIP.replace(".wav", ".WAV")):
+        (tmp_path / name).write_bytes(wav())
+    with pytest.raises(UserError, match="are the same clip; remove one of them"):
+        list_recordings(tmp_path)
+
+
+LIST = chunk(b"LIST", b"INFO" + chunk(b"ISFT", b"program"))
+ODD = {
+    "8 bits": (audio(subtype="PCM_U8"), 1 / 100),
+    "24 bits": (audio(subtype="PCM_24"), 1e-6),
+    "32 bits": (audio(subtype="PCM_32"), 1e-6),
+    "float": (audio(subtype="FLOAT"), 1e-6),
+    "double": (audio(subtype="DOUBLE"), 1e-6),
+    "mu-law": (audio(subtype="ULAW"), 0.02),
+    "ADPCM": (audio(subtype="IMA_ADPCM"), 0.05),
+    "extensible": (audio(form="WAVEX"), 1e-4),
+    "RF64": (audio(form="RF64"), 1e-4),
+    "W64": (audio(form="W64", subtype="PCM_24"), 1e-6),
+    "FLAC": (audio(form="FLAC"), 1e-4),
+    "Ogg": (audio(form="OGG", subtype="VORBIS"), 0.05),
+    "MP3": (audio(form="MP3", subtype=None), 0.05),
+    "chunks before": (wav(LIST, chunk(b"junk", b"abc"), chunk(b"bext", bytes(602))), 1e-4),
+    "chunks after": (wav(after=LIST + chunk(b"id3 ", b"xyz")), 1e-4),
+    "bytes after": (wav(after=b"\0\0\0"), 1e-4),
+    "whole shorter": (wav(riff_size=100), 1e-4),
+    "whole of none": (wav(riff_size=0), 1e-4),
+    "the header counted twice": (wav(riff_size=16_044), 1e-4),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_recording_is_read_right_under_a_wav_name(tmp_path, case):
+    content, tolerance = ODD[case]
+    (tmp_path / CLIP).write_bytes(content)
+    samples = read_clip(tmp_path / CLIP, RATE)
+    assert samples.dtype == np.float32 and abs(len(samples) - len(TONE)) < 600
+    # A lossy format needs some samples to begin and to end.
+    np.testing.assert_allclose(samples[: len(TONE)][400:-1100], TONE[400:-1100], atol=tolerance)
+
+
+@pytest.mark.parametrize("channels", [2, 6, 8])
+def test_channels_are_mixed_down(channels):
+    found = mono(decode("x", audio(np.outer(TONE, np.arange(channels)) / channels, form="WAVEX")), RATE)
+    np.testing.assert_allclose(found, TONE * np.arange(channels).mean() / channels, atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [8000, 11_025, 22_050, 44_100, 48_000, 96_000, 192_000])
+def test_every_rate_is_brought_to_one(rate):
+    time = np.arange(rate) / rate
+    found = mono(decode("x", audio(0.5 * np.sin(2 * np.pi * 440 * time), rate)), RATE)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    assert len(found) == RATE
+    np.testing.assert_allclose(found[500:-500], expected[500:-500], atol=2e-3)
+
+
+def test_an_hour_is_refused_before_it_is_decoded(tmp_path):
+    hour = np.zeros(3600 * 8000, np.int16)
+    sf.write(tmp_path / CLIP, hour, 8000, format="FLAC")
+    assert (tmp_path / CLIP).stat().st_size < 1_000_000
+    expect_refused(tmp_path, f"3600 s long by its header, above {LONGEST_SECONDS}")
+    header = bytearray(audio(form="FLAC"))
+    header[21:26] = b"\xff" * 5  # samples in all: 36 bits
+    with pytest.raises(UserError, match="s long by its header"):
+        decode("x", bytes(header))
+    many = np.zeros((MOST_SAMPLES // 1000 + 1, 1000), np.int16)
+    with pytest.raises(UserError, match="in 1000 channels, above"):
+        decode("x", audio(many, 48_000))
+
+
+def test_the_longest_that_is_read_stays_within_the_memory_of_the_rules(tmp_path):
+    """700 MB for what is read, scanned, stretched and shifted: two minutes at the default rates."""
+    sf.write(tmp_path / CLIP, np.tile(TONE, LONGEST_SECONDS * 2), RATE)
+    code = f"""
+import resource
+from pathlib import Path
+from serflow.audio.augment import augment_audio
+from serflow.audio.length import fix_length, measure_length
+from serflow.audio.scan import scan_recordings
+folder = Path({str(tmp_path)!r})
+copies = {{"clips": 1, "low": 0.8, "high": 0.8}}
+augment = {{"seed": 0, "time_stretch": copies, "pitch_shift": {{"clips": 1, "low": 4, "high": 4}}}}
+scan_recordings(folder, shard=0, shards=1, policy="fail", output=folder / "scan")
+augment_audio(folder / "scan", augment, folder, sampling_rate=16000, output=folder / "a", index=folder / "i")
+measure_length([folder / "i"], "average", folder / "length", folder / "target")
+fix_length(folder / "a", folder / "i", folder / "target", output=folder / "f", output_index=folder / "fi")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 700

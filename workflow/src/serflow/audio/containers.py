@@ -1,0 +1,92 @@
+"""Whether a WAV or Ogg file is as long as it says, which decoders do not ask.
+
+A decoder takes what is there: of a copy that broke off it gives the first half without a word. Chunks of a WAV that do
+not bear on its samples may be wrong; many programs write them so.
+
+Sources: Microsoft & IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (RIFF);
+EBU Tech 3306, 2009 (RF64); RFC 3533, 2003 (Ogg).
+"""
+
+import struct
+from collections.abc import Iterator
+
+_HEADER = 8  # of a chunk: its name and its size
+_PAGE = 27  # bytes before the segment table of an Ogg page
+_UNKNOWN = 0xFFFFFFFF  # a size that RF64 holds elsewhere, and that a program writes which cannot go back
+_MEND = "copy it again from its source, or have ffmpeg or sox write it anew"
+# What the Wave64 format has in place of the names RIFF.
+_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+
+
+def length_fault(content: bytes) -> str | None:
+    """Find where what a file says of its length and its length contradict each other.
+
+    Parameters
+    ----------
+    content
+        A file. What is neither WAV (RIFF, RF64 or Wave64) nor Ogg is not looked at.
+
+    Returns
+    -------
+    str or None
+        What is wrong and what to do, or None.
+    """
+    if content.startswith(b"OggS"):
+        return _ogg_fault(content)
+    if content.startswith(_W64) and len(content) >= 24:
+        return _shorter(content, struct.unpack_from("<Q", content, 16)[0])
+    if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
+        return None
+    announced, samples, data = struct.unpack_from("<I", content, 4)[0], None, None
+    for name, start, size in _chunks(content):
+        if data is not None:
+            if not _is_name(name) or start + size > len(content) + 1:
+                return (
+                    f"its header is wrong: {data} bytes of samples announced, and what follows them, "
+                    f"{len(content) - start + _HEADER} bytes, is nothing else; {_MEND}"
+                )
+        elif name == b"data":
+            data = samples if size == _UNKNOWN and samples is not None else size
+            if data > len(content) - start:
+                held = len(content) - start
+                return f"truncated, or its header is wrong: {data} bytes of samples announced, {held} there; {_MEND}"
+        elif name == b"ds64" and content[:4] == b"RF64" and min(size, len(content) - start) >= 16:
+            announced, samples = struct.unpack_from("<QQ", content, start)
+        elif not _is_name(name):
+            return None  # the decoder will say what that is
+    # Some programs count the header of the whole as well, so this much too much is no sign of a loss.
+    return _shorter(content, announced)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Walk the chunks of a file: name, where its content starts, and the size that it gives."""
+    position = 12
+    while position + _HEADER <= len(content):
+        name, size = struct.unpack_from("<4sI", content, position)
+        yield name, position + _HEADER, size
+        position += _HEADER + size
+        # A chunk of odd size is followed by a byte that it does not count. Some programs leave that byte out.
+        if size % 2 and not (_is_name(content[position : position + 4]) and content[position] != 0):
+            position += 1
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name)
+
+
+def _shorter(content: bytes, announced: int) -> str | None:
+    if announced > len(content):
+        return f"truncated, or its header is wrong: {announced} bytes announced, {len(content)} there; {_MEND}"
+    return None
+
+
+def _ogg_fault(content: bytes) -> str | None:
+    """Walk the pages of an Ogg file: the last one must be whole, and say that it is the last."""
+    position, last = 0, False
+    while content.startswith(b"OggS", position) and position + _PAGE <= len(content):
+        last = bool(content[position + 5] & 4)
+        segments = content[position + _PAGE : position + _PAGE + content[position + _PAGE - 1]]
+        position += _PAGE + len(segments) + sum(segments)
+    if position > len(content) or not last:
+        return "truncated: its last page is not there or not whole; copy it again from its source"
+    return None

@@ -6,6 +6,7 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
+from serflow.corpus.folds import corpora_of
 from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
@@ -13,7 +14,7 @@ from serflow.errors import UserError
 from serflow.fingerprint import fingerprint
 from serflow.locking import hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
-from serflow.settings import check_settings, read_scalars
+from serflow.settings import check_settings, read_scalars, runs_on
 from serflow.slurm import prepare_cluster
 
 
@@ -28,6 +29,8 @@ def begin():
     try:
         if workflow.is_main_process:
             hold_lock("results/.lock")
+            for note in SOURCE.notes:
+                print(f"serflow: {note}", file=sys.stderr)
             if workflow.executor_plugin.name == "slurm":
                 prepare_cluster(Path(".snakemake/log"))
     except UserError as error:
@@ -41,10 +44,10 @@ try:
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [
         Run(run["protocol"], model, seed, fold)
-        for run in config["runs"]
+        for run in runs_on(config, SOURCE.formats)
         for model in run["models"]
         for seed in run["seeds"]
-        for fold in range(folds_of(run["protocol"], SOURCE.actors, config["split"]["table"]))
+        for fold in range(folds_of(run["protocol"], SOURCE.actors, config["split"]["table"], SOURCE.formats))
     ]
 except UserError as error:
     stop(error)

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from serflow.errors import UserError
@@ -62,6 +62,14 @@ def check_settings(config: Mapping, schema: Path) -> None:
     if faults:
         raise UserError("; ".join(dict.fromkeys(message for fault in faults for message in _messages(fault))))
     _check_pairs(config)
+
+
+def runs_on(config: Mapping, corpora: Collection[str]) -> list[Mapping]:
+    """Give the configured runs; on several corpora also ``cross-corpus``, as the last of them, where none is listed."""
+    runs = config["runs"]
+    if len(corpora) < 2 or any(run["protocol"] == "cross-corpus" for run in runs):
+        return runs
+    return [*runs, {**runs[-1], "protocol": "cross-corpus"}]
 
 
 def _messages(fault) -> list[str]:

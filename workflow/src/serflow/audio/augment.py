@@ -14,8 +14,10 @@ from pathlib import Path
 import ducc0.fft
 import numpy as np
 
-from serflow.audio.io import read_clip, resample
+from serflow.audio.io import resample
+from serflow.audio.segments import read_row
 from serflow.corpus.copies import Copy, plan_copies
+from serflow.corpus.places import Location
 from serflow.corpus.sources import list_recordings
 from serflow.store import ArrayWriter, read_table, write_table
 
@@ -144,7 +146,9 @@ def make_copy(samples: np.ndarray, kind: str, parameter: float, sampling_rate: i
     raise ValueError(f"unknown kind of copy: {kind}")
 
 
-def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: int, output: Path, index: Path) -> None:
+def augment_audio(
+    scan: Path, augment: Mapping, source: Location, *, sampling_rate: int, output: Path, index: Path
+) -> None:
     """Read a shard's recordings and write them and their copies, samples end to end.
 
     Parameters
@@ -153,9 +157,9 @@ def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: 
         The shard's table of recordings.
     augment
         The section ``augment`` of the configuration. Which clips are copied is planned over the names of the
-        whole folder, as everywhere; only the copies of this shard's clips are made.
+        whole corpus, as everywhere; only the copies of this shard's clips are made.
     source
-        Folder that the table's file names are relative to.
+        What the table's file names are relative to: see :func:`serflow.corpus.places.places_of`.
     sampling_rate
         Of the output, in Hz.
     output, index
@@ -163,14 +167,16 @@ def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: 
     """
     import pyarrow as pa
 
-    clips = [row for row in read_table(scan, ["clip", "file", "problem"]).to_pylist() if row["problem"] is None]
+    table = read_table(scan)
+    columns = [name for name in ("clip", "file", "problem", "start", "end") if name in table.column_names]
+    clips = [row for row in table.select(columns).to_pylist() if row["problem"] is None]
     planned: dict[str, list[Copy]] = {}
     for copy in plan_copies([entry.name.clip for entry in list_recordings(source) if entry.name], augment):
         planned.setdefault(copy.origin, []).append(copy)
     rows = []
     with ArrayWriter(output) as out:
         for row in clips:
-            samples = read_clip(source / row["file"], sampling_rate)
+            samples = read_row(source, row, sampling_rate)
             for clip, kind, parameter, piece in _versions(row["clip"], samples, planned, sampling_rate):
                 place = {"offset": out.rows, "samples": len(piece)}
                 rows.append({"clip": clip, "origin": row["clip"], "kind": kind, "parameter": parameter, **place})

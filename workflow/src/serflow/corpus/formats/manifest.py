@@ -5,8 +5,10 @@ where corpora are to share labels it is a code of :data:`serflow.corpus.labels.L
 """
 
 import csv
+import os
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 
@@ -39,17 +41,17 @@ def _list(path: Path) -> list[Entry]:
     _refuse_doubles([f"{file}{piece}" for file, piece in zip(files, pieces, strict=True)], first, path, "recording")
     speaker_of = {speaker: escape_speaker(speaker) for speaker in set(speakers)}
     actors = [speaker_of[speaker] for speaker in speakers]
-    stems = (escape_name(file.removesuffix(PurePath(file).suffix)) for file in files)
-    clips = [f"{actor}_{stem}{piece}" for actor, stem, piece in zip(actors, stems, pieces, strict=True)]
+    stem_of = {file: escape_name(os.path.splitext(file)[0]) for file in set(files)}  # noqa: PTH122 (ten times as fast)
+    clips = [f"{actor}_{stem_of[file]}{piece}" for actor, file, piece in zip(actors, files, pieces, strict=True)]
     _refuse_doubles(clips, first, path, "clip, as names without suffix and milliseconds go,")
-    status_of = {file: _status(path.parent / file) for file in set(files)}
+    status_of = {file: _status(path.parent, file) for file in set(files)}
     starts, ends = (_or_none(column) for column in (start, end))
-    rows = zip(clips, actors, labels, files, starts, ends, strict=True)
-    entries = [
+    rows = zip(clips, actors, labels, files, starts, ends, range(first, first + len(clips)), strict=True)
+    # Sorted, so that the order of the rows means nothing.
+    return [
         Entry(file, Utterance(clip, actor, None, label, None), *status_of[file], None, None, start, end, row)
-        for row, (clip, actor, label, file, start, end) in enumerate(rows, first)
+        for clip, actor, label, file, start, end, row in sorted(rows, key=itemgetter(0))
     ]
-    return sorted(entries, key=lambda entry: entry.name.clip)  # so that the order of the rows means nothing
 
 
 def _read(path: Path):
@@ -146,9 +148,9 @@ def _pieces(start: np.ndarray, end: np.ndarray) -> list[str]:
     whole = (begin == 0) & np.isnan(end)
     if whole.all():
         return [""] * len(start)
-    first, last = (np.char.mod("%d", np.rint(1000 * np.nan_to_num(edge)).astype(np.int64)) for edge in (begin, end))
-    last = np.where(np.isnan(end), "", last)
-    return ["" if all_ else f"[{a}-{b}]" for all_, a, b in zip(whole, first, last, strict=True)]
+    first, last = (np.rint(1000 * np.nan_to_num(edge)).astype(np.int64).tolist() for edge in (begin, end))
+    rows = zip(first, last, whole.tolist(), np.isnan(end).tolist(), strict=True)
+    return ["" if all_ else f"[{a}-{'' if open_ else b}]" for a, b, all_, open_ in rows]
 
 
 def _refuse_doubles(keys: list[str], first: int, path: Path, what: str) -> None:
@@ -160,10 +162,10 @@ def _refuse_doubles(keys: list[str], first: int, path: Path, what: str) -> None:
             raise UserError(f"audio: {path}, row {row}, column file: the same {what} as in row {other}; remove one")
 
 
-def _status(path: Path) -> tuple[int, int, int]:
+def _status(folder: Path, file: str) -> tuple[int, int, int]:
     """Give size, time of change and mode of a file; -1 and zeros where it cannot be seen, which its scan will say."""
     try:
-        status = path.stat()
+        status = os.stat(os.path.join(folder, file))  # noqa: PTH116, PTH118 (five times as fast)
     except OSError:
         return -1, 0, 0
     return status.st_size, status.st_mtime_ns, status.st_mode

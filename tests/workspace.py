@@ -56,7 +56,16 @@ class Workspace:
             return Counter()
         table = re.search(r"^Job stats:\n.*?\n-[- ]*\n(.*?)^total ", text, re.M | re.S)
         counts = Counter({name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table[1], re.M)})
-        for target in ("all", "catalog", "features", "models", "report", "notebook", "speaker_independent"):
+        for target in (
+            "all",
+            "catalog",
+            "features",
+            "models",
+            "report",
+            "notebook",
+            "speaker_independent",
+            "cross_corpus",
+        ):
             del counts[target]
         return counts
 

@@ -192,6 +192,6 @@ def _metadata(places: Sequence[Place], folder: str | None) -> dict[str, Path]:
 def _left_out(entries: Sequence[Entry]) -> list[str]:
     counts = Counter(entry.apart for entry in entries if entry.apart)
     return [
-        f"audio: {count} recordings of {what} are left out, as another format reads them"
+        f"audio: recordings of {what} that are left out: {count}; another format reads them"
         for what, count in sorted(counts.items())
     ]

@@ -4,8 +4,8 @@
 rule synthesize_sample:
     """Make the built-in corpus, so that a fresh machine without recordings has something to run on."""
     output:
-        f"{SOURCE.folder.parent}/manifest.csv",
-        f"{SOURCE.folder.parent}/metadata/VideoDemographics.csv",
+        f"{SAMPLE_FOLDER}/manifest.csv",
+        f"{SAMPLE_FOLDER}/metadata/VideoDemographics.csv",
     log:
         log_of("synthesize_sample"),
     benchmark:

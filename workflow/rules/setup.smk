@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from serflow.corpus.folds import corpora_of
 from serflow.corpus.grammar import shard_names
-from serflow.corpus.sources import open_source
+from serflow.corpus.sources import SAMPLE_FOLDER, open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
 from serflow.fingerprint import fingerprint

@@ -39,9 +39,7 @@ rule catalog:
 rule features:
     """Frame features, their functionals and mel-spectrograms of every clip."""
     input:
-        collect(paths.functionals, shard=SHARDS),
-        collect(paths.frames, shard=SHARDS),
-        collect(paths.mel, shard=SHARDS),
+        collect([paths.functionals, paths.frames, paths.mel], shard=SHARDS),
 
 
 rule models:
@@ -66,6 +64,12 @@ rule speaker_independent:
     """The runs on speakers that were not trained on, and the tables and the report on them alone."""
     input:
         reports_on("speaker-independent"),
+
+
+rule cross_corpus:
+    """The runs on corpora that were not trained on, and the tables and the report on them alone."""
+    input:
+        reports_across,
 
 
 rule bundles:

@@ -6,6 +6,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from serflow.corpus import copies, grammar, metadata, sources, splits
+from serflow.corpus.formats import crema_d
 from serflow.errors import UserError
 
 SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
@@ -113,7 +114,7 @@ def test_speaker_independent_folds_are_whole_actors():
     rows = splits.PROTOCOLS["speaker-independent"]({clip: label(clip) for clip in clips}, made, SPLIT)
     assert {row[2] for row in rows} == set(range(5))
     tested = []
-    for fold, (first, last) in enumerate(sources.BLOCKS):
+    for fold, (first, last) in enumerate(crema_d.BLOCKS):
         actors = {part: {row[0][:4] for row in rows if row[2] == fold and row[3] == part} for part in splits.PARTS}
         assert actors["test"] == {str(actor) for actor in range(first, last + 1)}
         assert not (actors["train"] & actors["test"] or actors["train"] & actors["valid"])

@@ -56,6 +56,14 @@ def test_extract_functionals_reads_columns_by_name(tmp_path):
     assert table.column_names == ["clip", *functionals.column_names(["zcr", "rms"])]
 
 
+def test_a_shard_without_clips(tmp_path):
+    columns = {f"{name}_{frame}": pa.array([], pa.float32()) for name in ("zcr", "rms") for frame in range(3)}
+    write_table(tmp_path / "frames.parquet", pa.table({"clip": pa.array([], pa.string())} | columns))
+    functionals.extract_functionals(tmp_path / "frames.parquet", output=tmp_path / "out.parquet")
+    made = read_table(tmp_path / "out.parquet")
+    assert made.column_names[1:] == functionals.column_names(["zcr", "rms"]) and len(made) == 0
+
+
 def data(rows, rng):
     truth = np.arange(rows) % 3
     return rng.normal(size=(rows, 8)) + 1.2 * np.eye(3, 8)[truth], truth

@@ -32,6 +32,7 @@ def resharded(shards):
 # Every key of config.yaml, with a new value and what that recomputes in a corpus from a folder.
 SETTINGS = [
     ("corpus", "other", ALL),
+    ("format", "crema-d", PAGE),  # what a corpus of this name has without it
     ("audio", "elsewhere", ALL),
     ("metadata", "tables", CATALOGUE),
     ("fetch.mirrors", ["kaggle"], PAGE),

@@ -22,11 +22,11 @@ rule augment_audio:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        source=str(SOURCE.folder),
+        source=SOURCE.text,
         sampling_rate=config["sampling_rate"],
         augment=json.dumps(config["augment"]),
         plan=lambda wildcards: SOURCE.plans[shard_number(wildcards)],
-        code=fingerprint("serflow.audio.augment"),
+        code=fingerprint("serflow.audio.augment", *SOURCE.modules),
     shell:
         "python -m serflow augment_audio --scan {input.scan:q} --augment {params.augment:q} --source={params.source:q}"
         " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"

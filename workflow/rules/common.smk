@@ -104,6 +104,15 @@ def reports_on(protocol):
     return [provenance_of(selection), *collect(tables, selection=selection)]
 
 
+def reports_across(wildcards):
+    """Give what is reported on several corpora; one alone is refused in a line."""
+    try:
+        corpora_of(SOURCE.formats)
+    except UserError as error:
+        stop(error)
+    return reports_on("cross-corpus")
+
+
 def shard_number(wildcards):
     return int(wildcards.shard[1:])
 

@@ -85,11 +85,11 @@ rule scan_recordings:
         runtime=minutes(20),
         policy=config["catalog"]["policy"],
     params:
-        source=str(SOURCE.folder),
+        source=SOURCE.text,
         shard=shard_number,
         shards=config["shards"],
         listing=lambda wildcards: SOURCE.listings[shard_number(wildcards)],
-        code=fingerprint("serflow.audio.scan"),
+        code=fingerprint("serflow.audio.scan", *SOURCE.modules),
     shell:
         "python -m serflow scan_recordings --source={params.source:q} --shard {params.shard} --shards {params.shards}"
         " --policy {resources.policy} --output {output:q} --log {log:q}"
@@ -122,9 +122,11 @@ rule catalog_clips:
         policy=config["catalog"]["policy"],
         augment=json.dumps(config["augment"]),
         audit=json.dumps(config["catalog"]["audit"]),
-        code=fingerprint("serflow.corpus.catalog"),
+        formats=json.dumps(SOURCE.formats),
+        code=fingerprint("serflow.corpus.catalog", *SOURCE.modules),
     shell:
-        "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --policy {params.policy}"
+        "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --formats {params.formats:q}"
+        " --policy {params.policy}"
         " --augment {params.augment:q} --audit-settings {params.audit:q}"
         " --output {output.clips:q} --excluded {output.excluded:q} --audit {output.audit:q}"
         " --copies {output.copies:q} --log {log:q}"
@@ -161,7 +163,9 @@ rule split_clips:
             }
         ),
         contents=lambda wildcards, input: digest_of(input.table) if wildcards.protocol == "custom" else "",
-        code=fingerprint("serflow.corpus.splits"),
+        formats=json.dumps(SOURCE.formats),
+        code=fingerprint("serflow.corpus.splits", *SOURCE.modules),
     shell:
         "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q} --audit {params.audit:q}"
-        " --protocol {wildcards.protocol} --settings {params.settings:q} --output {output:q} --log {log:q}"
+        " --protocol {wildcards.protocol} --settings {params.settings:q} --formats {params.formats:q}"
+        " --output {output:q} --log {log:q}"

@@ -23,7 +23,7 @@ rule draw_clips:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        source=str(SOURCE.folder),
+        source=SOURCE.text,
         shown=config["report"]["clips"],
         seed=config["report"]["seed"],
         sampling_rate=config["sampling_rate"],
@@ -39,6 +39,7 @@ rule draw_spectrograms:
     input:
         arrays=collect(paths.mel, shard=SHARDS),
         indices=collect(paths.mel_index, shard=SHARDS),
+        scans=collect(paths.scan, shard=SHARDS),
     output:
         index=paths.drawn_mels,
         drawn=collect(f"{paths.figures}/mel{{number:02d}}.png", number=range(config["report"]["spectrograms"])),
@@ -59,7 +60,7 @@ rule draw_spectrograms:
         hop_length=config["mel"]["hop_length"],
         code=fingerprint("serflow.report.figures"),
     shell:
-        "python -m serflow draw_spectrograms --arrays {input.arrays:q} --count {params.shown} --seed {params.seed}"
+        "python -m serflow draw_spectrograms --arrays {input.arrays:q} --scans {input.scans:q} --count {params.shown} --seed {params.seed}"
         " --sampling-rate {params.sampling_rate} --hop-length {params.hop_length}"
         " --index {output.index:q} --log {log:q}"
 

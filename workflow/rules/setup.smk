@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 from serflow.bundle.inputs import source_digests
 from serflow.corpus.coming import find_coming
+from serflow.corpus.folds import corpora_of
 from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
@@ -17,7 +18,7 @@ from serflow.errors import UserError
 from serflow.fingerprint import digest_of, fingerprint
 from serflow.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
-from serflow.settings import check_file, check_settings, read_scalars, with_defaults
+from serflow.settings import check_file, check_settings, read_scalars, runs_on, with_defaults
 from serflow.slurm import prepare_cluster
 from serflow.store import tidy
 
@@ -38,6 +39,8 @@ def begin():
     try:
         if workflow.is_main_process:
             hold_lock(LOCK)
+            for note in SOURCE.notes:
+                print(f"serflow: {note}", file=sys.stderr)
             if workflow.executor_plugin.name == "slurm":
                 prepare_cluster(Path(".snakemake/log"))
             else:
@@ -75,10 +78,10 @@ try:
     Run = namedtuple("Run", "protocol model seed fold")
     RUNS = [
         Run(run["protocol"], model, seed, fold)
-        for run in config["runs"]
+        for run in runs_on(config, SOURCE.formats)
         for model in run["models"]
         for seed in run["seeds"]
-        for fold in range(folds_of(run["protocol"], SOURCE.actors, config["split"]["table"]))
+        for fold in range(folds_of(run["protocol"], SOURCE.actors, config["split"]["table"], SOURCE.formats))
     ]
 except UserError as error:
     stop(error)

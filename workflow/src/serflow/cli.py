@@ -47,23 +47,23 @@ COMMANDS = {
     "scan_recordings": Command(
         "serflow.audio.scan",
         "Read every recording of a shard once: what it is, and what is wrong with it.",
-        "source:path shard:int shards:int policy:str output:path",
+        "source:source shard:int shards:int policy:str output:path",
     ),
     "catalog_clips": Command(
         "serflow.corpus.catalog",
         "Join the shards' scans and the metadata to the catalogue, and plan the augmented copies.",
-        "scans:paths demographics:path? votes:path? policy:str augment:json audit_settings:json "
+        "scans:paths demographics:path? votes:path? formats:json policy:str augment:json audit_settings:json "
         "output:path excluded:path audit:path copies:path",
     ),
     "split_clips": Command(
         "serflow.corpus.splits",
         "Write a protocol's split table.",
-        "scans:paths augment:json audit:json protocol:str settings:json output:path",
+        "scans:paths augment:json audit:json protocol:str settings:json formats:json output:path",
     ),
     "augment_audio": Command(
         "serflow.audio.augment",
         "Read a shard's recordings and write them and their augmented copies.",
-        "scan:path augment:json source:path sampling_rate:int output:path index:path",
+        "scan:path augment:json source:source sampling_rate:int output:path index:path",
     ),
     "measure_length": Command(
         "serflow.audio.length",
@@ -130,12 +130,12 @@ COMMANDS = {
     "draw_clips": Command(
         "serflow.report.figures",
         "Draw the waveforms of randomly chosen clips.",
-        "catalog:path source:path count:int seed:int sampling_rate:int index:path",
+        "catalog:path source:source count:int seed:int sampling_rate:int index:path",
     ),
     "draw_spectrograms": Command(
         "serflow.report.figures",
         "Draw randomly chosen mel-spectrograms.",
-        "arrays:paths count:int seed:int sampling_rate:int hop_length:int index:path",
+        "arrays:paths scans:paths count:int seed:int sampling_rate:int hop_length:int index:path",
     ),
     "draw_run": Command(
         "serflow.report.figures",
@@ -243,8 +243,15 @@ def _length(text: str) -> str | int:
     return text if text == "average" else int(text)
 
 
+def _source(text: str):
+    from serflow.corpus.places import read_source
+
+    return read_source(text)
+
+
 _KINDS = {
     "path": {"type": Path, "metavar": "PATH"},
+    "source": {"type": _source, "metavar": "PATH|JSON"},
     "paths": {"type": Path, "nargs": "*", "metavar": "PATH"},
     "str": {},
     "some": {"nargs": "+"},

@@ -6,7 +6,7 @@ import functools
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from serflow.errors import UserError
@@ -149,6 +149,14 @@ def _shown(value) -> str:
     """Write a value as it would stand in YAML, cut where it is long."""
     text = json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def runs_on(config: Mapping, corpora: Collection[str]) -> list[Mapping]:
+    """Give the configured runs; on several corpora also ``cross-corpus``, as the last of them, where none is listed."""
+    runs = config["runs"]
+    if len(corpora) < 2 or any(run["protocol"] == "cross-corpus" for run in runs):
+        return runs
+    return [*runs, {**runs[-1], "protocol": "cross-corpus"}]
 
 
 def _messages(fault) -> list[str]:

@@ -16,7 +16,9 @@ import ducc0.fft
 import numpy as np
 
 from serflow.audio.io import decode, mono, resample
+from serflow.audio.segments import decode_piece
 from serflow.corpus.copies import Copy, plan_copies
+from serflow.corpus.places import Location, recording_path
 from serflow.corpus.sources import list_recordings
 from serflow.errors import UserError
 from serflow.store import ArrayWriter, read_table, write_table
@@ -146,7 +148,9 @@ def make_copy(samples: np.ndarray, kind: str, parameter: float, sampling_rate: i
     raise ValueError(f"unknown kind of copy: {kind}")
 
 
-def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: int, output: Path, index: Path) -> None:
+def augment_audio(
+    scan: Path, augment: Mapping, source: Location, *, sampling_rate: int, output: Path, index: Path
+) -> None:
     """Read a shard's recordings and write them and their copies, samples end to end.
 
     Parameters
@@ -155,9 +159,9 @@ def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: 
         The shard's table of recordings.
     augment
         The section ``augment`` of the configuration. Which clips are copied is planned over the names of the
-        whole folder, as everywhere; only the copies of this shard's clips are made.
+        whole corpus, as everywhere; only the copies of this shard's clips are made.
     source
-        Folder that the table's file names are relative to.
+        What the table's file names are relative to: see :func:`serflow.corpus.places.places_of`.
     sampling_rate
         Of the output, in Hz.
     output, index
@@ -170,16 +174,16 @@ def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: 
     """
     import pyarrow as pa
 
-    clips = [
-        row for row in read_table(scan, ["clip", "file", "sha256", "problem"]).to_pylist() if row["problem"] is None
-    ]
+    table = read_table(scan)
+    columns = [name for name in ("clip", "file", "sha256", "problem", "start", "end") if name in table.column_names]
+    clips = [row for row in table.select(columns).to_pylist() if row["problem"] is None]
     planned: dict[str, list[Copy]] = {}
     for copy in plan_copies([entry.name.clip for entry in list_recordings(source) if entry.name], augment):
         planned.setdefault(copy.origin, []).append(copy)
     rows = []
     with ArrayWriter(output) as out:
         for row in clips:
-            samples = _read_scanned(source / row["file"], row["sha256"], scan, sampling_rate)
+            samples = _read_scanned(source, row, scan, sampling_rate)
             for clip, kind, parameter, piece in _versions(row["clip"], samples, planned, sampling_rate):
                 place = {"offset": out.rows, "samples": len(piece)}
                 rows.append({"clip": clip, "origin": row["clip"], "kind": kind, "parameter": parameter, **place})
@@ -188,17 +192,24 @@ def augment_audio(scan: Path, augment: Mapping, source: Path, *, sampling_rate: 
     write_table(index, pa.Table.from_pylist(rows, schema=schema))
 
 
-def _read_scanned(path: Path, sha256: str, scan: Path, sampling_rate: int) -> np.ndarray:
+def _read_scanned(source: Location, row: Mapping, scan: Path, sampling_rate: int) -> np.ndarray:
     """Read a recording, unless it was changed or removed since its scan, which splits are made of."""
+    path, start, end = recording_path(source, row["file"]), row.get("start"), row.get("end")
     try:
-        content = path.read_bytes()
+        if start is None and end is None:
+            content = path.read_bytes()
+            digest, recording = hashlib.sha256(content).hexdigest(), None
+        else:
+            path.stat()
+            recording = decode_piece(path, start, end)
+            digest = hashlib.sha256(recording.samples).hexdigest()
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}) any more; put it back, or run again without it"
         ) from error
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if digest != row["sha256"]:
         raise UserError(f"{path}: has changed since it was scanned; delete {scan} and run again")
-    return mono(decode(path, content), sampling_rate)
+    return mono(recording or decode(path, content), sampling_rate)
 
 
 def _versions(

@@ -100,11 +100,16 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
         raise UserError(
             f"{path}: truncated: {announced} samples announced, {len(samples)} there; copy it again from its source"
         )
+    check_samples(path, samples)
+    return recording
+
+
+def check_samples(path: str | Path, samples: np.ndarray) -> None:
+    """Refuse samples that are no numbers, or beyond all that a program writes; shape (samples, channels)."""
     usable = (np.abs(samples) <= LOUDEST).all(axis=1)  # which NaN is not either
     if not usable.all():
         first = int(usable.argmin())
         raise UserError(f"{path}: sample {first} is NaN, infinite or absurdly large; replace or remove it")
-    return recording
 
 
 class _Content(io.BytesIO):

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from serflow.audio.io import decode, read_content
-from serflow.corpus.grammar import parse_name
+from serflow.audio.segments import decode_piece
+from serflow.corpus.places import Location, places_of, recording_path, row_of
 from serflow.corpus.policy import apply_policy
 from serflow.corpus.sources import Entry, entry_shard, list_recordings
 from serflow.errors import UserError, printable
@@ -33,15 +34,18 @@ SCHEMA = {
     "sha256": "string",
     "problem": "string",
 }
+# Where a corpus has more to say: a union, and a manifest.
+UNION = {"corpus": "string"}
+PIECES = {"start": "float64", "end": "float64"}
 
 
-def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, output: Path) -> None:
+def scan_recordings(source: Location, *, shard: int, shards: int, policy: str, output: Path) -> None:
     """Read a shard's recordings and write a row for each.
 
     Parameters
     ----------
     source
-        The corpus' folder of recordings.
+        The corpus' recordings: see :func:`serflow.corpus.places.places_of`.
     shard, shards
         Which shard, of how many.
     policy
@@ -60,27 +64,38 @@ def scan_recordings(source: Path, *, shard: int, shards: int, policy: str, outpu
     entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
     rows = sorted((_describe(source, entry) for entry in entries), key=lambda row: row["clip"])
     apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
-    schema = pa.schema([(name, getattr(pa, type)()) for name, type in SCHEMA.items()])
+    schema = pa.schema([(name, getattr(pa, type)()) for name, type in _schema_of(source).items()])
     write_table(output, pa.Table.from_pylist(rows, schema=schema))
 
 
-def _describe(source: Path, entry: Entry) -> dict:
-    path = source / entry.file
-    row = dict.fromkeys(SCHEMA) | {"clip": path.stem, "file": entry.file}
-    try:
-        row |= parse_name(row["clip"])._asdict()
-        row["clip"] = entry.name.clip
-    except UserError as error:
+def _schema_of(source: Location) -> dict[str, str]:
+    places = places_of(source)
+    union = UNION if places[0].name else {}
+    return SCHEMA | union | (PIECES if any(place.format == "manifest" for place in places) else {})
+
+
+def _describe(source: Location, entry: Entry) -> dict:
+    path, where = recording_path(source, entry.file), row_of(source, entry)
+    row = dict.fromkeys(_schema_of(source)) | {"clip": Path(entry.file).stem, "file": entry.file}
+    if "corpus" in row:
+        row["corpus"] = entry.file.partition("/")[0]
+    if entry.name is None:
         # No table holds text that is not UTF-8, and no reader of one expects a newline in a name.
         shown = {"clip": printable(row["clip"]), "file": printable(entry.file)}
-        return row | shown | {"problem": printable(f"{path}: {error}; rename or remove it")}
+        return row | shown | {"problem": printable(f"{path}: {entry.problem}; rename or remove it")}
+    row |= {key: getattr(entry.name, key) for key in ("clip", "actor", "sentence", "emotion", "level")}
     try:
-        content = read_content(path)
-        row["sha256"] = hashlib.sha256(content).hexdigest()
-        recording = decode(path, content)
+        if entry.start is None and entry.end is None:
+            content = read_content(path)
+            row["sha256"] = hashlib.sha256(content).hexdigest()
+            recording = decode(path, content)
+            del content
+        else:
+            row |= {"start": entry.start, "end": entry.end}
+            recording = decode_piece(path, entry.start, entry.end)
+            row["sha256"] = hashlib.sha256(recording.samples).hexdigest()
     except UserError as error:
-        return row | {"problem": str(error)}
-    del content
+        return row | {"problem": f"{where}{error}"}
     samples = recording.samples
     return row | {
         "samples": len(samples),

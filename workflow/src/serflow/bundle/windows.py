@@ -7,7 +7,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from serflow.audio.io import decode, mono
+from serflow.audio.io import check_samples, decode, mono
 from serflow.audio.length import fit
 from serflow.bundle.inputs import Source
 from serflow.errors import UserError
@@ -46,13 +46,13 @@ def cut(source: Source, preprocessing: Mapping) -> Iterator[Window]:
     """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if _samples(source, rate) <= preprocessing["longest"]:
-        samples = _finite(source, mono(decode(source.name, source.content), rate))
+        samples = mono(decode(source.name, source.content), rate)
         yield Window(0.0, len(samples) / rate, fit([samples], length)[0])
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
     for block in _resampled(source, rate):
-        held = np.concatenate([held, _finite(source, block)])
+        held = np.concatenate([held, block])
         while len(held) > length:
             yield Window(start / rate, (start + length) / rate, held[:length].copy())
             dropped, held, start = held[:hop], held[hop:], start + hop
@@ -79,15 +79,10 @@ def _resampled(source: Source, rate: int) -> Iterator[np.ndarray]:
         with sf.SoundFile(source.open()) as file:
             stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
             for block in file.blocks(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True):
+                check_samples(source.name, block)
                 samples = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
                 yield stream.resample_chunk(np.ascontiguousarray(samples)) if stream else samples
             if stream:
                 yield stream.resample_chunk(np.empty(0, np.float32), last=True)
     except (sf.LibsndfileError, RuntimeError) as error:
         raise UserError(f"{source.name}: not a readable audio file ({error}); replace or remove it") from error
-
-
-def _finite(source: Source, samples: np.ndarray) -> np.ndarray:
-    if not np.isfinite(samples).all():
-        raise UserError(f"{source.name}: holds NaN or infinite samples; replace or remove it")
-    return samples

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from serflow.corpus.audit import audit_clips, count_by_rule, left_out_clips
 from serflow.corpus.copies import plan_copies
+from serflow.corpus.folds import people_of
+from serflow.corpus.formats import CREMA_D
 from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.ids import of_corpus
 from serflow.corpus.metadata import read_demographics, voice_votes
+from serflow.corpus.places import ALONE
 from serflow.corpus.policy import apply_policy
 from serflow.errors import UserError, printable
 from serflow.store import read_tables, write_json, write_table, write_text
@@ -29,6 +33,7 @@ def catalog_clips(
     excluded: Path,
     audit: Path,
     copies: Path,
+    formats: Mapping[str, str] = ALONE,
 ) -> None:
     """Join the shards' scans with the metadata.
 
@@ -56,6 +61,9 @@ def catalog_clips(
     copies
         ``copies.parquet``: the augmented copies to make. Planned over all names, so that a broken
         recording does not change which other clips are copied.
+    formats
+        The format of each corpus of a union, or of the one, whose name is empty. The metadata are of those in
+        CREMA-D's format.
 
     Raises
     ------
@@ -70,14 +78,16 @@ def catalog_clips(
     usable = [row for row in rows if row["problem"] is None]
     if not usable:
         raise UserError("no usable recordings are left; see excluded.tsv in the results' catalog folder")
-    people = read_demographics(demographics) if demographics else {}
-    heard = voice_votes(votes) if votes else {}
+    nothing = {"age": None, "sex": None, "race": None, "ethnicity": None}
+    people = {speaker: nothing | person._asdict() for speaker, person in people_of(formats).items()}
+    people |= _of_crema_d(read_demographics(demographics) if demographics else {}, formats)
+    heard = _of_crema_d(voice_votes(votes) if votes else {}, formats)
     flags = audit_clips(usable, audit_settings)
     left_out = left_out_clips(flags, audit_settings)
     for row in usable:
         del row["problem"]
         row["left_out"] = row["clip"] in left_out
-        row |= people.get(row["actor"], {"age": None, "sex": None, "race": None, "ethnicity": None})
+        row |= people.get(row["actor"], nothing)
         counts = heard.get(row["clip"])
         row |= {
             f"votes_{emotion}": None if counts is None else int(counts[index])
@@ -118,6 +128,12 @@ def catalog_clips(
     write_table(copies, _copies_table(named, augment))
 
 
+def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
+    """Put what is known of CREMA-D's clips or actors under the ids that they have here."""
+    names = [name for name, format_ in formats.items() if format_ == CREMA_D]
+    return {of_corpus(name, id_): value for name in names for id_, value in known.items()}
+
+
 def _rule_of(row: Mapping) -> str:
     return "unusable" if row["actor"] else "name"
 
@@ -131,6 +147,11 @@ def _copies_table(clips: Sequence[str], augment: Mapping):
     return pa.Table.from_pylist([copy._asdict() for copy in plan_copies(clips, augment)], schema=schema)
 
 
+def _counts(rows: Sequence[Mapping], column: str) -> dict[str, int]:
+    """Count rows by a column, those without a value left out."""
+    return dict(sorted(Counter(row[column] for row in rows if row[column] is not None).items()))
+
+
 def _count(usable: Sequence[Mapping], broken: Sequence[Mapping]) -> dict:
     same = Counter(row["sha256"] for row in usable)
     identical: dict[str, list[str]] = {}
@@ -142,9 +163,10 @@ def _count(usable: Sequence[Mapping], broken: Sequence[Mapping]) -> dict:
         "excluded": len(broken),
         "actors": len({row["actor"] for row in usable}),
         "hours": sum(row["duration"] for row in usable) / 3600,
-        "emotions": dict(sorted(Counter(row["emotion"] for row in usable).items())),
-        "sentences": dict(sorted(Counter(row["sentence"] for row in usable).items())),
-        "levels": dict(sorted(Counter(row["level"] for row in usable).items())),
+        **({"corpora": _counts(usable, "corpus")} if "corpus" in usable[0] else {}),
+        "emotions": _counts(usable, "emotion"),
+        "sentences": _counts(usable, "sentence"),
+        "levels": _counts(usable, "level"),
         "rates": {str(rate): count for rate, count in sorted(Counter(row["rate"] for row in usable).items())},
         "with_demographics": sum(row["sex"] is not None for row in usable),
         "with_votes": sum(row["votes_ANG"] is not None for row in usable),

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from serflow import store
 from serflow.corpus.archive import AUDIO, METADATA, Member, list_archive
+from serflow.corpus.formats import CREMA_D
 from serflow.corpus.items import archive_kind
-from serflow.corpus.official import CREMA_D, TABLES, official_clips
+from serflow.corpus.official import TABLES, official_clips
+from serflow.corpus.places import default_format
 from serflow.corpus.sources import FETCHED_FOLDER, Coming
 from serflow.errors import UserError
 
@@ -27,9 +29,11 @@ def find_coming(config: Mapping) -> Coming | None:
     UserError
         If ``audio`` is a file and no archive that can be used.
     """
-    audio = config["audio"]
+    audio, chosen = config["audio"], config["format"] or default_format(config["corpus"])
+    if isinstance(audio, Mapping) or chosen == "manifest":
+        return None
     if audio is None:
-        if config["corpus"] != CREMA_D:
+        if config["corpus"] != CREMA_D or chosen != CREMA_D:
             return None
         files = [(f"{name.clip}.wav", 0, 0, 0) for name in official_clips()]
         return Coming(None, files, list(TABLES))

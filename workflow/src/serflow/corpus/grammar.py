@@ -4,6 +4,7 @@ Source: Cao et al., IEEE Transactions on Affective Computing 5(4), 2014, and the
 """
 
 import re
+import zlib
 from typing import NamedTuple
 
 from serflow.errors import UserError
@@ -29,6 +30,7 @@ EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NE
 _NAME = re.compile(
     rf"(?P<actor>1\d{{3,}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
 )
+_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
 
 class ClipName(NamedTuple):
@@ -68,9 +70,11 @@ def parse_name(stem: str) -> ClipName:
 def shard_of(actor: str, shards: int) -> int:
     """Give the shard that holds an actor: a whole actor, the same one whatever else the corpus holds.
 
-    Actors are numbered, so the number modulo ``shards`` spreads them more evenly than a hash would.
+    Actors are mostly numbered, and the number modulo ``shards`` spreads them more evenly than a hash does, which is
+    for those without a number at the end of their name.
     """
-    return int(actor) % shards
+    number = _NUMBER.search(actor)
+    return (int(number[0]) if number else zlib.crc32(actor.encode())) % shards
 
 
 def shard_names(shards: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.errors import UserError
 
 _SHOWN = 6
@@ -9,7 +10,12 @@ _REMEDY = {"identical audio": "remove one of the recordings, or let catalog.audi
 
 
 def check_leaks(
-    protocol: str, rows: Sequence[tuple[str, str, int, str, str]], digests: Mapping[str, str], *, actors_apart: bool
+    protocol: str,
+    rows: Sequence[tuple[str, str, int, str, str]],
+    digests: Mapping[str, str],
+    *,
+    actors_apart: bool,
+    corpora_apart: bool = False,
 ) -> None:
     """Refuse a split in which the same thing stands in two parts of one fold.
 
@@ -22,25 +28,36 @@ def check_leaks(
     digests
         sha256 of the recording of each origin.
     actors_apart
-        Whether an actor must not stand in two parts either.
+        Whether an actor must not stand in two parts either. Where a fold has a single one to train and to validate
+        on, these two parts count as one.
+    corpora_apart
+        Whether a corpus that is tested on must not stand in another part either.
 
     Raises
     ------
     UserError
         With the clips of the first leak found: of an origin (a recording and its copies), of identical audio
-        under different names, or of an actor.
+        under different names, of an actor, or of a corpus.
     """
-    kinds = {"the same recording": lambda origin: origin, "identical audio": digests.__getitem__}
+    known: dict[int, set[str]] = {}
+    for _, origin, fold, part, _ in rows:
+        if part != "test":
+            known.setdefault(fold, set()).add(speaker_of(origin))
+    alone = {fold for fold, speakers in known.items() if len(speakers) == 1}
+    kinds = {"the same recording": (str, ()), "identical audio": (digests.__getitem__, ())}
     if actors_apart:
-        kinds["the same actor"] = lambda origin: origin.split("_", 1)[0]
-    for what, key_of in kinds.items():
+        kinds["the same actor"] = (speaker_of, alone)
+    if corpora_apart:
+        kinds["the same corpus"] = (corpus_of, known)
+    for what, (key_of, merged) in kinds.items():
         places: dict[tuple[int, str], dict[str, list[str]]] = {}
         for clip, origin, fold, part, _ in rows:
+            part = "train" if fold in merged and part == "valid" else part
             places.setdefault((fold, key_of(origin)), {}).setdefault(part, []).append(clip)
         leaks = {place: parts for place, parts in places.items() if len(parts) > 1}
         if leaks:
             (fold, key), parts = min(leaks.items())
-            subject = f"{what} ({key})" if what == "the same actor" else what
+            subject = f"{what} ({key})" if what in ("the same actor", "the same corpus") else what
             raise UserError(
                 f"split {protocol}: fold {fold}: {subject} stands in more than one part: "
                 f"{'; '.join(f'{part}: {_listed(clips)}' for part, clips in sorted(parts.items()))}"

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 
-CREMA_D = "crema-d"
 ACTORS = range(1001, 1092)
 LEVELS = ("LO", "MD", "HI")
 # What the official corpus does not have: all emotions of three actors' sentences, and two neutral clips.

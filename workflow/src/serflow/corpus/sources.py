@@ -1,89 +1,71 @@
-"""Where recordings come from: a folder given by the user, what is fetched, or the built-in sample."""
+"""Where recordings come from: folders and tables given by the user, what is fetched, or the built-in sample."""
 
 import hashlib
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.copies import plan_copies
-from serflow.corpus.grammar import ClipName, parse_name, shard_of
+from serflow.corpus.formats import CREMA_D, FORMATS, load_format
+from serflow.corpus.formats.base import Entry, Utterance, make_entries
+from serflow.corpus.grammar import shard_of
+from serflow.corpus.ids import of_corpus, speaker_of
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES, find_metadata
+from serflow.corpus.places import (
+    Location,
+    Place,
+    configured_places,
+    default_format,
+    formats_of,
+    places_of,
+    write_source,
+)
 from serflow.corpus.sample import sample_clips
 from serflow.errors import UserError
 
-SUFFIXES = (".wav", ".flac")
 SAMPLE = "sample"
 FETCHED_FOLDER = Path("resources/corpora")
 SAMPLE_FOLDER = FETCHED_FOLDER / SAMPLE
-# The blocks of actors of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
-BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 
 
-class Entry(NamedTuple):
-    """A file of a corpus folder."""
-
-    file: str
-    name: ClipName | None
-    size: int
-    modified: int
-    mode: int
-
-
-def list_recordings(folder: Path) -> list[Entry]:
-    """List a folder's recordings, without opening them.
+def list_recordings(source: Location) -> list[Entry]:
+    """List a corpus' recordings, without opening them.
 
     Parameters
     ----------
-    folder
-        Holds ``.wav`` or ``.flac`` files; other files and folders below it are left alone.
+    source
+        See :func:`serflow.corpus.places.places_of`.
 
     Returns
     -------
     list of Entry
-        By file name; ``name`` is None where it is not of the grammar.
+        Place by place, by file name; ``name`` is None where a file's is not of the grammar. What a format leaves
+        out is not among them.
 
     Raises
     ------
     UserError
-        If the folder is missing, is none, holds no recordings, or one clip twice.
+        If a folder or table is missing, is none, holds no recordings, or one clip twice.
     """
-    try:
-        with os.scandir(folder) as found:
-            recordings = [(file.name, _status(file)) for file in found if Path(file.name).suffix.lower() in SUFFIXES]
-    except FileNotFoundError as error:
-        raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
-    except OSError as error:
-        raise UserError(
-            f"audio: {error.filename}: {error.strerror}; expected a readable folder or an archive"
-        ) from error
-    if not recordings:
-        raise UserError(f"audio: {folder} holds no .wav or .flac files; give the folder that holds the recordings")
-    files = [(file, status.st_size, status.st_mtime_ns, status.st_mode) for file, status in recordings]
-    return _entries(files, folder)
+    return [entry for entry in _list_all(places_of(source)) if not entry.apart]
 
 
-def _entries(files: Iterable[tuple[str, int, int, int]], folder: Path) -> list[Entry]:
-    entries = []
-    for file, *status in sorted(files):
-        try:
-            name = parse_name(Path(file).stem)
-        except UserError:
-            name = None
-        entries.append(Entry(file, name, *status))
-    by_clip: dict[str, str] = {}
-    for entry in entries:
-        if entry.name and (other := by_clip.setdefault(entry.name.clip, entry.file)) != entry.file:
-            raise UserError(f"audio: {folder}: {other} and {entry.file} are the same clip; remove one of them")
-    return entries
+def _list_all(places: Sequence[Place]) -> list[Entry]:
+    return [
+        _in_union(place.name, entry) if place.name else entry
+        for place in places
+        for entry in load_format(place.format).entries(place.path)
+    ]
 
 
-def _status(file: os.DirEntry) -> os.stat_result:
-    """Ask for a file's status; for a link that leads nowhere, the link's own. Reading it will say what is wrong."""
-    try:
-        return file.stat()
-    except OSError:
-        return file.stat(follow_symlinks=False)
+def _in_union(corpus: str, entry: Entry) -> Entry:
+    """Put a corpus' name before file, clip and speaker, so that those of several never meet."""
+    name = entry.name
+    if name:
+        clip, actor = of_corpus(corpus, name.clip), of_corpus(corpus, name.actor)
+        name = Utterance(clip, actor, name.sentence, name.emotion, name.level)
+    return entry._replace(file=f"{corpus}/{entry.file}", name=name)
 
 
 def entry_shard(entry: Entry, shards: int) -> int:
@@ -96,34 +78,18 @@ def listing_digests(entries: Sequence[Entry], shards: int) -> list[str]:
     digests = [hashlib.sha256() for _ in range(shards)]
     for entry in entries:
         line = f"{entry.file}\0{entry.size}\0{entry.modified}\0{entry.mode}\n"
+        if entry.row:  # of a manifest, which says more than the file's name does; a row may move without a change
+            line += f"{entry.name}\0{entry.start}\0{entry.end}\n"
         digests[entry_shard(entry, shards)].update(line.encode(errors="surrogateescape"))
     return [digest.hexdigest()[:16] for digest in digests]
 
 
-def plan_digests(names: Sequence[ClipName], settings: Mapping, shards: int) -> list[str]:
+def plan_digests(clips: Sequence[str], settings: Mapping, shards: int) -> list[str]:
     """Hash the augmented copies of each shard's clips."""
     digests = [hashlib.sha256() for _ in range(shards)]
-    for copy in plan_copies([name.clip for name in names], settings):
-        actor = copy.origin.split("_", 1)[0]
-        digests[shard_of(actor, shards)].update(f"{copy}\n".encode())
+    for copy in plan_copies(clips, settings):
+        digests[shard_of(speaker_of(copy.origin), shards)].update(f"{copy}\n".encode())
     return [digest.hexdigest()[:16] for digest in digests]
-
-
-def blocks_present(actors: Sequence[str]) -> list[tuple[int, int]]:
-    """Give those of the five blocks that have actors.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two, so that no fold can be held out.
-    """
-    present = [block for block in BLOCKS if any(block[0] <= int(actor) <= block[1] for actor in actors)]
-    if len(present) < 2:
-        raise UserError(
-            f"protocol speaker-independent: needs actors of at least two of the blocks {BLOCKS}, found {len(present)}; "
-            "leave it out of runs"
-        )
-    return present
 
 
 class Coming(NamedTuple):
@@ -150,7 +116,7 @@ class Source(NamedTuple):
     Attributes
     ----------
     folder
-        Where the recordings are, or will be.
+        Where the recordings are, or will be; of a union, where its first corpus is.
     made
         Whether a rule of the workflow puts them there.
     actors
@@ -161,6 +127,14 @@ class Source(NamedTuple):
         renamed, and leaves the other shards alone.
     metadata
         The metadata tables: ``demographics`` and ``votes``, as far as there are such.
+    text
+        The argument ``--source`` of commands.
+    formats
+        The format of each place, by name, which is empty for one that stands alone.
+    modules
+        Of the formats.
+    notes
+        What was left out and is worth a line.
     coming
         What is fetched or unpacked, if that is where the recordings come from.
     """
@@ -171,6 +145,10 @@ class Source(NamedTuple):
     listings: list[str]
     plans: list[str]
     metadata: dict[str, Path]
+    text: str
+    formats: dict[str, str]
+    modules: list[str]
+    notes: list[str]
     coming: Coming | None
 
 
@@ -195,29 +173,69 @@ def open_source(config: Mapping, coming: Coming | None = None) -> Source:
             raise UserError("config: audio is set, but corpus is 'sample'; name your corpus, e.g. corpus=crema-d")
         if config["metadata"]:
             raise UserError("config: metadata is set, but corpus is 'sample', which brings its own")
-        folder, names = SAMPLE_FOLDER / "AudioWAV", sample_clips()
+        if config["format"]:
+            raise UserError("config: format is set, but corpus is 'sample'; name your corpus, e.g. corpus=ravdess")
+        places, names, notes = [Place("", CREMA_D, SAMPLE_FOLDER / "AudioWAV")], sample_clips(), []
         listings = [f"sample seed {config['sample']['seed']}"] * shards
         metadata = {"demographics": SAMPLE_FOLDER / "metadata" / DEMOGRAPHICS}
     elif coming:
-        folder = FETCHED_FOLDER / name / "AudioWAV"
-        entries = _entries(coming.files, coming.archive or folder)
-        names = [entry.name for entry in entries if entry.name]
-        listings = listing_digests(entries, shards)
-        brought = {"demographics": DEMOGRAPHICS, "votes": VOTES}.items()
-        metadata = {key: folder.parent / "metadata" / table for key, table in brought if table in coming.tables}
-        if config["metadata"]:
-            metadata = find_metadata(folder, config["metadata"])
+        place = configured_places(dict(config) | {"audio": str(FETCHED_FOLDER / name / "AudioWAV")})[0]
+        places, listed = [place], make_entries(load_format(place.format), coming.files, coming.archive or place.path)
+        names, listings, notes = _known(listed, shards)
+        metadata = _brought(place, coming.tables, config["metadata"])
+    elif not config["audio"] and (config["format"] or default_format(name)) != CREMA_D:
+        format_ = load_format(config["format"] or default_format(name))
+        raise UserError(
+            f"config: corpus {name!r} needs its recordings: set audio to the folder (of a manifest, the table) "
+            f"that has them; its format is that of {format_.title}"
+        )
     elif not config["audio"]:
         raise UserError(
             f"config: corpus {name!r} needs its recordings: set audio to the folder or archive that holds them, e.g. "
             f"--config corpus={name} audio=/data/AudioWAV; without it only corpus=crema-d is fetched"
         )
     else:
-        folder = Path(config["audio"]).expanduser()
-        entries = list_recordings(folder)
-        names = [entry.name for entry in entries if entry.name]
-        listings = listing_digests(entries, shards)
-        metadata = find_metadata(folder, config["metadata"])
+        places = configured_places(config)
+        names, listings, notes = _known(_list_all(places), shards)
+        metadata = _metadata(places, config["metadata"])
     actors = sorted({name.actor for name in names})
-    plans = plan_digests(names, config["augment"], shards)
-    return Source(folder, name == SAMPLE or coming is not None, actors, listings, plans, metadata, coming)
+    plans = plan_digests([name.clip for name in names], config["augment"], shards)
+    formats = formats_of(places)
+    modules = sorted({FORMATS[format_] for format_ in formats.values()})
+    known = (actors, listings, plans, metadata, write_source(places), formats, modules, notes)
+    return Source(places[0].path, name == SAMPLE or coming is not None, *known, coming)
+
+
+def _known(listed: Sequence[Entry], shards: int) -> tuple[list[tuple], list[str], list[str]]:
+    """Give the names of recordings, the digests of the listing, and notes on what is left out."""
+    notes = _left_out(listed)
+    entries = [entry for entry in listed if not entry.apart]
+    if not entries:
+        raise UserError("; ".join(notes))
+    return [entry.name for entry in entries if entry.name], listing_digests(entries, shards), notes
+
+
+def _brought(place: Place, tables: Sequence[str], folder: str | None) -> dict[str, Path]:
+    """Find the tables that come with the recordings, or those that the user names."""
+    if folder or place.format != CREMA_D:
+        return _metadata([place], folder) if folder else {}
+    found = {"demographics": DEMOGRAPHICS, "votes": VOTES}.items()
+    return {key: place.path.parent / "metadata" / table for key, table in found if table in tables}
+
+
+def _metadata(places: Sequence[Place], folder: str | None) -> dict[str, Path]:
+    """Find the tables of CREMA-D, as no other format has any."""
+    place = next((place for place in places if place.format == CREMA_D), None)
+    if place:
+        return find_metadata(place.path, folder)
+    if folder:
+        raise UserError("config: metadata is set, but only recordings in CREMA-D's format have such tables")
+    return {}
+
+
+def _left_out(entries: Sequence[Entry]) -> list[str]:
+    counts = Counter(entry.apart for entry in entries if entry.apart)
+    return [
+        f"audio: recordings of {what} that are left out: {count}; another format reads them"
+        for what, count in sorted(counts.items())
+    ]

@@ -8,8 +8,10 @@ import numpy as np
 from serflow.corpus.audit import AUDITED, audit_clips, left_out_clips
 from serflow.corpus.copies import plan_copies
 from serflow.corpus.custom import PARTS, read_custom_split
+from serflow.corpus.folds import corpora_of, cross_corpus_parts, parts_of_speakers, speaker_folds
+from serflow.corpus.ids import speaker_of
 from serflow.corpus.leaks import check_leaks
-from serflow.corpus.sources import blocks_present
+from serflow.corpus.places import ALONE
 from serflow.errors import UserError
 from serflow.store import read_tables, write_table
 
@@ -17,7 +19,13 @@ Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
 def split_clips(
-    scans: Sequence[Path], augment: Mapping, audit: Mapping, protocol: str, settings: Mapping, output: Path
+    scans: Sequence[Path],
+    augment: Mapping,
+    audit: Mapping,
+    protocol: str,
+    settings: Mapping,
+    output: Path,
+    formats: Mapping[str, str] = ALONE,
 ) -> None:
     """Write the split table of a protocol.
 
@@ -35,6 +43,8 @@ def split_clips(
         ``random_state``; ``table``.
     output
         One row per clip and fold: clip, origin, fold, part, label.
+    formats
+        The format of each corpus of a union, or of the one, whose name is empty.
 
     Raises
     ------
@@ -49,6 +59,8 @@ def split_clips(
     usable = [row for row in found if row["problem"] is None]
     if protocol == "custom":
         settings = {"folds": _known(read_custom_split(settings["table"]), usable, settings["table"])}
+    speakers = sorted({row["actor"] for row in found if row["actor"]})
+    settings = {**settings, "formats": formats, "speakers": speakers}
     left_out = set() if protocol in LEAKY else left_out_clips(audit_clips(usable, audit), audit)
     labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
     plan = plan_copies([row["clip"] for row in found if row["actor"]], augment)
@@ -56,7 +68,14 @@ def split_clips(
     rows = PROTOCOLS[protocol](labels, made, settings)
     if protocol not in LEAKY:
         digests = {row["clip"]: row["sha256"] for row in usable}
-        check_leaks(protocol, rows, digests, actors_apart=protocol == "speaker-independent")
+        corpora_apart = protocol == "cross-corpus"
+        check_leaks(
+            protocol,
+            rows,
+            digests,
+            actors_apart=corpora_apart or protocol == "speaker-independent",
+            corpora_apart=corpora_apart,
+        )
     names = ("clip", "origin", "fold", "part", "label")
     types = (pa.string(), pa.string(), pa.int32(), pa.string(), pa.string())
     columns = zip(*rows, strict=True)
@@ -107,23 +126,37 @@ def _random(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settin
 
 
 def _speaker_independent(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
-    """Test on one block of actors, validate on the next, train on the others.
+    """Test on one group of speakers, validate on the next, train on the others.
 
-    With two blocks there is none left to train on; then the last fifth of the other block's actors validate.
+    With two groups there is none left to train on; then the last fifth of the other group's speakers validate, and
+    where that is a single speaker a share of their clips.
     """
-    actors = sorted({clip.split("_", 1)[0] for clip in labels})
-    blocks = blocks_present(actors)
-    members = [[actor for actor in actors if first <= int(actor) <= last] for first, last in blocks]
+    speakers = settings.get("speakers") or sorted({speaker_of(clip) for clip in labels})
+    members = speaker_folds(speakers, settings.get("formats", ALONE))
     rows = []
     for fold, tested in enumerate(members):
         following = members[(fold + 1) % len(members)]
-        validating = following if len(members) > 2 else following[-max(1, len(following) // 5) :]
-        part_of = dict.fromkeys(actors, "train") | dict.fromkeys(validating, "valid") | dict.fromkeys(tested, "test")
-        parts = {clip: part_of[clip.split("_", 1)[0]] for clip in sorted(labels)}
-        if set(parts.values()) != set(PARTS):
-            raise UserError(f"protocol speaker-independent: fold {fold} has no training actors; add actors")
-        rows += _with_copies(parts, fold, labels, copies)
+        fifth = following[-max(1, len(following) // 5) :] if following[1:] else []
+        parts = parts_of_speakers(labels, tested, following if members[2:] else fifth, settings)
+        rows += _complete("speaker-independent", fold, parts, labels, copies)
     return rows
+
+
+def _cross_corpus(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Test on one corpus, train and validate on speakers of the others; copies of training clips only."""
+    rows = []
+    for fold, parts in enumerate(cross_corpus_parts(labels, settings)):
+        rows += _complete("cross-corpus", fold, parts, labels, copies)
+    return rows
+
+
+def _complete(
+    protocol: str, fold: int, parts: Mapping[str, str], labels: Mapping[str, str], copies: Sequence[tuple[str, str]]
+) -> list[Row]:
+    missing = [part for part in PARTS if part not in parts.values()]
+    if missing:
+        raise UserError(f"protocol {protocol}: fold {fold} has no clips to {missing[0]} on; add speakers")
+    return _with_copies(parts, fold, labels, copies)
 
 
 def _with_copies(
@@ -158,13 +191,16 @@ PROTOCOLS: dict[str, Callable[[Mapping, Sequence, Mapping], list[Row]]] = {
     "notebook": _notebook,
     "random": _random,
     "speaker-independent": _speaker_independent,
+    "cross-corpus": _cross_corpus,
     "custom": _custom,
 }
 LEAKY = {"notebook": "copies of test clips, and the test speakers, are in training"}
 
 
-def folds_of(protocol: str, actors: Sequence[str], table: str | None) -> int:
+def folds_of(protocol: str, actors: Sequence[str], table: str | None, formats: Mapping[str, str] = ALONE) -> int:
     """Count the folds of a protocol on a corpus with these actors; ``table`` is the setting ``split.table``."""
+    if protocol == "cross-corpus":
+        return len(corpora_of(formats))
     if protocol == "custom":
         return len(read_custom_split(Path(table)))
-    return len(blocks_present(actors)) if protocol == "speaker-independent" else 1
+    return len(speaker_folds(actors, formats)) if protocol == "speaker-independent" else 1

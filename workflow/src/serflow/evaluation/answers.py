@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from serflow.corpus.ids import speaker_of
 from serflow.corpus.splits import PARTS
 from serflow.evaluation.bootstrap import actor_confusions
 from serflow.evaluation.calibration import apply_temperature, fit_temperature
@@ -123,7 +124,7 @@ def load_answers(predictions: Path, classes: Sequence[str]) -> Answers:
     temperature = fit_temperature(probabilities[valid], truth[valid])
     return Answers(
         clips=clips[test].astype(str),
-        actors=np.array([clip.partition("_")[0] for clip in clips[test]]),
+        actors=np.array([speaker_of(clip) for clip in clips[test]]),
         truth=truth[test],
         probabilities=probabilities[test],
         scaled=apply_temperature(probabilities[test], temperature),

@@ -93,6 +93,7 @@ GROUPINGS = {
     "ethnicity": lambda row: row["ethnicity"],
     "sentence": lambda row: row["sentence"],
     "level": lambda row: row["level"],
+    "corpus": lambda row: row.get("corpus"),
 }
 
 

@@ -14,7 +14,7 @@ from serflow.evaluation.metrics import STATISTICS
 
 NO_EVIDENCE = "no evidence of a difference"
 # From the leakiest to the strictest.
-ORDER = ("notebook", "random", "speaker-independent", "custom")
+ORDER = ("notebook", "random", "speaker-independent", "cross-corpus", "custom")
 
 
 def over_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dict]:
@@ -61,7 +61,8 @@ def compare_pairs(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[
     """
     found = []
     for a, b in itertools.combinations(runs, 2):
-        if a.key.model == b.key.model or not np.array_equal(a.pooled.clips, b.pooled.clips):
+        same = a.classes == b.classes and np.array_equal(a.pooled.clips, b.pooled.clips)
+        if a.key.model == b.key.model or not same:
             continue
         sums = a.pooled.confusions(), b.pooled.confusions()
         differences = {

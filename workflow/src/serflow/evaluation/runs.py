@@ -38,8 +38,7 @@ def evaluate_runs(runs: Sequence[Path], *, clips: Path, settings: Mapping, outpu
         raise UserError("there are no runs to evaluate; list some under runs in the configuration")
     loaded = load_runs(runs)
     catalog = {row["clip"]: row for row in read_table(clips).to_pylist()}
-    # The listeners chose among six; on a corpus without some of those their answers are no reference.
-    votes = _votes(catalog) if loaded[0].classes == sorted(EMOTIONS) else {}
+    votes = _votes(catalog)
     resampling = Resampling(settings["resamples"], settings["seed"])
     summaries = over_seeds(loaded, resampling)
     of_protocol: dict[str, EvaluatedRun] = {}
@@ -48,12 +47,19 @@ def evaluate_runs(runs: Sequence[Path], *, clips: Path, settings: Mapping, outpu
     write_json(
         output,
         {
-            "classes": loaded[0].classes,
+            "classes": sorted({name for run in loaded for name in run.classes}),
             "resampling": {**resampling._asdict(), "unit": "actor", "level": 0.95},
             "runs": [_run(run, catalog, settings["bins"], resampling) for run in loaded],
             "models": summaries,
             "references": {
-                protocol: references(run.pooled, list(run.folds.values()), votes, run.classes, resampling)
+                # The listeners chose among six; for other classes their answers are no reference.
+                protocol: references(
+                    run.pooled,
+                    list(run.folds.values()),
+                    votes if run.classes == sorted(EMOTIONS) else {},
+                    run.classes,
+                    resampling,
+                )
                 for protocol, run in of_protocol.items()
             },
             "published": [_published(run) for run in published.RUNS],

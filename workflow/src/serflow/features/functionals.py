@@ -119,7 +119,7 @@ def extract_functionals(frames: Path, *, output: Path) -> None:
             if "rms" not in features or len(columns) % len(features):
                 raise UserError(f"{frames}: not a table of frame features; delete it to have it made again")
             values = np.column_stack([table[name].to_numpy() for name in columns])
-            tracks = values.reshape(len(values), len(features), -1)
+            tracks = values.reshape(len(values), len(features), len(columns) // len(features))
             rows = functionals(tracks, tracks[:, features.index("rms")])
             named = zip(column_names(features), np.ascontiguousarray(rows.T), strict=True)
             yield pa.table({"clip": table["clip"]} | dict(named))

@@ -157,7 +157,8 @@ def _leakage(found: dict, path: Path) -> None:
                 axes.plot(
                     [place, place], [100 * row["uar"][end] for end in ("low", "high")], color="black", linewidth=1.2
                 )
-    axes.axhline(100 / len(found["classes"]), color="grey", linestyle=":", label="chance")
+    for chance in sorted({beside["chance"] for beside in found["references"].values()}):
+        axes.axhline(100 * chance, color="grey", linestyle=":", label="chance")
     axes.set_xticks(range(len(models)), [model["model"] for model in models])
     axes.set(ylabel="UAR, per cent", ylim=(0, 100))
     axes.legend(frameon=False, fontsize=7)

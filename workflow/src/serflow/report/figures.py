@@ -10,11 +10,12 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # after the back end is set
 
-from serflow.audio.io import read_clip
+from serflow.audio.segments import read_row
 from serflow.corpus.copies import draw
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.labels import LABELS
+from serflow.corpus.places import Location
 from serflow.errors import UserError
-from serflow.store import open_array, read_json, read_table, replacing, write_json
+from serflow.store import open_array, read_json, read_table, read_tables, replacing, write_json
 
 DPI = 110
 # Okabe & Ito's colours, which colour-blind readers can tell apart.
@@ -34,7 +35,7 @@ def _chosen(clips: Sequence[str], count: int, seed: int, purpose: str) -> list[s
     return sorted(sorted(clips, key=lambda clip: draw(seed, clip, purpose))[:count])
 
 
-def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_rate: int, index: Path) -> None:
+def draw_clips(catalog: Path, source: Location, *, count: int, seed: int, sampling_rate: int, index: Path) -> None:
     """Draw the waveforms of randomly chosen clips and put the recordings beside them.
 
     Parameters
@@ -42,7 +43,7 @@ def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_r
     catalog
         ``clips.parquet``.
     source
-        The corpus' folder of recordings.
+        The corpus' recordings: see :func:`serflow.corpus.places.places_of`.
     count, seed
         How many, and the seed of the draw.
     sampling_rate
@@ -56,7 +57,7 @@ def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_r
     drawn = []
     for number, clip in enumerate(_chosen(list(rows), count, seed, "report clip")):
         row = rows[clip]
-        samples = read_clip(source / row["file"], sampling_rate)
+        samples = read_row(source, row, sampling_rate)
         figure, axes = plt.subplots(figsize=(4.4, 1.5))
         axes.plot(np.arange(len(samples)) / sampling_rate, samples, color=COLOURS[0], linewidth=0.4)
         limit = max(0.05, float(np.abs(samples).max()) * 1.05)
@@ -73,6 +74,7 @@ def draw_clips(catalog: Path, source: Path, *, count: int, seed: int, sampling_r
 
 def draw_spectrograms(
     arrays: Sequence[Path],
+    scans: Sequence[Path],
     *,
     count: int,
     seed: int,
@@ -86,6 +88,8 @@ def draw_spectrograms(
     ----------
     arrays
         ``mel/{shard}.npy``, with their index tables beside them.
+    scans
+        The tables of all shards' recordings, for what was spoken.
     count, seed
         How many, and the seed of the draw.
     sampling_rate, hop_length
@@ -100,6 +104,8 @@ def draw_spectrograms(
     }
     if not place:
         raise UserError("there are no mel-spectrograms to draw")
+    known = read_tables(scans, ["clip", "emotion"])
+    emotion_of = dict(zip(known["clip"].to_pylist(), known["emotion"].to_pylist(), strict=True))
     drawn = []
     for number, clip in enumerate(_chosen(list(place), count, seed, "report spectrogram")):
         path, row = place[clip]
@@ -111,7 +117,7 @@ def draw_spectrograms(
         axes.set(xlabel="seconds", ylabel="mel band")
         figure.colorbar(image, label="dB below maximum")
         save(figure, index.parent / f"mel{number:02d}.png")
-        emotion = EMOTIONS[clip.split("_")[2]]
+        emotion = LABELS[emotion_of[clip.partition(".")[0]]]
         drawn.append({"clip": clip, "emotion": emotion, "figure": f"mel{number:02d}.png"})
     write_json(index, {"drawn": drawn})
 
@@ -148,6 +154,6 @@ def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> 
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
     ticks = range(len(run["classes"]))
     axes.set(xlabel="prediction", ylabel="truth", xticks=ticks, yticks=ticks)
-    axes.set_xticklabels(run["classes"])
-    axes.set_yticklabels(run["classes"])
+    axes.set_xticklabels(run["classes"], parse_math=False)  # a label is any text
+    axes.set_yticklabels(run["classes"], parse_math=False)
     save(figure, confusion)

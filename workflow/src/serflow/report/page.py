@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow import __version__
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.formats import CREMA_D
+from serflow.corpus.labels import LABELS
+from serflow.corpus.places import default_format
 from serflow.corpus.sources import SAMPLE
 from serflow.corpus.splits import LEAKY
 from serflow.store import read_json, write_text
@@ -75,14 +77,20 @@ def render_report(
         length=read_json(length),
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
-        emotions=EMOTIONS,
+        emotions=LABELS,
         leaky=LEAKY,
         clips=[_embed(clip, figures, "figure", "audio") for clip in read_json(clips)["drawn"]],
         spectrograms=[_embed(drawn, figures, "figure") for drawn in read_json(spectrograms)["drawn"]],
         comparison=_rows(comparison),
         chart=_data(chart),
         evaluation=evaluated,
-        strict=[row for row in evaluated["models"] if row["protocol"] == "speaker-independent"],
+        strict={
+            protocol: members
+            for protocol in ("speaker-independent", "cross-corpus")
+            if (members := [row for row in evaluated["models"] if row["protocol"] == protocol])
+        },
+        # Its folds are the blocks of actors that are present.
+        blocks=isinstance(config["audio"], str | None) and (config["format"] or default_format(corpus)) == CREMA_D,
         drawn={name: _data(evaluation.parent / f"{name}.png") for name in ("reliability", "risk_coverage", "leakage")},
         flagged=_rows(excluded, delimiter="\t"),
         provenance=read_json(provenance),

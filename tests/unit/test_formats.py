@@ -1,0 +1,260 @@
+"""Every documented code of every corpus is read, and names that are almost right are refused with what is wrong."""
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from serflow.corpus.formats import FORMATS, load_format
+from serflow.corpus.formats.base import FOLDS, Person, deal_speakers
+from serflow.corpus.grammar import EMOTIONS, SENTENCES, shard_of
+from serflow.corpus.ids import speaker_of
+from serflow.corpus.labels import LABELS
+from serflow.errors import UserError
+
+FOLDERS = [name for name in FORMATS if name != "manifest"]
+
+
+def two(numbers):
+    return [f"{number:02d}" for number in numbers]
+
+
+def ravdess(channel, emotions, actors):
+    """Name the recordings as the paper counts them: no strong neutral."""
+    places = itertools.product(emotions, ("01", "02"), ("01", "02"), ("01", "02"), actors)
+    return [
+        f"Actor_{actor}/03-{channel}-{emotion}-{intensity}-{statement}-{repetition}-{actor}"
+        for emotion, intensity, statement, repetition, actor in places
+        if (emotion, intensity) != ("01", "02")
+    ]
+
+
+def savee(pattern):
+    counts = {"a": 15, "d": 15, "f": 15, "h": 15, "n": 30, "sa": 15, "su": 15}
+    return [
+        pattern.format(speaker=speaker, name=f"{code}{number:02d}")
+        for speaker in ("DC", "JE", "JK", "KL")
+        for code, count in counts.items()
+        for number in range(1, count + 1)
+    ]
+
+
+# What the corpora's documentation says that there is; of EMO-DB each text and emotion, of which 535 were kept.
+DOCUMENTED = {
+    "crema-d": [
+        "_".join(parts) for parts in itertools.product(("1001", "1091"), SENTENCES, EMOTIONS, ("LO", "MD", "HI", "XX"))
+    ],
+    "ravdess": ravdess("01", two(range(1, 9)), two(range(1, 25))),
+    "ravdess-song": ravdess("02", two(range(1, 7)), [actor for actor in two(range(1, 25)) if actor != "18"]),
+    "savee": savee("{speaker}_{name}"),
+    "tess": [
+        f"{speaker}_{emotion}/{speaker}_{word}_{emotion}"
+        for speaker in ("OAF", "YAF")
+        for emotion in ("angry", "disgust", "fear", "happy", "neutral", "ps", "sad")
+        for word in ("back", "youth")
+    ],
+    "emo-db": [
+        "wav/" + "".join(parts)
+        for parts in itertools.product(
+            ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16"),
+            ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10"),
+            "WLEAFTN",
+            "abcd",
+        )
+    ],
+}
+COUNTS = {"ravdess": 1440, "ravdess-song": 1012, "savee": 480}
+SPEAKERS = {"crema-d": 2, "ravdess": 24, "ravdess-song": 23, "savee": 4, "tess": 2, "emo-db": 10}
+BASIC = {"ANG", "DIS", "FEA", "HAP", "NEU", "SAD"}
+HAS = {
+    "crema-d": BASIC,
+    "ravdess": BASIC | {"CAL", "SUR"},
+    "ravdess-song": BASIC - {"DIS"} | {"CAL"},
+    "savee": BASIC | {"SUR"},
+    "tess": BASIC | {"SUR"},
+    "emo-db": BASIC | {"BOR"},
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_documented_name_is_read(name):
+    format_ = load_format(name)
+    assert len(DOCUMENTED[name]) == COUNTS.get(name, len(DOCUMENTED[name]))
+    found = [format_.parse(path) for path in DOCUMENTED[name]]
+    assert len({utterance.clip for utterance in found}) == len(found)
+    assert {utterance.emotion for utterance in found} == HAS[name] <= set(LABELS)
+    assert len({utterance.actor for utterance in found}) == SPEAKERS[name]
+    for path, utterance in zip(DOCUMENTED[name], found, strict=True):
+        stem = path.rpartition("/")[2]
+        assert utterance.clip in (stem, f"{utterance.actor}_{stem}")
+        assert speaker_of(utterance.clip) == utterance.actor and "." not in utterance.clip
+        assert format_.apart(path) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "known"),
+    [
+        ("ravdess", "Actor_12/03-01-06-01-02-01-12", ("12", "dogs", "FEA", "normal")),
+        ("ravdess", "03-01-02-02-01-01-07", ("07", "kids", "CAL", "strong")),
+        ("ravdess-song", "Actor_01/03-02-05-02-01-02-01", ("01", "kids", "ANG", "strong")),
+        ("savee", "DC_a01", ("DC", None, "ANG", None)),
+        ("savee", "AudioData/KL/su15", ("KL", None, "SUR", None)),
+        ("savee", "JE/n30", ("JE", None, "NEU", None)),
+        ("tess", "OAF_back_angry", ("OAF", "back", "ANG", None)),
+        ("tess", "OAF_neutral/OA_bite_neutral", ("OAF", "bite", "NEU", None)),
+        ("tess", "YAF_dog_ps", ("YAF", "dog", "SUR", None)),
+        ("tess", "OAF_Fear/OAF_dog_Fear", ("OAF", "dog", "FEA", None)),
+        ("emo-db", "03a01Fa", ("03", "a01", "HAP", None)),
+        ("emo-db", "16b10Lb", ("16", "b10", "BOR", None)),
+    ],
+)
+def test_what_a_name_says(name, path, known):
+    assert load_format(name).parse(path)[1:] == known
+
+
+def test_one_recording_has_one_id_however_it_is_kept():
+    parse = load_format("savee").parse
+    assert [parse(path) for path in savee("AudioData/{speaker}/{name}")] == [
+        parse(path) for path in savee("{speaker}_{name}")
+    ]
+    tess = load_format("tess").parse
+    assert tess("OAF_Fear/OAF_dog_Fear").clip == tess("OAF_dog_fear").clip == "OAF_dog_fear"
+    assert tess("OA_bite_neutral").clip == "OAF_bite_neutral"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "message"),
+    [
+        ("ravdess", "03-01-06-01-02-12", "expected MODALITY-CHANNEL-EMOTION"),
+        ("ravdess", "03-01-09-01-02-01-12", "emotion '09' must be one of 01 to 08"),
+        ("ravdess", "03-01-00-01-02-01-12", "emotion '00'"),
+        ("ravdess", "03-01-6-01-02-01-12", "emotion '6'"),
+        ("ravdess", "03-01-06-03-02-01-12", "intensity '03' must be one of 01 to 02"),
+        ("ravdess", "03-01-01-02-02-01-12", "no strong intensity"),
+        ("ravdess", "03-01-06-01-03-01-12", "statement '03'"),
+        ("ravdess", "03-01-06-01-02-03-12", "repetition '03'"),
+        ("ravdess", "03-01-06-01-02-01-25", "actor '25' must be one of 01 to 24"),
+        ("ravdess", "03-01-06-01-02-01-00", "actor '00'"),
+        ("ravdess", "02-01-06-01-02-01-12", "modality '02' must be 03"),
+        ("ravdess", "03-03-06-01-02-01-12", "channel '03'"),
+        ("ravdess", "03-01-06-01-02-01-12 (1)", "actor '12 (1)'"),
+        ("ravdess", "03_01_06_01_02_01_12", "expected MODALITY"),
+        ("ravdess-song", "03-02-07-01-02-01-12", "song has no emotion 07"),
+        ("savee", "DC_a16", "sentence 16 of 'a' must be one of 01 to 15"),
+        ("savee", "DC_n31", "one of 01 to 30"),
+        ("savee", "DC_a00", "sentence 00"),
+        ("savee", "DC_s01", "emotion 's' must be one of a, d, f, h, n, sa, su"),
+        ("savee", "AB_a01", "one of DC, JE, JK, KL"),
+        ("savee", "a01", "expected SPEAKER_EMOTIONNUMBER"),
+        ("savee", "DC_a1", "expected SPEAKER_EMOTIONNUMBER"),
+        ("savee", "DC_A01", "expected SPEAKER_EMOTIONNUMBER"),
+        ("tess", "OAF_back", "expected SPEAKER_WORD_EMOTION"),
+        ("tess", "MAF_back_angry", "speaker 'MAF' must be OAF or YAF"),
+        ("tess", "OAF_back_anger", "emotion 'anger' must be one of angry"),
+        ("tess", "OAF_back_pleasant_surprise", "expected SPEAKER_WORD_EMOTION"),
+        ("tess", "OAF_1_angry", "expected SPEAKER_WORD_EMOTION"),
+        ("emo-db", "03a01Xa", "emotion 'X' must be one of W, L, E, A, F, T, N"),
+        ("emo-db", "03a03Fa", "text 'a03' must be one of a01"),
+        ("emo-db", "04a01Fa", "speaker '04' must be one of 03"),
+        ("emo-db", "3a01Fa", "expected speaker, text, emotion and version"),
+        ("emo-db", "03a01fa", "expected speaker, text, emotion and version"),
+        ("emo-db", "03a01Faa", "expected speaker, text, emotion and version"),
+    ],
+)  # fmt: skip
+def test_almost_right(name, path, message):
+    with pytest.raises(UserError) as error:
+        load_format(name).parse(path)
+    text = str(error.value)
+    assert message in text and repr(path) in text and load_format(name).title in text and "\n" not in text
+
+
+@pytest.mark.parametrize(("name", "others"), list(itertools.permutations(FOLDERS, 2)))
+def test_names_of_one_corpus_are_none_of_another(name, others):
+    if {name, others} == {"ravdess", "ravdess-song"}:
+        assert all(load_format(name).apart(path) for path in DOCUMENTED[others])
+    else:
+        for path in DOCUMENTED[others][:50]:
+            with pytest.raises(UserError):
+                load_format(name).parse(path)
+
+
+def test_who_speaks():
+    ravdess, emo_db, tess, savee = (load_format(name).people for name in ("ravdess", "emo-db", "tess", "savee"))
+    assert Counter(person.sex for person in ravdess.values()) == {"Male": 12, "Female": 12}
+    assert ravdess["01"].sex == "Male" and ravdess["24"].sex == "Female"
+    assert Counter(person.sex for person in emo_db.values()) == {"Male": 5, "Female": 5}
+    assert emo_db["03"] == Person(31, "Male") and emo_db["09"] == Person(21, "Female")
+    assert tess == {"OAF": Person(64, "Female"), "YAF": Person(26, "Female")}
+    assert {person.sex for person in savee.values()} == {"Male"} and len(savee) == 4
+
+
+@pytest.mark.parametrize("name", [name for name in FOLDERS if name != "crema-d"])
+def test_folds_are_whole_speakers_and_alike(name):
+    format_ = load_format(name)
+    speakers = sorted(format_.people)
+    folds = format_.speaker_folds(speakers)
+    assert folds == format_.speaker_folds(speakers[::-1])
+    assert len(folds) == min(FOLDS, len(speakers)) and sorted(itertools.chain(*folds)) == speakers
+    sizes = [len(fold) for fold in folds]
+    women = [sum(format_.people[speaker].sex == "Female" for speaker in fold) for fold in folds]
+    assert max(sizes) - min(sizes) <= 1 and max(women) - min(women) <= 1
+
+
+def test_one_speaker_cannot_be_held_out():
+    with pytest.raises(UserError, match="needs at least two speakers, found 1"):
+        deal_speakers(["anna"], {})
+
+
+def test_shards_of_speakers_that_are_no_numbers():
+    assert shard_of("1007", 4) == 3 and shard_of("ravdess:12", 5) == 2 and shard_of("9" * 5000, 7) < 7
+    assert {shard_of(f"speaker {letter}", 4) for letter in "abcdefghijklmnop"} == {0, 1, 2, 3}
+
+
+def listed(folder, name="ravdess"):
+    return load_format(name).entries(folder)
+
+
+def test_recordings_below_folders(tmp_path):
+    for actor in ("01", "02"):
+        folder = tmp_path / f"Actor_{actor}"
+        folder.mkdir()
+        (folder / f"03-01-05-01-01-01-{actor}.wav").touch()
+        (folder / f"03-02-05-01-01-01-{actor}.wav").touch()  # a song
+        (folder / f"._03-01-05-01-01-01-{actor}.wav").touch()  # left behind by another system
+    (tmp_path / "Actor_02/notes.txt").touch()
+    (tmp_path / "Actor_02/again").symlink_to(tmp_path, target_is_directory=True)  # a loop
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX/03-01-05-01-01-01-01.wav").touch()
+    entries = listed(tmp_path)
+    assert [entry.file for entry in entries if entry.name] == [
+        "Actor_01/03-01-05-01-01-01-01.wav",
+        "Actor_02/03-01-05-01-01-01-02.wav",
+    ]
+    assert [entry.apart for entry in entries if not entry.name] == ["song", "song"]
+    songs = listed(tmp_path, "ravdess-song")
+    assert [entry.file for entry in songs if entry.name] == [
+        "Actor_01/03-02-05-01-01-01-01.wav",
+        "Actor_02/03-02-05-01-01-01-02.wav",
+    ]
+
+
+def test_a_clip_in_two_folders_is_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "03-01-05-01-01-01-01.wav").touch()
+    with pytest.raises(UserError, match=r"a/03.* and b/03.* are the same clip"):
+        listed(tmp_path)
+
+
+def test_a_table_in_place_of_a_folder_is_pointed_to_the_manifest(tmp_path):
+    (tmp_path / "list.csv").touch()
+    with pytest.raises(UserError, match="for a table of recordings set format=manifest"):
+        listed(tmp_path / "list.csv")
+
+
+def test_crema_d_keeps_to_its_folder(tmp_path):
+    (tmp_path / "below").mkdir()
+    for path in ("1001_DFA_ANG_XX.wav", "below/1002_DFA_ANG_XX.wav"):
+        (tmp_path / path).touch()
+    (tmp_path / "other").symlink_to("nowhere")
+    assert [entry.file for entry in listed(tmp_path, "crema-d")] == ["1001_DFA_ANG_XX.wav"]

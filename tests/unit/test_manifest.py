@@ -1,0 +1,199 @@
+"""A corpus from a table: what it may hold, what is read of its files, and each mistake with its row and column."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import soundfile as sf
+
+from serflow.audio.scan import scan_recordings
+from serflow.audio.segments import decode_piece, read_row
+from serflow.corpus import sources
+from serflow.corpus.formats import load_format
+from serflow.corpus.ids import speaker_of
+from serflow.errors import UserError
+from serflow.store import read_table
+
+RATE = 16_000
+STRANGE = [
+    "a b.wav",
+    "it's.wav",
+    'say "no".wav',
+    "two\nlines.wav",
+    "🙂.wav",
+    "$(touch x).wav",
+    "<script>.wav",
+    "a_b.c.wav",
+]
+
+
+def sound(path, seconds=2.0, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+    sf.write(path, samples, RATE, subtype="PCM_16")
+    return path
+
+
+def write(path, **columns):
+    table = pa.table(columns)
+    pyarrow.csv.write_csv(table, path) if path.suffix == ".csv" else pq.write_table(table, path)
+    return path
+
+
+def entries(path):
+    return load_format("manifest").entries(path)
+
+
+def scan(path, folder, shards=1, shard=0, policy="fail"):
+    source = {"": {"format": "manifest", "path": str(path)}}
+    scan_recordings(source, shard=shard, shards=shards, policy=policy, output=folder / "scan.parquet")
+    return read_table(folder / "scan.parquet").to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_any_names_speakers_and_labels(tmp_path, suffix):
+    files = [*STRANGE, str(sound(tmp_path / "elsewhere/absolute.wav", seed=99))]
+    for seed, file in enumerate(STRANGE):
+        sound(tmp_path / "here" / file, seed=seed)
+    speakers = [f"Dr. A_{number} %" for number in range(len(files))]
+    labels = ['très content 🙂, $x$ "y"', *["<b>"] * (len(files) - 1)]
+    table = write(tmp_path / f"here/list{suffix}", file=files, speaker=speakers, label=labels)
+    rows = scan(table, tmp_path)
+    assert {row["file"]: row["emotion"] for row in rows} == dict(zip(files, labels, strict=True))
+    assert len({row["clip"] for row in rows}) == len({row["actor"] for row in rows}) == len(files)
+    for row in rows:
+        assert row["problem"] is None and row["samples"] == 2 * RATE
+        assert speaker_of(row["clip"]) == row["actor"] and "." not in row["clip"] and "\n" not in row["clip"]
+
+
+def test_pieces_of_a_file(tmp_path):
+    whole, _ = sf.read(sound(tmp_path / "long.wav", 10), dtype="float32")
+    times = {"start": [0.0, 2.5, 9.0, None], "end": [1.5, 4.0, None, 0.25]}
+    table = write(tmp_path / "list.csv", file=["long.wav"] * 4, speaker=["a"] * 4, label=["x"] * 4, **times)
+    rows = {row["clip"]: row for row in scan(table, tmp_path)}
+    pieces = {
+        "a_long[0-1500]": (0, 1.5),
+        "a_long[2500-4000]": (2.5, 4),
+        "a_long[9000-]": (9, 10),
+        "a_long[0-250]": (0, 0.25),
+    }
+    assert set(rows) == set(pieces)
+    source = {"": {"format": "manifest", "path": str(table)}}
+    for clip, (start, end) in pieces.items():
+        expected = whole[round(start * RATE) : round(end * RATE)]
+        assert rows[clip]["samples"] == len(expected)
+        assert np.array_equal(read_row(source, rows[clip], RATE), expected)
+    assert len({row["sha256"] for row in rows.values()}) == 4
+
+
+def test_only_the_piece_is_read(tmp_path, monkeypatch):
+    sound(tmp_path / "long.wav", 10)
+    asked = []
+    read = sf.SoundFile.read
+    monkeypatch.setattr(
+        sf.SoundFile, "read", lambda file, frames=-1, **k: asked.append(frames) or read(file, frames, **k)
+    )
+    assert len(decode_piece(tmp_path / "long.wav", 3, 3.5).samples) == 8000 and asked == [8000]
+
+
+def test_the_order_of_rows_means_nothing_and_a_changed_row_concerns_its_speaker(tmp_path):
+    columns = {"file": [], "speaker": [], "label": []}
+    for number in range(8):
+        sound(tmp_path / f"{number}.wav", 0.1)
+        for column, value in zip(columns.values(), (f"{number}.wav", f"s{number % 4}", "x"), strict=True):
+            column.append(value)
+
+    def digests(**changed):
+        turned = {name: changed.get(name, column)[::-1] for name, column in columns.items()}
+        return sources.listing_digests(entries(write(tmp_path / "list.csv", **turned)), 4)
+
+    before = sources.listing_digests(entries(write(tmp_path / "first.csv", **columns)), 4)
+    assert digests() == before
+
+    def differ(**changed):
+        return [old != new for old, new in zip(before, digests(**changed), strict=True)]
+
+    assert differ(label=["x", "y", *["x"] * 6]) == [False, True, False, False]
+    assert differ(speaker=["s1", *columns["speaker"][1:]]) == [True, True, False, False]
+    sound(tmp_path / "6.wav", 0.2)
+    assert differ() == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,speaker\na.wav,x\n", "has no column label; it has: file, speaker"),
+        ("", "has no column file; it has: none"),
+        ("file,speaker,label\n", "has no rows"),
+        ("file,speaker,label,label\na.wav,x,y,z\n", "has two columns label"),
+        ("file,speaker,label\na.wav,x,\n", "row 2, column label: is empty"),
+        ("file,speaker,label\na.wav,x,y\nb.wav,  ,y\n", "row 3, column speaker: is empty"),
+        ("file,speaker,label\n,x,y\n", "row 2, column file: is empty"),
+        ("file,speaker,label,start,end\na.wav,x,y,2,1\n", "row 2, column end: 1 must be greater than the start, 2"),
+        ("file,speaker,label,start,end\na.wav,x,y,1,1\n", "row 2, column end"),
+        ("file,speaker,label,start,end\na.wav,x,y,,0\n", "row 2, column end: 0 must be greater than the start, 0"),
+        ("file,speaker,label,start,end\na.wav,x,y,-1,1\n", "row 2, column start: -1 must be 0 or more seconds"),
+        ("file,speaker,label,end\na.wav,x,y,1\nb.wav,x,y,soon\n", "row 3, column end: 'soon' is no number of seconds"),
+        ("file,speaker,label,end\na.wav,x,y,inf\n", "row 2, column end: inf must be a number"),
+        ("file,speaker,label\na.wav,x,y\nb.wav,x,y\na.wav,z,y\n", "row 4, column file: the same recording as in row 2"),
+        ("file,speaker,label\na.wav,x,y\na.flac,x,y\n", "row 3, column file: the same clip"),
+        ("file,speaker,label,start\na.wav,x,y,\na.wav,x,y,0\n", "row 3, column file: the same recording as in row 2"),
+        ("file,speaker,label\na.wav,x\n", "not a readable table of recordings"),
+        ("file,speaker,label\na.wav,x,\xff\n", "not a readable table of recordings"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_table(tmp_path, text, message):
+    path = tmp_path / "list.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as error:
+        entries(path)
+    assert str(path) in str(error.value) and message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_is_no_table(tmp_path):
+    with pytest.raises(UserError, match=r"none\.csv: no such file"):
+        entries(tmp_path / "none.csv")
+    with pytest.raises(UserError, match=r"a table in a \.csv or \.parquet file"):
+        entries(tmp_path)
+    (tmp_path / "list.parquet").write_text("no such table")
+    with pytest.raises(UserError, match="not a readable table of recordings"):
+        entries(tmp_path / "list.parquet")
+
+
+@pytest.mark.parametrize(
+    ("file", "start", "end", "message"),
+    [
+        ("missing.wav", None, None, r"list\.csv, row 2: .*missing\.wav: cannot be read \(No such file"),
+        ("missing.wav", 1.0, None, r"list\.csv, row 2: .*missing\.wav: cannot be read"),
+        ("a.wav", 2.0, None, r"row 2: column start: 2 is beyond the end of .*a\.wav, which has 2\.000 s"),
+        ("a.wav", 1.0, 2.5, r"row 2: column end: 2\.5 is beyond the end"),
+        ("a.wav", 1.0, 1.00001, r"row 2: column end: .* there is no sample"),
+        ("text.wav", 1.0, 2.0, r"row 2: .*text\.wav: not a readable audio file"),
+    ],
+)
+def test_a_row_that_its_file_does_not_bear_out(tmp_path, file, start, end, message):
+    sound(tmp_path / "a.wav")
+    (tmp_path / "text.wav").write_text("no audio")
+    times = {"start": pa.array([start], pa.float64()), "end": pa.array([end], pa.float64())}
+    table = write(tmp_path / "list.csv", file=[file], speaker=["x"], label=["y"], **times)
+    with pytest.raises(UserError, match=message):
+        scan(table, tmp_path)
+    assert not (tmp_path / "scan.parquet").exists()
+    (row,) = scan(table, tmp_path, policy="exclude")
+    assert row["problem"] and row["samples"] is None
+
+
+def test_an_end_that_was_rounded_up(tmp_path):
+    sound(tmp_path / "a.wav", 1.996)
+    assert len(decode_piece(tmp_path / "a.wav", 1, 2).samples) == round(0.996 * RATE)
+
+
+def test_many_rows(tmp_path):
+    count = 100_000
+    number = pa.array(range(count))
+    files = pa.array([f"{index // 1000}.wav" for index in range(count)])
+    times = {"start": number, "end": pa.array(range(1, count + 1))}
+    write(tmp_path / "list.parquet", file=files, speaker=pa.array(range(count)), label=["x"] * count, **times)
+    found = entries(tmp_path / "list.parquet")
+    assert len(found) == count and len({entry.name.clip for entry in found}) == count

@@ -1,0 +1,36 @@
+"""CREMA-D: ``1001_IEO_ANG_HI``, in one folder; see :mod:`serflow.corpus.grammar`."""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from serflow.corpus.formats.base import Format
+from serflow.corpus.grammar import ClipName, parse_name
+from serflow.errors import UserError
+
+# The blocks of actors of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
+BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
+
+
+def _parse(path: str) -> ClipName:
+    return parse_name(PurePosixPath(path).name)
+
+
+def actor_blocks(actors: Sequence[str]) -> list[list[str]]:
+    """Give the actors of those of the five blocks that have any.
+
+    Raises
+    ------
+    UserError
+        If there are fewer than two, so that no fold can be held out.
+    """
+    members = [sorted(actor for actor in actors if first <= int(actor) <= last) for first, last in BLOCKS]
+    present = [block for block in members if block]
+    if len(present) < 2:
+        raise UserError(
+            f"protocol speaker-independent: needs actors of at least two of the blocks {BLOCKS}, found {len(present)}; "
+            "leave it out of runs"
+        )
+    return present
+
+
+FORMAT = Format("CREMA-D", _parse, nested=False, folds=actor_blocks)

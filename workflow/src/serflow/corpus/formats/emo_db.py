@@ -1,0 +1,44 @@
+"""EMO-DB, the Berlin Database of Emotional Speech: ``03a01Fa``.
+
+Source: Burkhardt, Paeschke, Rolfes, Sendlmeier & Weiss, "A Database of German Emotional Speech", Interspeech 2005, and
+the documentation that comes with the corpus: speaker, text, the first letter of the German word for the emotion, and a
+letter for the version. Ten speakers, ten sentences, 535 recordings.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from serflow.corpus.formats.base import Format, Person, Utterance
+from serflow.errors import UserError
+
+# Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral.
+LABELS = {"W": "ANG", "L": "BOR", "E": "DIS", "A": "FEA", "F": "HAP", "T": "SAD", "N": "NEU"}
+TEXTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
+PEOPLE = {
+    "03": Person(31, "Male"),
+    "08": Person(34, "Female"),
+    "09": Person(21, "Female"),
+    "10": Person(32, "Male"),
+    "11": Person(26, "Male"),
+    "12": Person(30, "Male"),
+    "13": Person(32, "Female"),
+    "14": Person(35, "Female"),
+    "15": Person(25, "Male"),
+    "16": Person(31, "Female"),
+}
+_NAME = re.compile(r"(?P<speaker>[0-9]{2})(?P<text>[ab][0-9]{2})(?P<emotion>[A-Z])(?P<version>[a-z])?")
+
+
+def _parse(path: str) -> Utterance:
+    stem = PurePosixPath(path).name
+    match = _NAME.fullmatch(stem)
+    if match is None:
+        raise UserError(f"{stem!r} is not an EMO-DB name: expected speaker, text, emotion and version like 03a01Fa")
+    speaker, text, emotion, _ = match.groups()
+    for place, code, known in (("speaker", speaker, PEOPLE), ("text", text, TEXTS), ("emotion", emotion, LABELS)):
+        if code not in known:
+            raise UserError(f"{stem!r} is not an EMO-DB name: {place} {code!r} must be one of {', '.join(known)}")
+    return Utterance(f"{speaker}_{stem}", speaker, text, LABELS[emotion], None)
+
+
+FORMAT = Format("EMO-DB", _parse, PEOPLE)

@@ -1,0 +1,78 @@
+"""RAVDESS: ``03-01-06-01-02-01-12``, in ``Actor_12/``; speech only.
+
+Source: Livingstone & Russo, "The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)", PLoS ONE 13(5),
+2018, doi 10.1371/journal.pone.0196391. 24 actors, of whom odd numbers are men and even ones women; their ages are
+published as a range only. 1,440 recordings of speech; the 1,012 of song are the format ``ravdess-song``.
+"""
+
+from pathlib import PurePosixPath
+
+from serflow.corpus.formats.base import Format, Person, Utterance
+from serflow.errors import UserError
+
+SPEECH, SONG = "01", "02"
+LABELS = {
+    "01": "NEU",
+    "02": "CAL",
+    "03": "HAP",
+    "04": "SAD",
+    "05": "ANG",
+    "06": "FEA",
+    "07": "DIS",
+    "08": "SUR",
+}
+LEVELS = {"01": "normal", "02": "strong"}
+STATEMENTS = {"01": "kids", "02": "dogs"}  # Kids are talking by the door. Dogs are sitting by the door.
+ACTORS = [f"{number:02d}" for number in range(1, 25)]
+PEOPLE = {actor: Person(None, "Male" if int(actor) % 2 else "Female") for actor in ACTORS}
+# The places of a name, with the codes that stand there.
+_PLACES = {
+    "modality": ("03",),
+    "channel": (SPEECH, SONG),
+    "emotion": tuple(LABELS),
+    "intensity": tuple(LEVELS),
+    "statement": tuple(STATEMENTS),
+    "repetition": ("01", "02"),
+    "actor": tuple(ACTORS),
+}
+_CHANNELS = {SPEECH: "speech", SONG: "song"}
+_UNSUNG = ("07", "08")  # nobody sang disgust and surprise
+
+
+def _channel(path: str) -> str | None:
+    """Give the channel of a name, if it looks like one."""
+    codes = PurePosixPath(path).name.split("-")
+    return codes[1] if len(codes) == len(_PLACES) else None
+
+
+def make_format(channel: str) -> Format:
+    """Make the adapter of one of the vocal channels, which leaves the other out."""
+
+    def parse(path: str) -> Utterance:
+        stem = PurePosixPath(path).name
+        codes = stem.split("-")
+        wrong = f"{stem!r} is not a RAVDESS name: "
+        if len(codes) != len(_PLACES):
+            raise UserError(
+                f"{wrong}expected MODALITY-CHANNEL-EMOTION-INTENSITY-STATEMENT-REPETITION-ACTOR like "
+                f"03-{channel}-06-01-02-01-12"
+            )
+        for (place, known), code in zip(_PLACES.items(), codes, strict=True):
+            if code not in known:
+                allowed = known[0] if not known[1:] else f"one of {known[0]} to {known[-1]}"
+                raise UserError(f"{wrong}{place} {code!r} must be {allowed}")
+        _, _, emotion, intensity, statement, _, actor = codes
+        if (emotion, intensity) == ("01", "02"):
+            raise UserError(f"{wrong}neutral (emotion 01) has no strong intensity (02)")
+        if channel == SONG and emotion in _UNSUNG:
+            raise UserError(f"{wrong}song has no emotion {emotion}")
+        return Utterance(f"{actor}_{stem}", actor, STATEMENTS[statement], LABELS[emotion], LEVELS[intensity])
+
+    def apart(path: str) -> str | None:
+        found = _channel(path)
+        return _CHANNELS.get(found) if found != channel else None
+
+    return Format("RAVDESS", parse, PEOPLE, apart=apart)
+
+
+FORMAT = make_format(SPEECH)

@@ -1,0 +1,34 @@
+"""TESS: ``OAF_back_angry``, in ``OAF_angry/``.
+
+Source: Pichora-Fuller & Dupuis, "Toronto emotional speech set (TESS)", Scholars Portal Dataverse, 2020, doi
+10.5683/SP2/E8H2MF. A woman of 64 (OAF) and one of 26 (YAF) say "Say the word …" with 200 words. ``ps`` is pleasant
+surprise. One file was published as ``OA_bite_neutral``, and letters differ in case between copies of the corpus.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+from serflow.corpus.formats.base import Format, Person, Utterance
+from serflow.errors import UserError
+
+LABELS = {"angry": "ANG", "disgust": "DIS", "fear": "FEA", "happy": "HAP", "neutral": "NEU", "ps": "SUR", "sad": "SAD"}
+PEOPLE = {"OAF": Person(64, "Female"), "YAF": Person(26, "Female")}
+_SPEAKERS = {"OAF": "OAF", "OA": "OAF", "YAF": "YAF"}
+_NAME = re.compile(r"(?P<speaker>[^_]+)_(?P<word>[a-z]+)_(?P<emotion>[^_]+)", re.IGNORECASE)
+
+
+def _parse(path: str) -> Utterance:
+    stem = PurePosixPath(path).name
+    match = _NAME.fullmatch(stem)
+    if match is None:
+        raise UserError(f"{stem!r} is not a TESS name: expected SPEAKER_WORD_EMOTION like OAF_back_angry")
+    speaker, word, emotion = match["speaker"].upper(), match["word"].lower(), match["emotion"].lower()
+    if speaker not in _SPEAKERS:
+        raise UserError(f"{stem!r} is not a TESS name: speaker {match['speaker']!r} must be OAF or YAF")
+    if emotion not in LABELS:
+        raise UserError(f"{stem!r} is not a TESS name: emotion {match['emotion']!r} must be one of {', '.join(LABELS)}")
+    speaker = _SPEAKERS[speaker]
+    return Utterance(f"{speaker}_{word}_{emotion}", speaker, word, LABELS[emotion], None)
+
+
+FORMAT = Format("TESS", _parse, PEOPLE)

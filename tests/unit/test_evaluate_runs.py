@@ -114,10 +114,10 @@ def test_figures_are_scikit_learns(evaluated, number):
 def test_groups_share_out_the_clips(evaluated):
     run = evaluated[2]["runs"][0]
     for name, groups in run["groups"].items():
-        assert name == "ethnicity" or sum(group["n_clips"] for group in groups) == run["pooled"]["n_clips"]
+        assert name in ("corpus", "ethnicity") or sum(group["n_clips"] for group in groups) == run["pooled"]["n_clips"]
     assert [group["group"] for group in run["groups"]["sex"]] == ["Female", "Male"]
     assert [group["group"] for group in run["groups"]["age"]] == ["20–29", "30–39", "40–49", "50–59"]
-    assert run["groups"]["ethnicity"] == []
+    assert run["groups"]["ethnicity"] == run["groups"]["corpus"] == []
     truth, p = answers(evaluated[0], "speaker-independent", "good")
     assert run["groups"]["race"][0]["uar"]["value"] == pytest.approx(
         sk.balanced_accuracy_score(truth, np.array(CLASSES)[p.argmax(1)])

@@ -61,9 +61,9 @@ def leaves(schema, rules, value, path=()):
         yield from leaves(schema, rules["items"], value[0], (*path, 0))
 
 
-def wrong_values(rules):
+def wrong_values(schema, rules):
     """Make values that the rules of one setting refuse."""
-    options = rules.get("anyOf", [rules])
+    options = [resolved(schema, option) for option in rules.get("anyOf", [rules])]
     kinds = set()
     for option in options:
         kinds |= set(option["type"] if isinstance(option.get("type"), list) else [option.get("type")])
@@ -101,7 +101,7 @@ def test_every_wrong_value_of_every_setting(config, schema, refuse):
     for path, rules in leaves(schema, schema, config):
         if not path:
             continue
-        for value in wrong_values(rules):
+        for value in wrong_values(schema, rules):
             message = refuse(path, value)
             key = ".".join(map(str, path))
             told = f"config: {key} is {shown(value)}, but must be "

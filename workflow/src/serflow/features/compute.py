@@ -36,6 +36,7 @@ def compute_features(kind: str, clips: np.ndarray, settings: Mapping, threads: i
         parts = list(frames.frame_features(clips, threads=threads, **{name: settings[name] for name in names}))
     values = np.concatenate(parts)
     if kind == "functionals":
-        tracks = values.reshape(len(values), len(frames.feature_names(settings["n_mfcc"])), -1)
-        values = functionals(tracks, tracks[:, frames.feature_names(settings["n_mfcc"]).index("rms")])
+        names = frames.feature_names(settings["n_mfcc"])
+        tracks = values.reshape(len(values), len(names), values.shape[1] // len(names))
+        values = functionals(tracks, tracks[:, names.index("rms")])
     return values[..., None]

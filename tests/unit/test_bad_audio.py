@@ -298,9 +298,10 @@ def test_an_hour_is_refused_before_it_is_decoded(tmp_path):
 
 def test_the_longest_that_is_read_stays_within_the_memory_of_the_rules(tmp_path):
     """700 MB for what is read, scanned, stretched and shifted: two minutes at the default rates."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux says how much memory a process has had")
     sf.write(tmp_path / CLIP, np.tile(TONE, LONGEST_SECONDS * 2), RATE)
     code = f"""
-import resource
 from pathlib import Path
 from serflow.audio.augment import augment_audio
 from serflow.audio.length import fix_length, measure_length
@@ -312,7 +313,8 @@ scan_recordings(folder, shard=0, shards=1, policy="fail", output=folder / "scan"
 augment_audio(folder / "scan", augment, folder, sampling_rate=16000, output=folder / "a", index=folder / "i")
 measure_length([folder / "i"], "average", folder / "length", folder / "target")
 fix_length(folder / "a", folder / "i", folder / "target", output=folder / "f", output_index=folder / "fi")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# The resident memory of getrusage would be that of the tests' own process, which this one came from.
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 700
+    assert int(done.stdout) < 700_000

@@ -158,9 +158,8 @@ expect("broken weights")
         [sys.executable, "-c", code, str(tmp_path), str(pwned)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    kinds = (
-        "lambda function builtin class keras inner wrapped whole no_json empty list null cut flipped none pickle hdf5"
-    )
+    kinds = "lambda,function,builtin,class,keras,inner,wrapped,whole,no json,empty,list,null,"
+    kinds += "cut,flipped,none,pickle,hdf5,no weights,broken weights"
     assert done.stdout.splitlines() == kinds.split(",")
 
 

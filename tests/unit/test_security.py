@@ -211,14 +211,7 @@ def test_every_word_of_a_users_in_a_shell_command_is_quoted(project):
     for path in project.glob("workflow/rules/*.smk"):
         for command in re.findall(r"shell:\n((?: {8}\"[^\n]*\n)+)", path.read_text()):
             plain |= set(re.findall(r"\{([\w.]+)\}", command))
-    texts = {
-        "params.metadata",
-        "params.archive",
-        "params.corpus",
-        "resources.policy",
-        "params.policy",
-        "params.setting",
-    }
+    texts = {f"params.{name}" for name in ("metadata", "archive", "corpus", "policy", "setting")} | {"resources.policy"}
     texts |= {f"wildcards.{name}" for name in ("model", "protocol", "seed", "fold", "shard")}
     numbers = {"seed", "shard", "shards", "sampling_rate", "n_mfcc", "n_mels", "n_fft", "hop_length", "shown"}
     assert plain <= texts | {f"params.{name}" for name in numbers} | {"threads", "params.standardize"}

@@ -216,7 +216,7 @@ def kill_all(reference: Path, folder: Path, options: argparse.Namespace) -> list
             controller = killed[False] >= options.kills
             outputs = draw.choice(known[rule])
             # A moment that is drawn too late finds the job done; later ones are drawn from less.
-            after = draw.uniform(0, seconds(reference, rule, outputs) * 0.95**missed)
+            after = draw.uniform(0, seconds(reference, rule, outputs) * 0.8**missed)
             hit = kill_job(folder, rule, outputs, after, controller=controller)
             what = "run" if controller else "job"
             print(f"{rule}: {what} of {outputs[0]} after {after:.3f} s: {'killed' if hit else 'was done'}", flush=True)

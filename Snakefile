@@ -15,6 +15,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/choices.smk"
 include: "workflow/rules/bundle.smk"
 
 

@@ -1,22 +1,6 @@
 """From a trained run to one file, and from recordings to labels."""
 
 
-def preprocessing_of(wildcards):
-    """Give the settings of the features that a model reads."""
-    section = config["mel"] if MODELS[wildcards.model].features == "mel" else config["frames"]
-    return json.dumps({"sampling_rate": config["sampling_rate"]} | section)
-
-
-def bundle_to_use(wildcards):
-    """Give the bundle that is asked for, or that of the first configured run on speakers that it does not know."""
-    if not config["input"]:
-        stop(
-            UserError("config: input is null, but predict needs a folder of recordings, e.g. --config input=/data/wavs")
-        )
-    honest = [run for run in RUNS if run.protocol not in LEAKY]
-    return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
-
-
 rule bundle_model:
     """Pack a run into one file that works without this folder and without TensorFlow."""
     input:

@@ -40,11 +40,7 @@ KINDS = {
     "mapped.npy": (write_rows, store.open_array),
     "sliced.npy": (write_rows, lambda path: store.FileArray(path)[0:5]),
     "table.parquet": (write_table, store.read_table),
-    "groups.parquet": (
-        lambda path: store.write_table(path, TABLE),
-        lambda path: list(store.read_row_groups(path)),
-        300,
-    ),
+    "groups.parquet": (write_table, lambda path: list(store.read_row_groups(path))),
     "x.json": (lambda path: store.write_json(path, CONTENT), store.read_json),
     "x.npz": (lambda path: store.write_arrays(path, {"a": ROWS[0, :9]}), store.read_arrays),
     "model.keras": (write_model, load_model),
@@ -61,7 +57,7 @@ def test_a_flipped_bit_and_a_cut_are_noticed(tmp_path, name):
     rng = np.random.default_rng(1)
     last = 8 * len(whole)
     # Formats keep what they say of the rest at the beginning and the end.
-    bits = {*range(0, 1100, 7), *range(last - 400, last, 3), *rng.choice(last, 400).tolist()}
+    bits = {*range(0, min(1100, last), 7), *range(max(0, last - 400), last, 3), *rng.choice(last, 400).tolist()}
     damaged = bytearray(whole)
     for bit in bits:
         damaged[bit // 8] ^= 1 << bit % 8

@@ -30,8 +30,11 @@ def save(figure, path: Path) -> None:
     plt.close(figure)
 
 
-def _chosen(clips: Sequence[str], count: int, seed: int, purpose: str) -> list[str]:
-    """Draw ``count`` clips, the same ones for the same corpus and seed."""
+def _chosen(clips: Sequence[str], count: int, seed: int, setting: str) -> list[str]:
+    """Draw as many clips as a setting says, the same ones for the same corpus and seed."""
+    if count > len(clips):
+        raise UserError(f"config: {setting} is {count}, but there are {len(clips)} clips to draw from; lower it")
+    purpose = setting.rstrip("s").replace(".", " ")
     return sorted(sorted(clips, key=lambda clip: draw(seed, clip, purpose))[:count])
 
 
@@ -55,7 +58,7 @@ def draw_clips(catalog: Path, source: Location, *, count: int, seed: int, sampli
 
     rows = {row["clip"]: row for row in read_table(catalog).to_pylist()}
     drawn = []
-    for number, clip in enumerate(_chosen(list(rows), count, seed, "report clip")):
+    for number, clip in enumerate(_chosen(list(rows), count, seed, "report.clips")):
         row = rows[clip]
         samples = read_row(source, row, sampling_rate)
         figure, axes = plt.subplots(figsize=(4.4, 1.5))
@@ -102,12 +105,10 @@ def draw_spectrograms(
         for path in arrays
         for row, clip in enumerate(read_table(path.with_suffix(".parquet"), ["clip"])["clip"].to_pylist())
     }
-    if not place:
-        raise UserError("there are no mel-spectrograms to draw")
     known = read_tables(scans, ["clip", "emotion"])
     emotion_of = dict(zip(known["clip"].to_pylist(), known["emotion"].to_pylist(), strict=True))
     drawn = []
-    for number, clip in enumerate(_chosen(list(place), count, seed, "report spectrogram")):
+    for number, clip in enumerate(_chosen(list(place), count, seed, "report.spectrograms")):
         path, row = place[clip]
         spectrogram = open_array(path)[row]
         figure, axes = plt.subplots(figsize=(4.4, 2.6))

@@ -83,7 +83,7 @@ def recording(generator):
     """Give a clip of 0.6 s of noise at 1 kHz, so that thousands are small."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, 1000, 0, "NONE", "not compressed"))
+        file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
         file.writeframes(generator.integers(-8000, 8000, 600).astype("<i2").tobytes())
     return buffer.getvalue()
 

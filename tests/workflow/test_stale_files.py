@@ -121,7 +121,7 @@ EVERY_WRITER = {*READ, *JOINT, *RUN, *EVALUATION, "measure_length", "draw_clips"
             "decibels.transpose(0, 2, 1).copy())\n",
             {"extract_mel", "draw_spectrograms", *RUN, *EVALUATION},
         ),
-        ("store.py", "(content, indent=1,", "(content, indent=2,", EVERY_WRITER),
+        ("store.py", "(sealed, indent=1,", "(sealed, indent=2,", EVERY_WRITER),
     ],
     ids=["a comment", "a docstring", "a function of mel", "a function of the store"],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["workspace"]
+pytest_plugins = ["workspace", "browser"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 

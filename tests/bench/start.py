@@ -23,5 +23,3 @@ def cpu(*command: str) -> float:
 print("| command | --help s | imports s |\n|---|---:|---:|")
 for name, command in COMMANDS.items():
     print(f"| {name} | {cpu('-m', 'serflow', name, '--help'):.2f} | {cpu('-c', IMPORT, command.module):.2f} |")
-split = cpu("-c", "from sklearn.model_selection import train_test_split")
-print(f"\nsplit_clips imports scikit-learn when it draws: {split:.2f} s more.")

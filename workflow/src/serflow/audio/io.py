@@ -91,7 +91,7 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
             if fault := _header_fault(file):
                 raise UserError(f"{path}: {fault}")
             announced = file.frames
-            samples = file.read(announced, dtype="float32", always_2d=True)
+            samples = _samples_of(file)
             recording = Recording(samples, file.samplerate, file.subtype)
     except (sf.LibsndfileError, RuntimeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
@@ -102,6 +102,15 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
         )
     check_samples(path, samples)
     return recording
+
+
+def _samples_of(file: sf.SoundFile) -> np.ndarray:
+    """Read all samples as float32; libsndfile takes twice as long to convert 16-bit ones, to the same values."""
+    if file.subtype != "PCM_16":
+        return file.read(file.frames, dtype="float32", always_2d=True)
+    samples = file.read(file.frames, dtype="int16", always_2d=True).astype(np.float32)
+    samples *= np.float32(2.0**-15)
+    return samples
 
 
 def check_samples(path: str | Path, samples: np.ndarray) -> None:

@@ -97,14 +97,15 @@ def _describe(source: Location, entry: Entry) -> dict:
     except UserError as error:
         return row | {"problem": f"{where}{error}"}
     samples = recording.samples
+    peak, values = float(np.abs(samples).max()), samples.ravel().astype(np.float64)
     return row | {
         "samples": len(samples),
         "rate": recording.rate,
         "channels": samples.shape[1],
         "subtype": recording.subtype,
         "duration": len(samples) / recording.rate,
-        "peak": float(np.abs(samples).max()),
-        "rms": float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
-        "dc_offset": float(samples.mean(dtype=np.float64)),
-        "clipped": float((np.abs(samples) >= FULL_SCALE).mean()),
+        "peak": peak,
+        "rms": float(np.sqrt(np.dot(values, values) / len(values))),
+        "dc_offset": float(values.mean()),
+        "clipped": float((np.abs(samples) >= FULL_SCALE).mean()) if peak >= FULL_SCALE else 0.0,
     }

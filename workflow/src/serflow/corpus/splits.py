@@ -12,6 +12,7 @@ from serflow.corpus.folds import corpora_of, cross_corpus_parts, parts_of_speake
 from serflow.corpus.ids import speaker_of
 from serflow.corpus.leaks import check_leaks
 from serflow.corpus.places import ALONE
+from serflow.corpus.stratify import divide
 from serflow.errors import UserError
 from serflow.store import read_tables, write_table
 
@@ -84,20 +85,11 @@ def split_clips(
 
 
 def _stratified(labels: Sequence[str], settings: Mapping) -> np.ndarray:
-    """Give each row its part, as the notebook does: stratified 70/30, then 5 % of the 70.
-
-    The labels are handed to scikit-learn one-hot, as in the notebook: it orders classes by their
-    rows' text, which decides the rows that are drawn.
-    """
-    from sklearn.model_selection import train_test_split
-
+    """Give each row its part, as the notebook does: stratified 70/30, then 5 % of the 70."""
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    one_hot = np.eye(len(classes))[codes]
-    rows = np.arange(len(labels))
-    options = {"random_state": settings["random_state"]}
     try:
-        kept, test = train_test_split(rows, test_size=settings["test"], stratify=one_hot, **options)
-        train, valid = train_test_split(kept, test_size=settings["valid"], stratify=one_hot[kept], **options)
+        kept, test = divide(codes, settings["test"], settings["random_state"])
+        train, valid = (kept[half] for half in divide(codes[kept], settings["valid"], settings["random_state"]))
     except ValueError as error:
         rarest = classes[counts.argmin()]
         raise UserError(

@@ -46,7 +46,7 @@ def cut(source: Source, preprocessing: Mapping) -> Iterator[Window]:
     """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if _samples(source, rate) <= preprocessing["longest"]:
-        samples = mono(decode(source.name, source.content), rate)
+        samples = mono(decode(source.name, source.read()), rate)
         yield Window(0.0, len(samples) / rate, fit([samples], length)[0])
         return
     hop = length // 2

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import os
 import sys
 import zlib
@@ -10,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.audio.io import read_content
+from serflow.audio.io import Content, read_content
 from serflow.errors import UserError
 
 # Those of libsndfile's formats that speech is kept in.
@@ -27,7 +26,7 @@ class Source(NamedTuple):
 
     def open(self):
         """Give what libsndfile opens."""
-        return self.path or self.name if self.content is None else io.BytesIO(self.content)
+        return self.path or self.name if self.content is None else Content(self.content)
 
     def read(self) -> bytes:
         """Give all its bytes; errors are those of :func:`serflow.audio.io.read_content`."""

@@ -10,9 +10,9 @@ import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
 from serflow.store import read_table
+from workspace import BUNDLED as MODELS
+from workspace import BUNDLED_RUN as RUN
 
-MODELS = ("cnn1d", "cnn2d", "svm_functionals")
-RUN = "speaker-independent/{}/seed0/fold0"
 # A Python in which whoever imports TensorFlow or Keras fails.
 WITHOUT = """
 import sys
@@ -25,15 +25,6 @@ main()
 def predict(*arguments, **options):
     command = [sys.executable, "-c", WITHOUT, "predict", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False, **options)
-
-
-@pytest.fixture(scope="module")
-def bundled(sample, tmp_path_factory):
-    """A copy of the finished run with bundles of one run of each model."""
-    workspace = type(sample)(tmp_path_factory.mktemp("bundled") / "copy", sample.project, sample.settings)
-    shutil.copytree(sample.folder, workspace.folder, symlinks=True)
-    workspace.run(*(f"results/sample/bundles/{RUN.format(model)}.zip" for model in MODELS))
-    return workspace
 
 
 def bundle_of(workspace, model):

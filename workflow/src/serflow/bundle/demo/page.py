@@ -50,7 +50,7 @@ def build_application(bundle: Bundle, threads: int, ending: Event):
     with gradio.Blocks(title=title, analytics_enabled=False, delete_cache=_CLEARED) as page:
         gradio.HTML(introduction(bundle), js_on_load=None)
         with gradio.Row():
-            file = gradio.File(label="A recording, of any format that libsndfile reads", height=180)
+            file = gradio.File(label="A file of any audio format", height=180)
             microphone = gradio.Audio(
                 sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
             )

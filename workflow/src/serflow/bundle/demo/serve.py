@@ -110,6 +110,10 @@ def _serve(opened, threads: int, listener: socket.socket, ending: Event, *, brow
             self.force_exit = True
             super().handle_exit(sig, frame)
 
+        async def shutdown(self, sockets=None) -> None:
+            await super().shutdown(sockets)
+            await self.lifespan.shutdown()  # which a forced exit leaves out
+
     Server(uvicorn.Config(application, log_level="warning", access_log=False)).run([listener])
 
 

@@ -102,7 +102,7 @@ def test_a_long_one_that_broke_off_is_refused(tmp_path, form, by_content):
     sf.write(path, DRAWS.uniform(-0.5, 0.5, 10 * 16000), 16000, format=form)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(UserError, match="^talk: (truncated|not a readable|.*its header is wrong)"):
+    with pytest.raises(UserError, match=r"^talk: (truncated|not a readable|.*its header is wrong)"):
         list(cut(Source("talk", *((path.read_bytes(),) if by_content else (None, str(path)))), HOW))
 
 

@@ -36,20 +36,45 @@ def audio(bundled):
     return bundled.folder / "resources/corpora/sample/AudioWAV"
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_the_same_probabilities_as_the_run(bundled, audio, tmp_path, model):
-    expected = read_table(bundled.results() / f"models/{RUN.format(model)}/predictions.parquet").to_pylist()
+def expect_the_probabilities_of_the_run(results, run, audio, output):
+    """Label the clips that a run was tested on with its bundle; give how many they are."""
+    expected = read_table(results / f"models/{run}/predictions.parquet").to_pylist()
     expected = {f"{row['clip']}.wav": row for row in expected if row["part"] == "test"}
     files = sorted(path for path in audio.iterdir() if path.name in expected)
-    assert len(files) > 10
-    done = predict(bundle_of(bundled, model), *files, "--output", tmp_path / "x.parquet")
+    done = predict(results / f"bundles/{run}.zip", *files, "--output", output)
     assert done.returncode == 0, done.stderr
-    found = read_table(tmp_path / "x.parquet").to_pylist()
+    found = read_table(output).to_pylist()
     assert [row["file"] for row in found] == [str(path) for path in files]
     for row, path in zip(found, files, strict=True):
         theirs = {key: value for key, value in expected[path.name].items() if key.startswith("p_")}
         np.testing.assert_allclose([row[key] for key in theirs], list(theirs.values()), atol=1e-4)
         assert row["label"] == max(theirs, key=theirs.get).removeprefix("p_") and row["windows"] == 1
+    return len(files)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_same_probabilities_as_the_run(bundled, audio, tmp_path, model):
+    assert expect_the_probabilities_of_the_run(bundled.results(), RUN.format(model), audio, tmp_path / "x.parquet") > 10
+
+
+def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(changed, tmp_path):
+    settings = {
+        "sampling_rate": 8000,
+        "length": 6000,
+        "frames": {"n_mfcc": 9},
+        "mel": {"n_mels": 40, "n_fft": 512, "hop_length": 200},
+        "augment": {"seed": 3, "time_stretch": {"clips": 0.5}, "pitch_shift": {"clips": 0.1}},
+        "runs": [{"protocol": "random", "models": list(MODELS), "seeds": [0]}],
+    }
+    changed.run("bundles", **settings)
+    results, audio = changed.results("mine"), changed.folder / "AudioWAV"
+    durations = read_table(results / "catalog/clips.parquet")["duration"].to_numpy()
+    assert max(durations) * 8000 > 2 * 6000
+    for model in MODELS:
+        tested = expect_the_probabilities_of_the_run(
+            results, f"random/{model}/seed0/fold0", audio, tmp_path / "x.parquet"
+        )
+        assert tested > 5
 
 
 def test_a_bundle_says_what_it_is(bundled):

@@ -147,8 +147,8 @@ COMMANDS = {
     "bundle_model": Command(
         "serflow.bundle.pack",
         "Pack a trained run into one file: model, preparation of its input, labels, temperature, measures, model card.",
-        "model:path features:paths predictions:path metrics:path evaluation:path length:path corpus:str "
-        "preprocessing:json output:path",
+        "model:path features:paths predictions:path metrics:path evaluation:path length:path clips:path "
+        "corpus:str preprocessing:json output:path",
         alias="bundle",
     ),
     "predict_recordings": Command(

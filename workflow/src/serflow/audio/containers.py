@@ -3,8 +3,8 @@
 A decoder takes what is there: of a copy that broke off it gives the first half without a word. Chunks of a WAV that do
 not bear on its samples may be wrong; many programs write them so.
 
-Sources: Microsoft & IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (RIFF); Apple, "Audio Interchange File Format", 1989;
-EBU Tech 3306, 2009 (RF64); RFC 3533, 2003 (Ogg).
+Sources: Microsoft & IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (RIFF);
+Apple, "Audio Interchange File Format", 1989; EBU Tech 3306, 2009 (RF64); RFC 3533, 2003 (Ogg).
 """
 
 import io

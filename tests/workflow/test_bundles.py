@@ -1,5 +1,6 @@
 """A trained run as one file, and what it says of recordings: the same as the run itself did."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,13 @@ def test_an_hour_and_a_bad_file(bundled, audio, tmp_path):
     assert len(timeline) > 2000 and (np.diff(ends) > 0).all() and ends[-1] == pytest.approx(3600, abs=5)
     lines = (tmp_path / "x.csv").read_text().splitlines()
     assert len(lines) == 3 and "not a readable audio file" in lines[1] and str(len(timeline)) in lines[2].split(",")
+
+
+def test_nothing_is_written_that_was_not_asked_for(bundled, audio, tmp_path):
+    # onnxruntime keeps a log of its use in the home, and a session's name among temporary files, unless told not to.
+    home = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    done = predict(bundle_of(bundled, "cnn2d"), sorted(audio.iterdir())[0], env=home, cwd=tmp_path)
+    assert done.returncode == 0 and not list(tmp_path.rglob("*"))
 
 
 def test_standard_input(bundled, audio):

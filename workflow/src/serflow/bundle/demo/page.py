@@ -12,7 +12,7 @@ _WAITING = 20  # recordings of several people; one is labelled at a time
 _CLEARED = (60, 600)  # every so many seconds what is older than so many
 
 
-class Stopped(Exception):
+class _Stopped(Exception):
     """The demo is ending, so that nobody waits for a label any more."""
 
 
@@ -39,10 +39,13 @@ def build_application(bundle: Bundle, threads: int, ending: Event):
     def label(path: str | None, progress=gradio.Progress()) -> str:  # noqa: B008 - how Gradio recognises it
         def told(done: float, whole: float) -> None:
             if ending.is_set():
-                raise Stopped
+                raise _Stopped
             progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s")
 
-        return result(bundle, path, threads, told) if path else ""
+        try:
+            return result(bundle, path, threads, told) if path else ""
+        except _Stopped:
+            return ""
 
     title = f"serflow: {bundle.about['model']} on {bundle.about['corpus']}"
     # Of the events nothing is for programs, which have `predict`.

@@ -1,6 +1,7 @@
 """Serving the demo: one process, one port, one temporary folder, all gone when it ends."""
 
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -45,11 +46,13 @@ def demo(
     UserError
         If the bundle cannot be used, the address cannot be had, or Gradio is not installed.
     SystemExit
-        With code 143 when it is terminated.
+        With code 143 when it is terminated, or its terminal is closed.
     """
     threads = threads or os.cpu_count() or 1
     ending = Event()
+    # So that what is temporary is removed then too, and when the terminal is closed.
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     try:
         with tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
             opened = open_bundle(bundle, threads)
@@ -60,18 +63,18 @@ def demo(
         print("serflow demo: ended", flush=True)
 
 
-def _terminate(*_) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+def _terminate(number: int, _) -> None:
+    raise SystemExit(128 + number)
 
 
 def _listener(host: str, port: int) -> socket.socket:
     """Take the port before anything slow is done; who cannot have it is told at once."""
     listener = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        listener.bind((address[0], port, *address[2:]))
     except (OSError, OverflowError) as error:
         if listener:
             listener.close()
@@ -105,8 +108,10 @@ def _serve(opened, threads: int, listener: socket.socket, ending: Event, *, brow
                 _announce(listener, browser)
 
         def handle_exit(self, sig, frame) -> None:
-            # Pages hold connections for as long as they are open, so that there is nothing to wait for.
+            # Pages hold connections for as long as they are open, so that there is nothing to wait for, and no news in
+            # that they break off.
             ending.set()
+            logging.getLogger("uvicorn.error").disabled = True
             self.force_exit = True
             super().handle_exit(sig, frame)
 

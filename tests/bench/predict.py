@@ -15,7 +15,6 @@ import soundfile as sf
 from serflow.audio.io import resample
 
 RATE = 44_100
-MINUTES = (1, 10, 60)
 FORMATS = ("wav", "ogg", "mp3")
 # Not ru_maxrss, which a process has from the one that started it.
 SHOW = """
@@ -54,6 +53,7 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=int, nargs="*", default=[1, 10, 60])
     arguments = parser.parse_args()
     clips = sorted(arguments.clips.glob("*.wav"))
     with tempfile.TemporaryDirectory() as name:
@@ -61,7 +61,7 @@ def main() -> None:
         (folder / "one.csv").write_text(f"file\n{clips[0].resolve()}\n")
         many = list(islice(cycle(clips), 1000))
         (folder / "many.csv").write_text("file\n" + "".join(f"{clip.resolve()}\n" for clip in many))
-        talks = [(form, minutes, folder / f"{minutes}.{form}") for form in FORMATS for minutes in MINUTES]
+        talks = [(form, minutes, folder / f"{minutes}.{form}") for form in FORMATS for minutes in arguments.minutes]
         for _, minutes, path in talks:
             speak(path, clips[:60], minutes)
         for bundle in arguments.bundles:
@@ -69,7 +69,8 @@ def main() -> None:
             one = statistics.median(predict(bundle, folder / "one.csv", *how)[0] for _ in range(5))
             seconds = predict(bundle, folder / "many.csv", *how)[0]
             print(f"\n{bundle}: one clip {one:.2f} s; {len(many) / (seconds - one):.0f} clips/s after start")
-            print(f"\n| audio, {RATE / 1000} kHz stereo | s | peak MB |\n|---|---:|---:|")
+            if talks:
+                print(f"\n| audio, {RATE / 1000} kHz stereo | s | peak MB |\n|---|---:|---:|")
             for form, minutes, path in talks:
                 took, peak = predict(bundle, path, *how, "--timeline", folder / "timeline.csv")
                 print(f"| {minutes} min {form} | {took:.1f} | {peak:.0f} |", flush=True)

@@ -4,13 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
-from serflow.store import read_table
+from serflow.store import read_json, read_table
 from workspace import BUNDLED as MODELS
 from workspace import BUNDLED_RUN as RUN
 
@@ -81,6 +82,11 @@ def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(sample,
 
 def test_a_bundle_says_what_it_is(bundled):
     bundle = open_bundle(bundle_of(bundled, "cnn2d"))
+    with zipfile.ZipFile(bundle_of(bundled, "cnn2d")) as archive:
+        assert sorted(archive.namelist()) == ["bundle.json", "card.md", "model.keras", "model.onnx"]
+    measured = read_json(bundled.results() / f"models/{RUN.format('cnn2d')}/metrics.json")
+    assert bundle.classes == measured["classes"] and bundle.about["metrics"]["uar"] == measured["uar"]
+    assert bundle.about["temperature"] > 0 and bundle.about["preprocessing"]["n_fft"] == 1569
     assert bundle.about["protocol"] == "speaker-independent" and bundle.about["onnx_difference"] < 1e-4
     for words in ("# cnn2d on sample", "## Not meant for", "| sex | ", "UAR of all folds"):
         assert words in bundle.card

@@ -13,10 +13,10 @@ export PATH := $(BIN):$(PATH)
 
 env: $(VENV)/installed
 
-$(VENV)/installed: envs/requirements.txt envs/requirements-dev.txt pyproject.toml
+$(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/requirements-dev.txt pyproject.toml
 	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "serflow needs Python 3.11 or newer")'
 	test -x $(BIN)/python || python3 -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt -r envs/requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

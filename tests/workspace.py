@@ -142,6 +142,22 @@ def sample(make_once, project) -> Workspace:
     return Workspace(make_once("sample", lambda folder: Workspace(folder, project, QUICK).run()), project, QUICK)
 
 
+BUNDLED = ("cnn1d", "cnn2d", "svm_functionals")
+BUNDLED_RUN = "speaker-independent/{}/seed0/fold0"
+
+
+@pytest.fixture(scope="session")
+def bundled(sample, make_once) -> Workspace:
+    """A copy of the finished run with a bundle of one run of each model. Not to be changed but for predicted/."""
+
+    def fill(folder):
+        shutil.copytree(sample.folder, folder, symlinks=True, dirs_exist_ok=True)
+        runs = [*map(BUNDLED_RUN.format, BUNDLED), "notebook/cnn1d/seed0/fold0"]
+        Workspace(folder, sample.project, QUICK).run(*(f"results/sample/bundles/{run}.zip" for run in runs))
+
+    return Workspace(make_once("bundled", fill), sample.project, QUICK)
+
+
 @pytest.fixture
 def copy_of_sample(sample, tmp_path) -> Workspace:
     """A copy of the finished run, to be changed at will."""

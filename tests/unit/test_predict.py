@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from serflow.audio.containers import OnDisk
 from serflow.audio.io import read_clip
 from serflow.bundle.inputs import Source, list_sources, shard_of_source
 from serflow.bundle.output import writer_for
@@ -73,6 +74,48 @@ def test_what_cannot_be_read(tmp_path):
         with pytest.raises(UserError, match=words) as error:
             list(cut(Source(str(tmp_path / name)), HOW))
         assert name in str(error.value)
+
+
+# Raw samples say nothing of themselves, and Sound Designer keeps its header in a second file.
+@pytest.mark.parametrize("form", sorted(set(sf.available_formats()) - {"RAW", "SD2"}))
+def test_every_format_of_libsndfile_long_and_short(tmp_path, form):
+    subtype = "PCM_16" if "PCM_16" in sf.available_subtypes(form) else sf.default_subtype(form)
+    rate = {"WVE": 8000, "XI": 44100}.get(form, 16000)
+    for samples, several in ((rate // 4, False), (2 * rate, True)):
+        path = tmp_path / f"x.{form.lower()}"
+        tone = np.sin(np.arange(samples) / 5).astype(np.float32) / 2
+        sf.write(path, tone, rate, subtype, format=form)
+        windows = list(cut(Source(str(path)), HOW))
+        assert (len(windows) > 1) == several and windows[0].samples.std() == pytest.approx(0.35, abs=0.05)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(1000, 1), (384_000, 1), (48_000, 24)])
+def test_any_rate_and_channels_of_a_short_one(tmp_path, rate, channels):
+    (window,) = cut(recording(tmp_path / "x.wav", rate // 4, rate, channels), HOW)
+    assert window.end == 0.25 and window.samples.any()
+
+
+@pytest.mark.parametrize("form", ["WAV", "W64", "RF64", "OGG", "FLAC", "AIFF", "CAF"])
+@pytest.mark.parametrize("by_content", [False, True])
+def test_a_long_one_that_broke_off_is_refused(tmp_path, form, by_content):
+    path = tmp_path / "x"
+    sf.write(path, DRAWS.uniform(-0.5, 0.5, 10 * 16000), 16000, format=form)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(UserError, match=r"^talk: (truncated|not a readable|.*its header is wrong)"):
+        list(cut(Source("talk", *((path.read_bytes(),) if by_content else (None, str(path)))), HOW))
+
+
+def test_bytes_on_disk_are_those_of_the_file(tmp_path):
+    content = DRAWS.bytes(100)
+    (tmp_path / "x").write_bytes(content)
+    with (tmp_path / "x").open("rb") as file:
+        found = OnDisk(file)
+        assert len(found) == 100 and found[7] == content[7]
+        for start, stop in ((0, 4), (90, 200), (200, 300), (5, 5), (7, 3)):
+            assert found[start:stop] == content[start:stop]
+        with pytest.raises(IndexError):
+            found[100]
 
 
 def test_inputs(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 from serflow.cli import COMMANDS
 
-HEAVY = ("tensorflow", "keras", "numba", "librosa", "matplotlib", "sklearn", "scipy", "pandas", "snakemake")
+HEAVY = ("tensorflow", "keras", "numba", "librosa", "matplotlib", "sklearn", "scipy", "pandas", "snakemake", "gradio")
 # Modules that are imported when a command runs; those that train import TensorFlow in the function that uses it.
 SHOW = """
 import importlib, sys

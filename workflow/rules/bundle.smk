@@ -10,6 +10,7 @@ rule bundle_model:
         metrics=paths.metrics,
         evaluation=paths.evaluation.format(selection=""),
         length=paths.length,
+        clips=paths.clips,
     output:
         paths.bundle,
     log:
@@ -29,8 +30,8 @@ rule bundle_model:
     shell:
         "python -m serflow bundle_model --model {input.model:q} --features {input.features:q}"
         " --predictions {input.predictions:q} --metrics {input.metrics:q} --evaluation {input.evaluation:q}"
-        " --length {input.length:q} --corpus {params.corpus} --preprocessing {params.preprocessing:q}"
-        " --output {output:q} --log {log:q}"
+        " --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
+        " --preprocessing {params.preprocessing:q} --output {output:q} --log {log:q}"
 
 
 rule predict_recordings:

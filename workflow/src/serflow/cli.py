@@ -1,4 +1,4 @@
-"""One sub-command per rule: arguments in, one function call, files out.
+"""One sub-command per rule: arguments in, one function call, files out; and `demo`, which no rule calls.
 
 A command is named as its rule and as the function that it calls; its options are that function's
 parameters. The function's module is imported when the command runs, so that each starts with what it
@@ -24,13 +24,15 @@ from serflow.progress import show_on
 class Command(NamedTuple):
     """A sub-command: the module of its function, what it does, and its options as ``name:type`` words.
 
-    A name that begins with ``@`` stands without one. ``alias`` is a shorter name for people.
+    A name that begins with ``@`` stands without one. ``alias`` is a shorter name for people. What no ``rule`` calls
+    talks to who started it, and has no log.
     """
 
     module: str
     does: str
     options: str
     alias: str = ""
+    rule: bool = True
 
 
 COMMANDS = {
@@ -145,8 +147,8 @@ COMMANDS = {
     "bundle_model": Command(
         "serflow.bundle.pack",
         "Pack a trained run into one file: model, preparation of its input, labels, temperature, measures, model card.",
-        "model:path features:paths predictions:path metrics:path evaluation:path length:path corpus:str "
-        "preprocessing:json output:path",
+        "model:path features:paths predictions:path metrics:path evaluation:path length:path clips:path "
+        "corpus:str preprocessing:json output:path",
         alias="bundle",
     ),
     "predict_recordings": Command(
@@ -155,6 +157,12 @@ COMMANDS = {
         "Exit code 3: some could not be read and were skipped.",
         "@bundle:str @inputs:some output:path? format:str? timeline:path? threads:int? shard:int? shards:int?",
         alias="predict",
+    ),
+    "demo": Command(
+        "serflow.bundle.demo.serve",
+        "Try a bundle on a local page: drop or record speech. At 127.0.0.1:7860 unless told otherwise.",
+        "@bundle:str host:str? port:int? threads:int? no_browser:flag?",
+        rule=False,
     ),
     "collect_predictions": Command(
         "serflow.bundle.output",
@@ -173,7 +181,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run one sub-command; a user's mistake ends it with one line and exit code 1."""
     options = vars(_parser().parse_args(arguments))
-    name, log = options.pop("command"), options.pop("log")
+    name, log = options.pop("command"), options.pop("log", None)
     name = next((long for long, command in COMMANDS.items() if command.alias == name), name)
     # BLAS reads these when it is loaded. A step that has threads divides its work by clips, as BLAS would divide
     # sums, and their rounding would then depend on the number of threads.
@@ -210,13 +218,14 @@ def _keep_freed_memory() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="serflow", description="The steps of the serflow workflow, one sub-command per rule."
+        prog="serflow", description="The steps of the serflow workflow, one sub-command per rule, and a demo."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         others = [command.alias] if command.alias else []
         below = commands.add_parser(name, help=command.does, description=command.does, aliases=others)
-        below.add_argument("--log", type=Path, metavar="FILE", help="write all output there; errors show on both")
+        if command.rule:
+            below.add_argument("--log", type=Path, metavar="FILE", help="write all output there; errors show on both")
         for option, kind in (word.split(":") for word in command.options.split()):
             if option.startswith("@"):
                 below.add_argument(option[1:], **_KINDS[kind])
@@ -255,6 +264,7 @@ _KINDS = {
     "paths": {"type": Path, "nargs": "*", "metavar": "PATH"},
     "str": {},
     "some": {"nargs": "+"},
+    "flag": {"action": "store_true"},
     "int": {"type": int, "metavar": "N"},
     "json": {"type": _json, "metavar": "JSON"},
     "bool": {"type": _yes, "metavar": "yes|no"},

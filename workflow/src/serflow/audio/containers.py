@@ -1,14 +1,16 @@
-"""Whether a WAV or Ogg file is as long as it says, which decoders do not ask.
+"""Whether a WAV, AIFF or Ogg file is as long as it says, which decoders do not ask.
 
 A decoder takes what is there: of a copy that broke off it gives the first half without a word. Chunks of a WAV that do
 not bear on its samples may be wrong; many programs write them so.
 
 Sources: Microsoft & IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (RIFF);
-EBU Tech 3306, 2009 (RF64); RFC 3533, 2003 (Ogg).
+Apple, "Audio Interchange File Format", 1989; EBU Tech 3306, 2009 (RF64); RFC 3533, 2003 (Ogg).
 """
 
+import io
 import struct
 from collections.abc import Iterator
+from typing import BinaryIO
 
 _HEADER = 8  # of a chunk: its name and its size
 _PAGE = 27  # bytes before the segment table of an Ogg page
@@ -18,26 +20,45 @@ _MEND = "copy it again from its source, or have ffmpeg or sox write it anew"
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
-def length_fault(content: bytes) -> str | None:
+class OnDisk:
+    """A file as if it were its bytes, of which only those are read that are asked for."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._size = file, file.seek(0, io.SEEK_END)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: int | slice) -> int | bytes:
+        if isinstance(place, int):
+            return self[place : place + 1][0]
+        start, stop, _ = place.indices(self._size)
+        self._file.seek(start)
+        return self._file.read(max(0, stop - start))
+
+
+def length_fault(content: bytes | OnDisk) -> str | None:
     """Find where what a file says of its length and its length contradict each other.
 
     Parameters
     ----------
     content
-        A file. What is neither WAV (RIFF, RF64 or Wave64) nor Ogg is not looked at.
+        A file. What is neither WAV (RIFF, RF64 or Wave64), AIFF nor Ogg is not looked at.
 
     Returns
     -------
     str or None
         What is wrong and what to do, or None.
     """
-    if content.startswith(b"OggS"):
+    if content[:4] == b"OggS":
         return _ogg_fault(content)
-    if content.startswith(_W64) and len(content) >= 24:
-        return _shorter(content, struct.unpack_from("<Q", content, 16)[0])
+    if content[:16] == _W64 and len(content) >= 24:
+        return _shorter(content, struct.unpack("<Q", content[16:24])[0])
+    if content[:4] == b"FORM" and content[8:12] in (b"AIFF", b"AIFC"):
+        return _shorter(content, struct.unpack(">I", content[4:8])[0])
     if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
         return None
-    announced, samples, data = struct.unpack_from("<I", content, 4)[0], None, None
+    announced, samples, data = struct.unpack("<I", content[4:8])[0], None, None
     for name, start, size in _chunks(content):
         if data is not None:
             if not _is_name(name) or start + size > len(content) + 1:
@@ -51,18 +72,18 @@ def length_fault(content: bytes) -> str | None:
                 held = len(content) - start
                 return f"truncated, or its header is wrong: {data} bytes of samples announced, {held} there; {_MEND}"
         elif name == b"ds64" and content[:4] == b"RF64" and min(size, len(content) - start) >= 16:
-            announced, samples = struct.unpack_from("<QQ", content, start)
+            announced, samples = struct.unpack("<QQ", content[start : start + 16])
         elif not _is_name(name):
             return None  # the decoder will say what that is
     # Some programs count the header of the whole as well, so this much too much is no sign of a loss.
     return _shorter(content, announced)
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(content: bytes | OnDisk) -> Iterator[tuple[bytes, int, int]]:
     """Walk the chunks of a file: name, where its content starts, and the size that it gives."""
     position = 12
     while position + _HEADER <= len(content):
-        name, size = struct.unpack_from("<4sI", content, position)
+        name, size = struct.unpack("<4sI", content[position : position + _HEADER])
         yield name, position + _HEADER, size
         position += _HEADER + size
         # A chunk of odd size is followed by a byte that it does not count. Some programs leave that byte out.
@@ -74,16 +95,16 @@ def _is_name(name: bytes) -> bool:
     return len(name) == 4 and all(32 <= byte < 127 for byte in name)
 
 
-def _shorter(content: bytes, announced: int) -> str | None:
+def _shorter(content: bytes | OnDisk, announced: int) -> str | None:
     if announced > len(content):
         return f"truncated, or its header is wrong: {announced} bytes announced, {len(content)} there; {_MEND}"
     return None
 
 
-def _ogg_fault(content: bytes) -> str | None:
+def _ogg_fault(content: bytes | OnDisk) -> str | None:
     """Walk the pages of an Ogg file: the last one must be whole, and say that it is the last."""
     position, last = 0, False
-    while content.startswith(b"OggS", position) and position + _PAGE <= len(content):
+    while content[position : position + 4] == b"OggS" and position + _PAGE <= len(content):
         last = bool(content[position + 5] & 4)
         segments = content[position + _PAGE : position + _PAGE + content[position + _PAGE - 1]]
         position += _PAGE + len(segments) + sum(segments)

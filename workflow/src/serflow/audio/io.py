@@ -60,7 +60,7 @@ def read_content(path: str | Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
 
 
-def decode(path: str | Path, content: bytes | None = None) -> Recording:
+def decode(path: str | Path, content: bytes | None = None, *, clip: bool = True) -> Recording:
     """Decode a recording: WAV of any kind, FLAC, Ogg or MP3, whatever its name ends in.
 
     Parameters
@@ -69,6 +69,8 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
         The file; named in errors.
     content
         Its bytes, where they have been read already.
+    clip
+        Whether it must be fit for a corpus. If not, it may be of any format that libsndfile knows, any rate and length.
 
     Raises
     ------
@@ -87,8 +89,8 @@ def decode(path: str | Path, content: bytes | None = None) -> Recording:
     if fault := length_fault(content):
         raise UserError(f"{path}: {fault}")
     try:
-        with sf.SoundFile(_Content(content)) as file:
-            if fault := _header_fault(file):
+        with sf.SoundFile(Content(content)) as file:
+            if fault := _header_fault(file, clip):
                 raise UserError(f"{path}: {fault}")
             announced = file.frames
             samples = _samples_of(file)
@@ -113,34 +115,38 @@ def _samples_of(file: sf.SoundFile) -> np.ndarray:
     return samples
 
 
-def check_samples(path: str | Path, samples: np.ndarray) -> None:
-    """Refuse samples that are no numbers, or beyond all that a program writes; shape (samples, channels)."""
+def check_samples(path: str | Path, samples: np.ndarray, before: int = 0) -> None:
+    """Refuse samples that are no numbers, or beyond all that a program writes; shape (samples, channels).
+
+    ``before`` is how many samples of the file come before these.
+    """
     usable = (np.abs(samples) <= LOUDEST).all(axis=1)  # which NaN is not either
     if not usable.all():
-        first = int(usable.argmin())
+        first = before + int(usable.argmin())
         raise UserError(f"{path}: sample {first} is NaN, infinite or absurdly large; replace or remove it")
 
 
-class _Content(io.BytesIO):
+class Content(io.BytesIO):
     """Bytes as a file. Broken ones make libsndfile seek to before the start, which must not raise in its callback."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, or to the start if that is before it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self.getbuffer())}[whence]
         return super().seek(max(0, start + offset))
 
 
-def _header_fault(file: sf.SoundFile) -> str | None:
+def _header_fault(file: sf.SoundFile, clip: bool) -> str | None:
     """Say what the header shows to be unusable, before anything is decoded or allocated."""
     rate, channels, count = file.samplerate, file.channels, file.frames
-    if file.format not in FORMATS:
+    if clip and file.format not in FORMATS:
         return f"{file.format} audio, which serflow does not read; convert it to WAV or FLAC"
-    if not RATES[0] <= rate <= RATES[1]:
+    if clip and not RATES[0] <= rate <= RATES[1]:
         return f"a rate of {rate} Hz, outside {RATES[0]} to {RATES[1]}; replace or remove it"
     if count <= 0:
         return "holds no samples; copy it again from its source"
     if count < SHORTEST_SECONDS * rate:
         return f"{count} samples, less than {SHORTEST_SECONDS:g} s; replace or remove it"
-    if count > LONGEST_SECONDS * rate:
+    if clip and count > LONGEST_SECONDS * rate:
         return (
             f"{count / rate:.0f} s long by its header, above {LONGEST_SECONDS}; cut it into utterances, or have ffmpeg "
             "or sox write it anew if it is not that long"

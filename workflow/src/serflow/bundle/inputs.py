@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import io
 import os
 import sys
 import zlib
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from serflow.audio.io import Content, read_content
 from serflow.errors import UserError
 
 # Those of libsndfile's formats that speech is kept in.
@@ -18,14 +18,19 @@ STDIN = "-"
 
 
 class Source(NamedTuple):
-    """A recording to label: its name for people, and its bytes where it is no file."""
+    """A recording to label: its name for people; its bytes where it is no file; where it lies if not at its name."""
 
     name: str
     content: bytes | None = None
+    path: str | None = None
 
     def open(self):
         """Give what libsndfile opens."""
-        return self.name if self.content is None else io.BytesIO(self.content)
+        return self.path or self.name if self.content is None else Content(self.content)
+
+    def read(self) -> bytes:
+        """Give all its bytes; errors are those of :func:`serflow.audio.io.read_content`."""
+        return read_content(self.path or self.name) if self.content is None else self.content
 
 
 def list_sources(inputs: Sequence[str]) -> Iterator[Source]:

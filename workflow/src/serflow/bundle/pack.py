@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def bundle_model(
     metrics: Path,
     evaluation: Path,
     length: Path,
+    clips: Path,
     corpus: str,
     preprocessing: Mapping,
     output: Path,
@@ -52,6 +54,8 @@ def bundle_model(
         ``evaluation.json``, for the run's intervals and groups in the model card.
     length
         ``length.json``.
+    clips
+        ``clips.parquet``: how long the corpus' recordings are.
     corpus
         Name of the corpus.
     preprocessing
@@ -80,8 +84,8 @@ def bundle_model(
         "preprocessing": {
             **preprocessing,
             **{key: lengths[key] for key in ("target_length", "frame_size")},
-            # Whatever is longer than anything in training is taken window by window.
-            "longest": max(lengths.get("longest", 0), 2 * lengths["target_length"]),
+            # What is longer than every recording of the corpus is taken window by window; the others are cut as it was.
+            "longest": max(_longest(clips, preprocessing["sampling_rate"]), 2 * lengths["target_length"]),
         },
         "temperature": answers.temperatures[0],
         "metrics": {key: measured[key] for key in _MEASURES},
@@ -100,6 +104,10 @@ def bundle_model(
             archive.writestr(zipfile.ZipInfo(name, _DATE), data)
     with replacing(output) as partial:
         partial.write_bytes(packed.getvalue())
+
+
+def _longest(clips: Path, sampling_rate: int) -> int:
+    return math.ceil(max(read_table(clips, ["duration"])["duration"].to_pylist()) * sampling_rate)
 
 
 def _difference(converted: bytes, features: Sequence[Path], predictions: Path, classes: Sequence[str]) -> float:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +52,12 @@ class Prediction:
         return self.windows[-1][1]
 
 
-def label_recordings(bundle: Bundle, sources: Iterable[Source], threads: int = 1) -> Iterator[Prediction]:
+def label_recordings(
+    bundle: Bundle,
+    sources: Iterable[Source],
+    threads: int = 1,
+    labelled: Callable[[Sequence[Window]], None] = lambda windows: None,
+) -> Iterator[Prediction]:
     """Label recordings, several windows at a time.
 
     Parameters
@@ -63,6 +68,8 @@ def label_recordings(bundle: Bundle, sources: Iterable[Source], threads: int = 1
         The recordings.
     threads
         Of the features.
+    labelled
+        Called with the windows that have just been labelled.
 
     Yields
     ------
@@ -82,6 +89,7 @@ def label_recordings(bundle: Bundle, sources: Iterable[Source], threads: int = 1
         for (prediction, window), row in zip(batch, bundle.network.probabilities(features), strict=True):
             prediction.windows.append((window.start, window.end, row))
             prediction.waiting -= 1
+        labelled([window for _, window in batch])
         batch.clear()
 
     for source in sources:

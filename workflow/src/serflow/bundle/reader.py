@@ -1,6 +1,7 @@
 """Opening a bundle, and asking its model without TensorFlow."""
 
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ class Network:
     """
 
     def __init__(self, content: bytes, threads: int = 1):
+        # It would keep a log of its use in the user's home, for its maker; it reads this when it is imported.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

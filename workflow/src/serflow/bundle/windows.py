@@ -1,18 +1,20 @@
 """Cutting recordings into pieces of the length that a model knows, without ever holding a long one in memory."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
 import soxr
 
+from serflow.audio.containers import OnDisk, length_fault
 from serflow.audio.io import check_samples, decode, mono
 from serflow.audio.length import fit
 from serflow.bundle.inputs import Source
 from serflow.errors import UserError
 
-_BLOCK_SECONDS = 10
+_AT_ONCE = 1 << 20  # samples of all channels
 
 
 class Window(NamedTuple):
@@ -46,7 +48,7 @@ def cut(source: Source, preprocessing: Mapping) -> Iterator[Window]:
     """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if _samples(source, rate) <= preprocessing["longest"]:
-        samples = mono(decode(source.name, source.content), rate)
+        samples = mono(decode(source.name, source.read(), clip=False), rate)
         yield Window(0.0, len(samples) / rate, fit([samples], length)[0])
         return
     hop = length // 2
@@ -76,13 +78,37 @@ def _samples(source: Source, rate: int) -> float:
 def _resampled(source: Source, rate: int) -> Iterator[np.ndarray]:
     """Read a recording block by block, mixed down and resampled."""
     try:
+        if fault := _length_fault(source):
+            raise UserError(f"{source.name}: {fault}")
         with sf.SoundFile(source.open()) as file:
             stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
-            for block in file.blocks(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True):
-                check_samples(source.name, block)
-                samples = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-                yield stream.resample_chunk(np.ascontiguousarray(samples)) if stream else samples
+            for samples in _mixed(source, file):
+                yield stream.resample_chunk(samples) if stream else samples
             if stream:
                 yield stream.resample_chunk(np.empty(0, np.float32), last=True)
     except (sf.LibsndfileError, RuntimeError) as error:
-        raise UserError(f"{source.name}: not a readable audio file ({error}); replace or remove it") from error
+        reason = str(error).split(": ", 1)[-1].rstrip(".")
+        raise UserError(f"{source.name}: not a readable audio file ({reason}); replace or remove it") from error
+
+
+def _length_fault(source: Source) -> str | None:
+    if source.content is not None:
+        return length_fault(source.content)
+    with Path(source.path or source.name).open("rb") as file:
+        return length_fault(OnDisk(file))
+
+
+def _mixed(source: Source, file: sf.SoundFile) -> Iterator[np.ndarray]:
+    """Read a recording block by block, mixed down.
+
+    Not by ``SoundFile.blocks``, which goes on to the length that the header says with what it read last.
+    """
+    done = 0
+    while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
+        check_samples(source.name, block, done)
+        done += len(block)
+        yield np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+    if done < file.frames:
+        raise UserError(
+            f"{source.name}: truncated: {file.frames} samples announced, {done} there; copy it again from its source"
+        )

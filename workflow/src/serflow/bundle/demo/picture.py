@@ -1,0 +1,103 @@
+"""The picture of a recording: its mel-spectrogram, and below it what the model says over time."""
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from serflow.bundle.windows import Window
+from serflow.features.stft import hz_to_mel, mel_spectrum, power_spectrum, power_to_db
+
+# Of the picture, so that an hour takes no more memory than a minute.
+_COLUMNS = 600
+# What a bundle lacks whose model reads no spectrogram.
+_USUAL = {"n_mels": 64, "n_fft": 1024, "hop_length": 256}
+_TICKS = (0, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
+
+
+class Spectrogram:
+    """A mel-spectrogram that is gathered from windows, in as much memory for an hour as for a minute.
+
+    Parameters
+    ----------
+    preprocessing
+        Of a bundle: ``sampling_rate`` in Hz, and ``n_mels``, ``n_fft`` and ``hop_length`` where its model reads
+        mel-spectrograms.
+    seconds
+        How long the part of the recording is that windows will be taken from.
+    """
+
+    def __init__(self, preprocessing: Mapping, seconds: float):
+        self.seconds, self.sampling_rate = seconds, preprocessing["sampling_rate"]
+        self._n_mels, self._n_fft, self._hop = (preprocessing.get(name, usual) for name, usual in _USUAL.items())
+        columns = min(_COLUMNS, max(1, int(seconds * self.sampling_rate / self._hop)))
+        self._power, self._frames = np.zeros((columns, self._n_mels), np.float32), np.zeros(columns, np.int64)
+
+    def add(self, windows: Sequence[Window]) -> None:
+        """Take in windows; frames of several that fall into one column of the picture are averaged."""
+        clips = np.stack([window.samples for window in windows])
+        power = mel_spectrum(
+            power_spectrum(clips, self._n_fft, self._hop), self.sampling_rate, self._n_fft, self._n_mels
+        )
+        starts = np.array([window.start for window in windows])
+        times = starts[:, None] + np.arange(power.shape[1]) * self._hop / self.sampling_rate
+        columns = (times / self.seconds * len(self._power)).astype(np.int64)
+        there = columns < len(self._power)  # beyond are the zeros that fill a short recording up
+        np.add.at(self._power, columns[there], power[there])
+        np.add.at(self._frames, columns[there], 1)
+
+    def decibels(self) -> np.ndarray:
+        """Give dB below the maximum, from -80 to 0, shape (n_mels, columns)."""
+        mean = self._power / np.maximum(self._frames, 1)[:, None]
+        return power_to_db(mean.astype(np.float32)[None], relative=True)[0].T
+
+
+def draw(spectrogram: Spectrogram, windows: Sequence[tuple[float, float, np.ndarray]], classes: Sequence[str]) -> bytes:
+    """Draw a spectrogram and, of several windows, the probability of each class over time below it.
+
+    Parameters
+    ----------
+    spectrogram
+        Of the recording.
+    windows
+        Start and end of each in seconds, and its probabilities, shape (classes,).
+    classes
+        Their names; any text.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    from matplotlib.figure import Figure  # not pyplot, which is for one thread
+
+    several = len(windows) > 1
+    rows = [3, 0.35 * len(classes)] if several else [3]
+    figure = Figure(figsize=(8, 0.6 + sum(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
+    decibels = spectrogram.decibels()
+    extent = (0, spectrogram.seconds, 0, len(decibels))
+    image = axes[0].imshow(
+        decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-80, vmax=0, interpolation="nearest"
+    )
+    figure.colorbar(image, ax=axes[0], label="dB below maximum")
+    highest = spectrogram.sampling_rate / 2
+    ticks = [frequency for frequency in _TICKS if frequency <= highest]
+    axes[0].set_yticks(hz_to_mel(np.array(ticks)) / hz_to_mel(highest) * len(decibels), ticks)
+    axes[0].set(ylabel="Hz, on the mel scale", title="Mel-spectrogram")
+    if several:
+        # Each window up to the middle of what it has in common with the next.
+        edges = [0, *((one[1] + other[0]) / 2 for one, other in pairwise(windows))]
+        shares = np.stack([probabilities for *_, probabilities in windows], axis=1)
+        mesh = axes[1].pcolormesh(
+            [*edges, windows[-1][1]], np.arange(len(classes) + 1), shares, cmap="Blues", vmin=0, vmax=1
+        )
+        figure.colorbar(mesh, ax=axes[1], label="probability")
+        axes[1].set_yticks(np.arange(len(classes)) + 0.5, classes, parse_math=False)
+        axes[1].invert_yaxis()
+        axes[1].set(title="Timeline")
+    axes[-1].set(xlabel="seconds", xlim=(0, spectrogram.seconds))
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    return content.getvalue()

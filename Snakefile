@@ -40,7 +40,8 @@ rule catalog:
 rule features:
     """Frame features, their functionals and mel-spectrograms of every clip."""
     input:
-        collect([paths.functionals, paths.frames, paths.mel], shard=SHARDS),
+        collect([paths.frames, paths.mel], shard=SHARDS),
+        collect(paths.functionals, shard=SHARDS if ENERGY in config["frames"]["features"] else []),
 
 
 rule models:

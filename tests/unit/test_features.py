@@ -7,6 +7,7 @@ from serflow.audio.length import choose_length, fit
 from serflow.features import frames, mel, stft
 
 RATE = 16_000
+CHOSEN = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
 
 
 def notebook_frames(clip, frame_size):
@@ -47,7 +48,7 @@ def real(folder, samples):
 
 def computed_frames(clips, frame_size):
     return np.concatenate(
-        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=frame_size, n_mfcc=13, threads=2))
+        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=frame_size, **CHOSEN, threads=2))
     )
 
 
@@ -58,7 +59,7 @@ def computed_mel(clips, **settings):
 def assert_frames_are_the_notebooks(clips, frame_size):
     ours = computed_frames(clips, frame_size)
     expected = np.array([notebook_frames(clip, frame_size) for clip in clips])
-    names = frames.column_names(clips.shape[1], frame_size, 13)
+    names = frames.column_names(clips.shape[1], frame_size, **CHOSEN)
     assert ours.shape == expected.shape == (len(clips), len(names))
     features = np.array([name.split("_")[0] for name in names])
     assert list(dict.fromkeys(features)) == ["zcr", "rms", *(f"mfcc{index:02d}" for index in range(13)), "centroid"]
@@ -95,7 +96,7 @@ def test_mel_of_real_clips(crema_d):
 
 
 def test_the_notebooks_shapes():
-    assert len(frames.column_names(40_775, 1631, 13)) == 816
+    assert len(frames.column_names(40_775, 1631, **CHOSEN)) == 816
     assert computed_mel(synthetic(40_775)[:1], n_mels=128, n_fft=1569, hop_length=512).shape == (1, 128, 80)
     assert mel.mel_frames(40_775, 1569, 512) == 80
 

@@ -55,7 +55,7 @@ rule predict_recordings:
         shard=shard_number,
         shards=config["shards"],
         listing=lambda wildcards: TO_LABEL[shard_number(wildcards)],
-        code=fingerprint("serflow.bundle.predict"),
+        code=fingerprint("serflow.bundle.predict", *features_of_bundle()),
     shell:
         # Exit code 3: some recordings could not be read, which the tables say.
         "python -m serflow predict_recordings {input.bundle:q} {params.recordings:q} --shard {params.shard}"

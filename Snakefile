@@ -24,7 +24,7 @@ onstart:
 
 
 rule all:
-    """Everything: the configured runs and the report on them (the default)."""
+    """Everything, which is the default: the configured runs and the report on them."""
     default_target: True
     input:
         reports_on(""),

@@ -34,7 +34,7 @@ rule bundle_model:
 
 
 rule predict_recordings:
-    """Label a share of the recordings in the folder `input`. Those that cannot be read have a problem and no label."""
+    """Label a share of the recordings in the folder `input`, and say of the others why they have no label."""
     input:
         bundle=bundle_to_use,
     output:

@@ -96,17 +96,12 @@ def test_a_feature(checkout):
     """Down to bundles, which take the list of features along."""
     drop(checkout, FEATURE)
     assert not checkout.jobs("all", "features")
-    command, settings = command_with("rolloff")
+    _, settings = command_with("rolloff")
     jobs = checkout.jobs(**settings)
     assert (jobs["extract_frames"], jobs["extract_functionals"]) == (SHARDS, SHARDS)
     assert not jobs.keys() & {"augment_audio", "fix_length", "extract_mel", "split_clips", "catalog_clips"}
-    models = [
-        (run["protocol"], model, seed)
-        for run in read_json(checkout.results() / "provenance.json")["settings"]["runs"]
-        for model, seed in itertools.product(run["models"], run["seeds"])
-    ]
-    folds = {"notebook": 1, "speaker-independent": len(list(checkout.results().glob("models/speaker-independent/cnn1d/seed0/*")))}
-    assert jobs["train_model"] == sum(folds[protocol] for protocol, model, _ in models if model != "cnn2d")
+    reading = [path for path in checkout.results().glob("models/*/*/*/*") if path.parts[-3] != "cnn2d"]
+    assert jobs["train_model"] == len(reading) > 2
 
     runs = [{"protocol": "notebook", "models": ["cnn1d", "svm_functionals"], "seeds": [0]}]
     checkout.run("bundles", **settings, runs=runs)
@@ -127,11 +122,10 @@ def test_a_feature(checkout):
         run = checkout.results() / f"models/notebook/{model}/seed0/fold0"
         rows = [row for row in read_table(run / "predictions.parquet").to_pylist() if row["part"] == "test"]
         expected = {row["clip"]: row for row in rows if (audio / f"{row['clip']}.wav").exists()}
-        bundle = checkout.results() / f"bundles/notebook/{model}/seed0/fold0.zip"
         chosen = sorted(expected)[:20]
-        checkout.shell(
-            f"python -m serflow predict {bundle} {' '.join(str(audio / f'{clip}.wav') for clip in chosen)} --output {model}.parquet"
-        )
+        files = " ".join(f"{audio}/{clip}.wav" for clip in chosen)
+        bundle = f"results/sample/bundles/notebook/{model}/seed0/fold0.zip"
+        checkout.shell(f"python -m serflow predict {bundle} {files} --output {model}.parquet")
         for row, clip in zip(read_table(checkout.folder / f"{model}.parquet").to_pylist(), chosen, strict=True):
             shares = {key: value for key, value in expected[clip].items() if key.startswith("p_")}
             np.testing.assert_allclose([row[key] for key in shares], list(shares.values()), atol=1e-4)
@@ -141,11 +135,11 @@ def test_features_that_are_none(checkout):
     def chosen(*names):
         return {"frames": {"features": list(names)}}
 
-    known = '"centroid", "mfcc", "rms", "zcr"'
-    refused(checkout, f"config: frames.features.1 is \"mfc\", but must be one of {known}; did you mean 'mfcc'?", **chosen("rms", "mfc"))
+    known = """must be one of "centroid", "mfcc", "rms", "zcr"; did you mean 'mfcc'?"""
+    refused(checkout, f'config: frames.features.1 is "mfc", but {known}', **chosen("rms", "mfc"))
     refused(checkout, "frames.features is [], but must be a list of frame features, at least one", **chosen())
     refused(checkout, "but must be a list of frame features, at least one and each once", **chosen("rms", "rms"))
-    refused(checkout, "frames.features lacks 'rms', by which functionals, which svm_functionals reads", **chosen("mfcc"))
+    refused(checkout, "frames.features lacks 'rms', which the functionals that svm_functionals reads", **chosen("mfcc"))
     # Models that read nothing of a clip's energy need none.
     runs = [{"protocol": "notebook", "models": ["cnn1d"], "seeds": [0]}]
     assert checkout.jobs("features", **chosen("mfcc"), runs=runs) == Counter(extract_frames=SHARDS)

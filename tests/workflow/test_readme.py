@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import snakemake.common.configfile
 import soundfile as sf
 from test_corpora import NAMES, put
 
@@ -153,6 +154,11 @@ def helped(checkout, command):
     assert "--n-mels" in checkout.shell(command)
 
 
+def names_the_line(checkout, command):
+    (checkout.folder / "my.yaml").write_text("shards: 4\nmel: {n_mels: 3\nfoo: [\n")
+    assert 'in "my.yaml", line 3' in checkout.shell(f"{command} 2>&1 || true")
+
+
 def both(*checks) -> Callable:
     def check(checkout, command):
         for one in checks:
@@ -202,6 +208,7 @@ CHECKS = {
     ),
     "snakemake --containerize": elsewhere("workflow/test_containerize.py::test_every_environment_is_in_the_image"),
     "python -m serflow extract_mel --help": helped,
+    "python -c": names_the_line,
     "pip install kaggle": of_the_system,
     "git lfs pull": of_the_system,
     "ffmpeg -i old.wav new.wav": of_the_system,
@@ -248,8 +255,8 @@ def templates(folder):
 
 
 def test_what_is_seen_is_what_is_said(project):
-    """Of each symptom, what stands between its gaps is in one message of the program, in that order."""
-    said = list(templates(project / "workflow/src"))
+    """Of each symptom, what stands between its gaps is in one message of serflow or Snakemake, in that order."""
+    said = [*templates(project / "workflow/src"), *templates(Path(snakemake.common.configfile.__file__).parent)]
     rows = readme.table("| you see | it means |")
     symptoms = [symptom for row in rows for symptom in re.findall(r"`([^`]+)`", row[0])]
     assert len(symptoms) >= len(rows) - 1 > 10

@@ -255,8 +255,8 @@ def _check_pairs(config: Mapping) -> None:
             reads = known_model(model, f"config: runs.{number}.models").features
             if reads == "functionals" and ENERGY not in config["frames"]["features"]:
                 raise UserError(
-                    f"config: frames.features lacks {ENERGY!r}, by which functionals, which {model} reads, tell a clip "
-                    f"from the silence after it: add {ENERGY}, or leave {model} out of runs.{number}.models"
+                    f"config: frames.features lacks {ENERGY!r}, which the functionals that {model} reads need, to tell a "
+                    f"clip from the silence after it: add {ENERGY}, or leave {model} out of runs.{number}.models"
                 )
         for model, seed in itertools.product(run["models"], run["seeds"]):
             first = named.setdefault((run["protocol"], model, seed), number)

@@ -78,7 +78,8 @@ class Architecture:
 
         network = importlib.import_module(self.module).build(input_shape, classes, settings)
         if not isinstance(network, keras.Sequential):
-            raise UserError(f"models.{self.name}: build gives a {type(network).__name__}, but must give a Sequential")
+            kind = type(network).__name__
+            raise UserError(f"models.{self.name}: build gives a {kind}, but must give a keras.Sequential")
         return network
 
     def fit(self, network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> None:
@@ -118,7 +119,7 @@ def _read(path: Path) -> Architecture:
     except SyntaxError as error:
         raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from error
     except ValueError as error:
-        raise UserError(f"{path}: FEATURES and SETTINGS must be written out, as the file is not run for them") from error
+        raise UserError(f"{path}: FEATURES and SETTINGS must be written out, as they are read, not run") from error
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     features, settings = constants.get("FEATURES"), constants.get("SETTINGS", {})
     if features not in KINDS:

@@ -1,9 +1,9 @@
 """What is measured of each frame: a feature is a file here, and a new file is a new feature.
 
 Such a file has ``compute(frames, settings)``, which gives the feature of each frame of a few clips, of shape (clips,
-frames), from a :class:`serflow.features.framed.FramedClips`. A feature of several columns gives (clips, columns, frames)
-and has ``columns(settings)``, which names them; else the column is called as the file. ``settings`` is the section
-``frames`` of the configuration without the list of features.
+frames), from a :class:`serflow.features.framed.FramedClips`. A feature of several columns gives (clips, columns,
+frames) and has ``columns(settings)``, which names them; else the column is called as the file. ``settings`` is the
+section ``frames`` of the configuration without the list of features.
 """
 
 import importlib

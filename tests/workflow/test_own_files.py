@@ -84,6 +84,7 @@ def test_a_model(checkout):
         ("FEATURES = 'mels'\ndef build(*_): ...\n", "perceptron.py: FEATURES must say what the model reads, one of"),
         ("def build(*_): ...\n", "perceptron.py: FEATURES must say what the model reads, one of frames, mel"),
         ("FEATURES = 'mel'\nSETTINGS = make()\ndef build(*_): ...\n", "FEATURES and SETTINGS must be written out"),
+        ("FEATURES = 'mel'\nSETTINGS = {'units': 3}\ndef build(*_): ...\n", "SETTINGS must give each setting its rule"),
         ("FEATURES =\n", "perceptron.py, line 1: not valid Python (invalid syntax)"),
     ],
 )

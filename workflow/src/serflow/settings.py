@@ -47,7 +47,7 @@ def read_scalars(value):
 
 
 def with_defaults(config: Mapping, defaults: Path) -> dict:
-    """Take the settings that a configuration lacks, at any depth, from a YAML file, and what that lacks from models."""
+    """Take the settings that a configuration lacks, at any depth, from a YAML file; of models also their own defaults."""
     import yaml
 
     def fill(given, usual):
@@ -255,8 +255,8 @@ def _check_pairs(config: Mapping) -> None:
             reads = known_model(model, f"config: runs.{number}.models").features
             if reads == "functionals" and ENERGY not in config["frames"]["features"]:
                 raise UserError(
-                    f"config: frames.features lacks {ENERGY!r}, which the functionals that {model} reads need, to tell a "
-                    f"clip from the silence after it: add {ENERGY}, or leave {model} out of runs.{number}.models"
+                    f"config: frames.features lacks {ENERGY!r}, which the functionals that {model} reads need, to tell "
+                    f"a clip from the silence after it: add {ENERGY}, or leave {model} out of runs.{number}.models"
                 )
         for model, seed in itertools.product(run["models"], run["seeds"]):
             first = named.setdefault((run["protocol"], model, seed), number)

@@ -124,6 +124,8 @@ def _read(path: Path) -> Architecture:
     features, settings = constants.get("FEATURES"), constants.get("SETTINGS", {})
     if features not in KINDS:
         raise UserError(f"{path}: FEATURES must say what the model reads, one of {', '.join(KINDS)}")
+    if not isinstance(settings, dict) or not all(isinstance(rule, dict) for rule in settings.values()):
+        raise UserError(f'{path}: SETTINGS must give each setting its rule, such as {{"units": {{"type": "integer"}}}}')
     if "build" not in functions:
         raise UserError(f"{path}: has no function build(input_shape, classes, settings)")
     by_gradient = "fit" not in functions

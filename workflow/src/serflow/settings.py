@@ -47,7 +47,7 @@ def read_scalars(value):
 
 
 def with_defaults(config: Mapping, defaults: Path) -> dict:
-    """Take the settings that a configuration lacks, at any depth, from a YAML file; of models also their own defaults."""
+    """Take the settings that a configuration lacks, at any depth, from a YAML file; of models also their defaults."""
     import yaml
 
     def fill(given, usual):

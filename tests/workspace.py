@@ -117,7 +117,9 @@ class Checkout(Workspace):
     def shell(self, command: str) -> str:
         """Run a command line of the README; what it calls /data is the folder ``data``, and its cores are two."""
         line = command.replace("--cores 8", "--cores 2").replace("/data/", f"{self.folder}/data/")
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        # As after `make env` there, which installs what stands in the folder.
+        package, programs = self.folder / "workflow/src", Path(sys.executable).parent
+        environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(package)}
         options = {"cwd": self.folder, "env": environment, "capture_output": True, "text": True, "check": False}
         done = subprocess.run(["bash", "-ec", line], **options)
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]

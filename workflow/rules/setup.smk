@@ -69,7 +69,10 @@ shell.prefix(f"export PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
 # As a module this workflow is given a configuration in place of its own file, and takes the rest from that.
 try:
-    config.update(with_defaults(read_scalars(config), Path(SETTINGS)))
+    settings = with_defaults(read_scalars(config), Path(SETTINGS))
+    # In the order of the file, wherever they were given: rules that show all settings would be stale by another.
+    config.clear()
+    config.update(settings)
     check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config, find_coming(config))
     TO_LABEL = source_digests(config["input"], config["shards"])

@@ -57,7 +57,7 @@ def test_settings(empty, settings, message):
 def test_a_settings_file_that_snakemake_cannot_read(empty, text):
     """Snakemake reads it before the Snakefile, so that the words are its own; the README says how the line is found."""
     (empty.folder / "my.yaml").write_text(text)
-    done = empty.snakemake("--dry-run", "--configfile", "my.yaml")
+    done = empty.snakemake("--cores", "1", "--configfile", "my.yaml")
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert "Config file is not valid JSON or YAML" in done.stderr
     assert not (empty.folder / "results").exists()

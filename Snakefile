@@ -24,7 +24,7 @@ onstart:
 
 
 rule all:
-    """Everything: the configured runs and the report on them (the default)."""
+    """Everything, which is the default: the configured runs and the report on them."""
     default_target: True
     input:
         reports_on(""),
@@ -40,7 +40,8 @@ rule catalog:
 rule features:
     """Frame features, their functionals and mel-spectrograms of every clip."""
     input:
-        collect([paths.functionals, paths.frames, paths.mel], shard=SHARDS),
+        collect([paths.frames, paths.mel], shard=SHARDS),
+        collect(paths.functionals, shard=SHARDS if ENERGY in config["frames"]["features"] else []),
 
 
 rule models:

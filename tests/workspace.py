@@ -111,6 +111,21 @@ class Workspace:
         return self.folder / "results" / corpus
 
 
+class Checkout(Workspace):
+    """A copy of the project with results in it, where a user's commands are run as they are written."""
+
+    def shell(self, command: str) -> str:
+        """Run a command line of the README; what it calls /data is the folder ``data``, and its cores are two."""
+        line = command.replace("--cores 8", "--cores 2").replace("/data/", f"{self.folder}/data/")
+        # As after `make env` there, which installs what stands in the folder.
+        package, programs = self.folder / "workflow/src", Path(sys.executable).parent
+        environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(package)}
+        options = {"cwd": self.folder, "env": environment, "capture_output": True, "text": True, "check": False}
+        done = subprocess.run(["bash", "-ec", line], **options)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        return done.stdout + done.stderr
+
+
 def lines(done: subprocess.CompletedProcess) -> list[str]:
     """Give what serflow itself said in a run."""
     return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
@@ -163,6 +178,31 @@ def copy_of_sample(sample, tmp_path) -> Workspace:
     """A copy of the finished run, to be changed at will."""
     shutil.copytree(sample.folder, tmp_path / "copy", symlinks=True)
     return Workspace(tmp_path / "copy", sample.project, QUICK)
+
+
+def check_out(project: Path, folder: Path) -> Checkout:
+    """Copy the project's files to a folder; models are trained for one epoch there."""
+    for name in ("Snakefile", "Makefile", "pyproject.toml"):
+        shutil.copy2(project / name, folder)
+    for name in ("workflow", "profiles", "envs"):
+        leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(project / name, folder / name, ignore=leave)
+    text, count = re.subn(r"^(    epochs: )\d+$", r"\g<1>1", (project / "config.yaml").read_text(), flags=re.M)
+    assert count == len(QUICK["models"])
+    (folder / "config.yaml").write_text(text)
+    return Checkout(folder, folder)
+
+
+@pytest.fixture
+def files(project, tmp_path) -> Checkout:
+    """A copy of the project, without results."""
+    return check_out(project, tmp_path)
+
+
+@pytest.fixture
+def checkout(sample, tmp_path) -> Checkout:
+    """A copy of the project and of the finished run, to be changed at will."""
+    return check_out(sample.project, shutil.copytree(sample.folder, tmp_path / "checkout", symlinks=True))
 
 
 @pytest.fixture

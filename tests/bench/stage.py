@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 LENGTH, FRAME_SIZE, RATE = 40_775, 1631, 16_000
+FRAMES = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -128,7 +129,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
     draws = np.random.default_rng(0)
     few = np.zeros((2, LENGTH), np.float32)  # libraries are warmed up, as the notebook's are
     augment.pitch_shift(few[0], 1, RATE), scan._describe(folder, entries[0])
-    list(frames.frame_features(few, sampling_rate=RATE, frame_size=FRAME_SIZE, n_mfcc=13))
+    list(frames.frame_features(few, sampling_rate=RATE, frame_size=FRAME_SIZE, **FRAMES))
     list(mel.log_mel(few, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512))
 
     def bare(size, hop, paired):
@@ -142,7 +143,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
         "load": lambda: [(scan._describe(folder, entry), read_clip(folder / entry.file, RATE)) for entry in entries],
         "stretch": lambda: [augment.time_stretch(y, draws.uniform(0.8, 1.2)) for y in chosen],
         "pitch": lambda: [augment.pitch_shift(y, draws.uniform(-4, 4), RATE) for y in chosen],
-        "frames": lambda: list(frames.frame_features(clips, sampling_rate=RATE, frame_size=FRAME_SIZE, n_mfcc=13)),
+        "frames": lambda: list(frames.frame_features(clips, sampling_rate=RATE, frame_size=FRAME_SIZE, **FRAMES)),
         "mel": lambda: list(mel.log_mel(clips, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512)),
         "floor frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, False),
         "floor mel": lambda: bare(1569, 512, False),

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from serflow.errors import UserError
-from serflow.settings import check_file, check_settings, read_scalars
+from serflow.settings import check_file, check_settings, read_scalars, read_schema
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def config(project):
 
 @pytest.fixture(scope="module")
 def schema(project):
-    return yaml.safe_load((project / "workflow/schemas/config.schema.yaml").read_text())
+    return read_schema(project / "workflow/schemas/config.schema.yaml")
 
 
 @pytest.fixture(scope="module")

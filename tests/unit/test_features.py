@@ -1,12 +1,17 @@
+import sys
+
 import librosa
 import numpy as np
 import pytest
 
 from serflow.audio.io import read_clip
 from serflow.audio.length import choose_length, fit
+from serflow.errors import UserError
 from serflow.features import frames, mel, stft
+from serflow.features.frame_features import FEATURES
 
 RATE = 16_000
+CHOSEN = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
 
 
 def notebook_frames(clip, frame_size):
@@ -47,7 +52,7 @@ def real(folder, samples):
 
 def computed_frames(clips, frame_size):
     return np.concatenate(
-        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=frame_size, n_mfcc=13, threads=2))
+        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=frame_size, **CHOSEN, threads=2))
     )
 
 
@@ -58,7 +63,7 @@ def computed_mel(clips, **settings):
 def assert_frames_are_the_notebooks(clips, frame_size):
     ours = computed_frames(clips, frame_size)
     expected = np.array([notebook_frames(clip, frame_size) for clip in clips])
-    names = frames.column_names(clips.shape[1], frame_size, 13)
+    names = frames.column_names(clips.shape[1], frame_size, **CHOSEN)
     assert ours.shape == expected.shape == (len(clips), len(names))
     features = np.array([name.split("_")[0] for name in names])
     assert list(dict.fromkeys(features)) == ["zcr", "rms", *(f"mfcc{index:02d}" for index in range(13)), "centroid"]
@@ -95,7 +100,7 @@ def test_mel_of_real_clips(crema_d):
 
 
 def test_the_notebooks_shapes():
-    assert len(frames.column_names(40_775, 1631, 13)) == 816
+    assert len(frames.column_names(40_775, 1631, **CHOSEN)) == 816
     assert computed_mel(synthetic(40_775)[:1], n_mels=128, n_fft=1569, hop_length=512).shape == (1, 128, 80)
     assert mel.mel_frames(40_775, 1569, 512) == 80
 
@@ -112,3 +117,50 @@ def test_a_batch_does_not_change_a_clip():
 def test_filterbank_is_librosas(n_fft, n_mels):
     expected = librosa.filters.mel(sr=RATE, n_fft=n_fft, n_mels=n_mels)
     np.testing.assert_allclose(stft.mel_filterbank(RATE, n_fft, n_mels).T, expected, atol=1e-8)
+
+
+def chosen(clips, *names):
+    return np.concatenate(
+        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=400, features=names, n_mfcc=3))
+    )
+
+
+def test_features_stand_in_the_order_of_the_list_and_change_no_other():
+    clips = synthetic(4_000)
+    whole, count = chosen(clips, "zcr", "rms", "mfcc", "centroid"), 21
+    np.testing.assert_array_equal(chosen(clips, "centroid", "zcr"), whole[:, np.r_[-count:0, :count]])
+    np.testing.assert_array_equal(chosen(clips, "mfcc"), whole[:, 2 * count : -count])
+    names = frames.column_names(4_000, 400, ["mfcc", "rms"], 3)
+    assert names == [f"{name}_{index:03d}" for name in ("mfcc00", "mfcc01", "mfcc02", "rms") for index in range(count)]
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """Give a function that makes a feature of one's own."""
+
+    def make(text):
+        (tmp_path / "odd_feature.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "odd_feature", raising=False)
+        monkeypatch.setitem(FEATURES, "odd", "odd_feature")
+
+    return make
+
+
+def test_a_feature_of_another_shape_is_refused(odd):
+    odd("def compute(frames, settings):\n    return frames.power[:, 1:, 0]\n")
+    with pytest.raises(UserError, match=r"'odd' gives shape \(5, 20\) for 5 clips of 21 frames, but must give"):
+        chosen(synthetic(4_000), "odd")
+
+
+def test_two_features_with_one_name_are_refused(odd):
+    odd("def columns(settings):\n    return ['rms']\n")
+    with pytest.raises(
+        UserError, match=r"two columns 'rms'; rename one in serflow\.features\.frame_features\.rms, odd_f"
+    ):
+        frames.column_names(4_000, 400, ["rms", "odd"], 3)
+
+
+def test_a_feature_that_is_unknown_where_a_bundle_is_used():
+    with pytest.raises(UserError, match=r"frame feature 'rmss' is unknown here, but must be .*did you mean 'rms'\?"):
+        chosen(synthetic(4_000), "rmss")

@@ -210,6 +210,14 @@ def test_shards_of_speakers_that_are_no_numbers():
     assert {shard_of(f"speaker {letter}", 4) for letter in "abcdefghijklmnop"} == {0, 1, 2, 3}
 
 
+def test_a_file_that_is_no_format(monkeypatch):
+    monkeypatch.setitem(FORMATS, "mine", "serflow.corpus.ids")
+    with pytest.raises(UserError, match=r"ids\.py: has no FORMAT = Format\(...\), which says how the corpus is read"):
+        load_format("mine")
+    with pytest.raises(UserError, match=r"format 'ravdes' is unknown, .*; did you mean 'ravdess'\?"):
+        load_format("ravdes")
+
+
 def listed(folder, name="ravdess"):
     return load_format(name).entries(folder)
 

@@ -1,3 +1,7 @@
+import sys
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -5,7 +9,7 @@ import yaml
 
 from serflow.errors import UserError
 from serflow.models.data import Features, read_split
-from serflow.models.registry import MODELS
+from serflow.models.registry import MODELS, Architecture, known_model
 from serflow.store import ArrayWriter, write_table
 
 
@@ -54,6 +58,23 @@ def test_the_notebooks_layers(settings):
         ("Dense", (128,)),
         ("Dense", (6,)),
     ]
+
+
+def test_a_network_that_is_no_sequence_of_layers_is_refused(monkeypatch):
+    """The standardisation could not be put in front of it."""
+
+    def build(shape, classes, settings):
+        inputs = keras.Input(shape)
+        return keras.Model(inputs, keras.layers.Flatten()(inputs))
+
+    monkeypatch.setitem(sys.modules, "serflow.models.architectures.mine", SimpleNamespace(build=build))
+    with pytest.raises(UserError, match=r"models\.mine: build gives a Functional, but must give a keras.Sequential"):
+        Architecture("mine", "mel", {}, True).build((3, 4, 1), 2, {})
+
+
+def test_a_model_that_is_not_known():
+    with pytest.raises(UserError, match="--model names 'cnn_1d', but models has: cnn1d, cnn2d, svm_functionals; did"):
+        known_model("cnn_1d", "--model")
 
 
 def test_features_say_what_is_missing(tmp_path):

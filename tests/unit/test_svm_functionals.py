@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from serflow.features import functionals
-from serflow.models import svm_functionals
+from serflow.models.architectures import svm_functionals
 from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.standardize import mean_and_sd, with_standardization

@@ -53,6 +53,16 @@ def test_settings(empty, settings, message):
     assert len(found) == 1 and message in found[0]
 
 
+@pytest.mark.parametrize("text", ["mel: {n_mels: 3\nfoo: [", "mel:\n\tn_mels: 3\n"])
+def test_a_settings_file_that_snakemake_cannot_read(empty, text):
+    """Snakemake reads it before the Snakefile, so that the words are its own; the README says how the line is found."""
+    (empty.folder / "my.yaml").write_text(text)
+    done = empty.snakemake("--cores", "1", "--configfile", "my.yaml")
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert "Config file is not valid JSON or YAML" in done.stderr
+    assert not (empty.folder / "results").exists()
+
+
 def test_an_empty_folder(empty, tmp_path):
     (tmp_path / "none").mkdir()
     done = empty.snakemake("--dry-run", corpus="mine", audio=str(tmp_path / "none"))

@@ -1,20 +1,13 @@
-"""serflow as a part of somebody's own workflow."""
+"""serflow as a part of somebody's own workflow, by the lines that the README has for it."""
 
 import json
 import subprocess
 import sys
 
+import readme
 from serflow.store import read_table
 
 OUTER = """
-configfile: "outer.json"
-
-module serflow:
-    snakefile: {snakefile!r}
-    config: config["emotions"]
-
-use rule * from serflow as emotions_*
-
 rule count_clips:
     default_target: True
     input: "results/sample/catalog/clips.parquet"
@@ -26,8 +19,11 @@ rule count_clips:
 
 
 def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
-    (tmp_path / "Snakefile").write_text(OUTER.format(snakefile=str(project / "Snakefile")))
-    (tmp_path / "outer.json").write_text(json.dumps({"emotions": {"shards": 2, "models": {"cnn1d": {"epochs": 3}}}}))
+    lines, place = readme.block("module serflow:"), '"/path/to/serflow/Snakefile"'
+    assert place in lines
+    named = lines.replace(place, repr(str(project / "Snakefile")))
+    (tmp_path / "Snakefile").write_text(f'configfile: "outer.json"\n\n{named}{OUTER}')
+    (tmp_path / "outer.json").write_text(json.dumps({"serflow": {"shards": 2, "models": {"cnn1d": {"epochs": 3}}}}))
 
     def snakemake(*arguments):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
@@ -41,5 +37,5 @@ def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
     # The same corpus, in as many shards as the outer workflow asks for.
     assert clips["sha256"] == read_table(sample.results() / "catalog/clips.parquet")["sha256"]
     assert len(list(tmp_path.glob("results/sample/scan/*.parquet"))) == 2
-    planned = snakemake("--dry-run", "--printshellcmds", "emotions_report")
-    assert '"epochs": 3' in planned and "emotions_render_report" in planned
+    planned = snakemake("--dry-run", "--printshellcmds", "serflow_report")
+    assert '"epochs": 3' in planned and "serflow_render_report" in planned

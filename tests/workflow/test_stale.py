@@ -62,6 +62,7 @@ SETTINGS = [
     ("augment.pitch_shift.low", -2, PLAN),
     ("augment.pitch_shift.high", 2, PLAN),
     ("length", 20000, Counter(measure_length=1) | FIXED),
+    ("frames.features", ["rms", "mfcc"], FRAMES),
     ("frames.n_mfcc", 20, FRAMES),
     ("mel.n_mels", 64, MEL),
     ("mel.n_fft", 1024, MEL),

@@ -2,10 +2,7 @@
 
 
 rule augment_audio:
-    """Make the augmented copies once, for every protocol: the split table decides which are used.
-
-    The copies that a shard gets are a parameter, so that a new clip elsewhere does not make this shard again.
-    """
+    """Make the augmented copies once, for every protocol: the split table decides which are used."""
     input:
         scan=paths.scan,
     output:
@@ -25,6 +22,7 @@ rule augment_audio:
         source=SOURCE.text,
         sampling_rate=config["sampling_rate"],
         augment=json.dumps(config["augment"]),
+        # The copies that this shard gets, so that a new clip elsewhere does not make it again.
         plan=lambda wildcards: SOURCE.plans[shard_number(wildcards)],
         code=fingerprint("serflow.audio.augment", *SOURCE.modules),
     shell:
@@ -32,12 +30,10 @@ rule augment_audio:
         " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"
 
 
+# A checkpoint, since what follows depends on what it finds: a new clip makes it run again, and a length that has not
+# changed makes nothing stale. Of a plain rule Snakemake would rerun all that follows.
 checkpoint measure_length:
-    """Choose one length for all clips, one that divides into frames, and write down how it came about.
-
-    A checkpoint, since what follows depends on what it finds: a new clip makes it run again, and a length
-    that has not changed makes nothing stale. Of a plain rule Snakemake would rerun all that follows.
-    """
+    """Choose one length for all clips, one that divides into frames, and write down how it came about."""
     input:
         collect(paths.augmented_index, shard=SHARDS) if config["length"] == "average" else [],
     output:

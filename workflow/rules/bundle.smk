@@ -35,7 +35,7 @@ rule bundle_model:
 
 
 rule predict_recordings:
-    """Label a share of the recordings in the folder `input`. Those that cannot be read have a problem and no label."""
+    """Label a share of the recordings in the folder `input`, and say of the others why they have no label."""
     input:
         bundle=bundle_to_use,
     output:
@@ -56,7 +56,7 @@ rule predict_recordings:
         shard=shard_number,
         shards=config["shards"],
         listing=lambda wildcards: TO_LABEL[shard_number(wildcards)],
-        code=fingerprint("serflow.bundle.predict"),
+        code=fingerprint("serflow.bundle.predict", *features_of_bundle()),
     shell:
         # Exit code 3: some recordings could not be read, which the tables say.
         "python -m serflow predict_recordings {input.bundle:q} {params.recordings:q} --shard {params.shard}"

@@ -7,6 +7,11 @@ def preprocessing_of(wildcards):
     return json.dumps({"sampling_rate": config["sampling_rate"]} | section)
 
 
+def features_of_bundle():
+    """Give the modules of the frame features that the bundle may need: another's may have any."""
+    return modules_of(FEATURES if config["bundle"] else config["frames"]["features"])
+
+
 def bundle_to_use(wildcards):
     """Give the bundle that is asked for, or that of the first configured run on speakers that it does not know."""
     if not config["input"]:

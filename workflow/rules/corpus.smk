@@ -28,17 +28,13 @@ rule synthesize_sample:
         "python -m serflow synthesize_sample --folder {params.folder:q} --seed {params.seed} --processes {threads} --log {log:q}"
 
 
+# The nodes of a cluster often have no way out.
 localrules:
     fetch_corpus,
 
 
 rule fetch_corpus:
-    """Bring the recordings, so that no user has to find out where from: a mirror, or the archive that audio names.
-
-    It runs where the workflow was started, since the nodes of a cluster often have no way out. It carries no
-    fingerprint of its code, and its settings are a function of the output, which Snakemake does not compare:
-    neither changes what the recordings are, and a download is not to be repeated for it.
-    """
+    """Bring the recordings, so that no user has to find out where from: a mirror, or the archive that audio names."""
     input:
         str(SOURCE.coming.archive) if SOURCE.coming and SOURCE.coming.archive else [],
     output:
@@ -54,6 +50,8 @@ rule fetch_corpus:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(240),
+    # There is no fingerprint of the code, and the settings are a function of the output, which Snakemake does not
+    # compare: neither changes what the recordings are, and a download is not to be repeated for it.
     params:
         archive=lambda wildcards, input: f"--archive {shlex.quote(input[0])}" if input else "",
         settings=lambda wildcards, output: json.dumps(config["fetch"]),
@@ -64,11 +62,7 @@ rule fetch_corpus:
 
 
 rule scan_recordings:
-    """Read each recording once, shard by shard, so that a new clip makes one shard be read again.
-
-    The policy is a resource and no parameter: it decides whether a scan ends well, and nothing that is in
-    one, so changing it makes none stale. The catalogue applies it again.
-    """
+    """Read each recording once, shard by shard, so that a new clip makes one shard be read again."""
     input:
         f"{SOURCE.folder.parent}/manifest.csv" if SOURCE.made else [],
     output:
@@ -83,6 +77,8 @@ rule scan_recordings:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(20),
+        # No parameter: it decides whether a scan ends well, and nothing that is in one, so changing it makes none stale.
+        # The catalogue applies it again.
         policy=config["catalog"]["policy"],
     params:
         source=SOURCE.text,
@@ -133,11 +129,9 @@ rule catalog_clips:
 
 
 rule split_clips:
-    """Write a protocol as a table, which alone decides the rows that a run may see.
-
-    It reads the scans and not the catalogue, so that metadata read anew retrains no model.
-    """
+    """Write a protocol as a table, which alone decides the rows that a run may see."""
     input:
+        # Not the catalogue, so that metadata read anew retrains no model.
         scans=collect(paths.scan, shard=SHARDS),
         table=lambda wildcards: config["split"]["table"] if wildcards.protocol == "custom" else [],
     output:

@@ -2,7 +2,7 @@
 
 
 rule extract_frames:
-    """Compute zero crossings, energy, MFCC and spectral centroid per frame, for the 1D models."""
+    """Measure each frame, by default its zero crossings, energy, MFCC and spectral centroid, for the 1D models."""
     input:
         fixed=paths.fixed,
         index=paths.fixed_index,
@@ -21,12 +21,13 @@ rule extract_frames:
         runtime=minutes(30),
     params:
         sampling_rate=config["sampling_rate"],
+        features=config["frames"]["features"],
         n_mfcc=config["frames"]["n_mfcc"],
-        code=fingerprint("serflow.features.frames"),
+        code=fingerprint("serflow.features.frames", *modules_of(config["frames"]["features"])),
     shell:
         "python -m serflow extract_frames --fixed {input.fixed:q} --index {input.index:q} --length {input.length:q}"
-        " --sampling-rate {params.sampling_rate} --n-mfcc {params.n_mfcc} --threads {threads}"
-        " --output {output:q} --log {log:q}"
+        " --sampling-rate {params.sampling_rate} --features {params.features:q} --n-mfcc {params.n_mfcc}"
+        " --threads {threads} --output {output:q} --log {log:q}"
 
 
 rule extract_functionals:

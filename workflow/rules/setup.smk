@@ -15,6 +15,7 @@ from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_source
 from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
 from serflow.errors import UserError
+from serflow.features.frame_features import ENERGY, FEATURES, modules_of
 from serflow.fingerprint import digest_of, fingerprint
 from serflow.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
@@ -67,8 +68,11 @@ PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}
 shell.prefix(f"export PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
 # As a module this workflow is given a configuration in place of its own file, and takes the rest from that.
-config.update(with_defaults(read_scalars(config), Path(SETTINGS)))
 try:
+    settings = with_defaults(read_scalars(config), Path(SETTINGS))
+    # In the order of the file, wherever they were given: rules that show all settings would be stale by another.
+    config.clear()
+    config.update(settings)
     check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
     SOURCE = open_source(config, find_coming(config))
     TO_LABEL = source_digests(config["input"], config["shards"])

@@ -80,7 +80,7 @@ COMMANDS = {
     "extract_frames": Command(
         "serflow.features.frames",
         "Compute the frame features of a shard.",
-        "fixed:path index:path length:path sampling_rate:int n_mfcc:int threads:int output:path",
+        "fixed:path index:path length:path sampling_rate:int features:some n_mfcc:int threads:int output:path",
     ),
     "extract_mel": Command(
         "serflow.features.mel",

@@ -1,5 +1,8 @@
 """The one exception that a user's mistake raises, and text that is safe to show."""
 
+import difflib
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     r"""Write what no terminal, table or page can show as an escape: ``\n``, ``\u202e``, ``\xff``.
@@ -16,6 +19,12 @@ def _escape(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # how Python holds a byte of a file's name that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Give the known name that is most like one that is not known, as the end of a message; nothing if none is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 class UserError(Exception):

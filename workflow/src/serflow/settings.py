@@ -1,7 +1,6 @@
 """Checking the configuration: each message names the key, the value and what is allowed."""
 
 import contextlib
-import difflib
 import functools
 import itertools
 import json
@@ -9,7 +8,9 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from serflow.errors import UserError
+from serflow.errors import UserError, did_you_mean
+from serflow.features.frame_features import ENERGY, FEATURES
+from serflow.models.registry import MODELS, known_model
 
 _SCALARS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")]
 
@@ -46,7 +47,7 @@ def read_scalars(value):
 
 
 def with_defaults(config: Mapping, defaults: Path) -> dict:
-    """Take the settings that a configuration lacks, at any depth, from a YAML file."""
+    """Take the settings that a configuration lacks, at any depth, from a YAML file; of models also their defaults."""
     import yaml
 
     def fill(given, usual):
@@ -54,7 +55,8 @@ def with_defaults(config: Mapping, defaults: Path) -> dict:
             return given
         return {**usual, **{key: fill(value, usual.get(key)) for key, value in given.items()}}
 
-    return fill(config, yaml.safe_load(defaults.read_text(encoding="utf-8")))
+    of_models = {"models": {name: model.defaults for name, model in MODELS.items()}}
+    return fill(fill(config, yaml.safe_load(defaults.read_text(encoding="utf-8"))), of_models)
 
 
 def check_file(path: Path) -> None:
@@ -123,6 +125,28 @@ def check_settings(config: Mapping, schema: Path) -> None:
     _check_pairs(config)
 
 
+def read_schema(path: Path) -> dict:
+    """Read the schema of the configuration, and put in what files beside it in the package add to it.
+
+    These are the settings of each model, as its file has them, and the names of the frame features.
+    """
+    import yaml
+
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    models = {
+        name: {
+            "type": "object",
+            "additionalProperties": False,
+            "required": list(model.settings),
+            "properties": dict(model.settings),
+        }
+        for name, model in MODELS.items()
+    }
+    schema["properties"]["models"] |= {"required": list(models), "properties": models}
+    schema["properties"]["frames"]["properties"]["features"]["items"] = {"enum": list(FEATURES)}
+    return schema
+
+
 @functools.cache
 def _checker(schema: Path):
     """Make the validator of a schema.
@@ -130,11 +154,10 @@ def _checker(schema: Path):
     JSON Schema takes 3.0 for an integer, which range() does not, and NaN for a number, which no bound holds.
     """
     import jsonschema
-    import yaml
 
     draft = jsonschema.Draft202012Validator
     kinds = draft.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    return jsonschema.validators.extend(draft, type_checker=kinds)(yaml.safe_load(schema.read_text(encoding="utf-8")))
+    return jsonschema.validators.extend(draft, type_checker=kinds)(read_schema(schema))
 
 
 def _is_integer(checker, value) -> bool:
@@ -168,14 +191,18 @@ def _messages(fault) -> list[str]:
     if fault.validator == "required":
         missing = [name for name in fault.validator_value if name not in fault.instance]
         return [f"config: {'.'.join(filter(None, (key, name)))} is missing" for name in missing]
-    return [f"config: {key or 'the whole'} is {value}, but must be {_allowed(fault.schema)}"]
+    nearest = did_you_mean(fault.instance, fault.validator_value) if _is_word(fault) else ""
+    return [f"config: {key or 'the whole'} is {value}, but must be {_allowed(fault.schema)}{nearest}"]
+
+
+def _is_word(fault) -> bool:
+    return fault.validator == "enum" and isinstance(fault.instance, str)
 
 
 def _unknown(section: str, name: str, known: list[str]) -> str:
     name = str(name) if len(str(name)) <= 200 else f"{str(name)[:200]}…"
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-    return f"config: {'.'.join(filter(None, (section, name)))} is no setting; {hint}"
+    hint = did_you_mean(name, known) or f"; known here: {', '.join(known)}"
+    return f"config: {'.'.join(filter(None, (section, name)))} is no setting{hint}"
 
 
 def _allowed(schema: Mapping) -> str:
@@ -220,21 +247,20 @@ def _check_pairs(config: Mapping) -> None:
             f"config: mel.n_mels is {mel['n_mels']}, more bands than mel.n_fft ({mel['n_fft']}) has frequencies: "
             f"at most {mel['n_fft'] // 2 + 1}, or raise mel.n_fft"
         )
-    known, named = set(config["models"]), {}
+    named = {}
     for number, run in enumerate(config["runs"]):
         if run["protocol"] == "custom" and not config["split"]["table"]:
             raise UserError(f"config: runs.{number}.protocol is 'custom': set split.table to the CSV with your split")
-        unknown = [model for model in run["models"] if model not in known]
-        if unknown:
-            raise UserError(
-                f"config: runs.{number}.models names {unknown[0]!r}, but models has: {', '.join(sorted(known))}"
-            )
+        for model in run["models"]:
+            reads = known_model(model, f"config: runs.{number}.models").features
+            if reads == "functionals" and ENERGY not in config["frames"]["features"]:
+                raise UserError(
+                    f"config: frames.features lacks {ENERGY!r}, which the functionals that {model} reads need, to tell "
+                    f"a clip from the silence after it: add {ENERGY}, or leave {model} out of runs.{number}.models"
+                )
         for model, seed in itertools.product(run["models"], run["seeds"]):
             first = named.setdefault((run["protocol"], model, seed), number)
             if first != number or run["models"].count(model) > 1 or run["seeds"].count(seed) > 1:
                 raise UserError(
                     f"config: runs.{number} names {run['protocol']}, {model}, seed {seed} again; name each run once"
                 )
-    filters, kernels = (config["models"]["cnn2d"][key] for key in ("filters", "kernels"))
-    if len(filters) != len(kernels):
-        raise UserError("config: models.cnn2d.filters and models.cnn2d.kernels must have three entries each")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.formats.base import Entry
-from serflow.errors import UserError
+from serflow.errors import UserError, did_you_mean
 
 ALONE = {"": CREMA_D}  # the formats of a plain folder
 
@@ -113,5 +113,6 @@ def default_format(corpus: str) -> str:
 
 def _known(name: str, key: str) -> str:
     if name not in FORMATS:
-        raise UserError(f"config: {key} is {json.dumps(name)}, but must be one of {', '.join(FORMATS)}")
+        known = f"{', '.join(FORMATS)}{did_you_mean(name, FORMATS)}"
+        raise UserError(f"config: {key} is {json.dumps(name)}, but must be one of {known}")
     return name

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from serflow.features import frames, mel
+from serflow.features.frame_features import ENERGY, feature_names
 from serflow.features.functionals import functionals
 
 
@@ -18,8 +19,8 @@ def compute_features(kind: str, clips: np.ndarray, settings: Mapping, threads: i
     clips
         float32 of shape (clips, samples), of the length that the model was trained on.
     settings
-        ``sampling_rate`` and, for mel, ``n_mels``, ``n_fft`` and ``hop_length``; for the others ``frame_size`` and
-        ``n_mfcc``.
+        ``sampling_rate`` and, for mel, ``n_mels``, ``n_fft`` and ``hop_length``; for the others ``frame_size``,
+        ``features`` and ``n_mfcc``.
     threads
         The result does not depend on them.
 
@@ -32,11 +33,11 @@ def compute_features(kind: str, clips: np.ndarray, settings: Mapping, threads: i
         names = ("sampling_rate", "n_mels", "n_fft", "hop_length")
         parts = list(mel.log_mel(clips, threads=threads, **{name: settings[name] for name in names}))
     else:
-        names = ("sampling_rate", "frame_size", "n_mfcc")
+        names = ("sampling_rate", "frame_size", "features", "n_mfcc")
         parts = list(frames.frame_features(clips, threads=threads, **{name: settings[name] for name in names}))
     values = np.concatenate(parts)
     if kind == "functionals":
-        names = frames.feature_names(settings["n_mfcc"])
+        names = feature_names(settings["features"], settings)
         tracks = values.reshape(len(values), len(names), values.shape[1] // len(names))
-        values = functionals(tracks, tracks[:, names.index("rms")])
+        values = functionals(tracks, tracks[:, names.index(ENERGY)])
     return values[..., None]

@@ -1,30 +1,28 @@
-"""Frame features for the 1D models: zero-crossing rate, RMS energy, MFCC and spectral centroid."""
+"""Frame features for the 1D models: those that are listed, each from its file, side by side."""
 
-import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from serflow.features.stft import (
-    CLIPS_AT_ONCE,
-    fft_frequencies,
-    frame,
-    in_batches,
-    mel_spectrum,
-    power_spectrum,
-    power_to_db,
-)
+from serflow.errors import UserError
+from serflow.features.frame_features import feature_names, load_feature
+from serflow.features.framed import FramedClips
+from serflow.features.stft import CLIPS_AT_ONCE, in_batches
 from serflow.store import FileArray, read_json, read_table, write_tables
 
-N_MELS = 128
 ROWS_AT_ONCE = 256 * CLIPS_AT_ONCE  # of a table: some 7 MB
-_ZERO = 1e-10
 
 
 def frame_features(
-    clips: np.ndarray, *, sampling_rate: int, frame_size: int, n_mfcc: int, threads: int = 1
+    clips: np.ndarray,
+    *,
+    sampling_rate: int,
+    frame_size: int,
+    features: Sequence[str],
+    n_mfcc: int,
+    threads: int = 1,
 ) -> Iterator[np.ndarray]:
     """Compute the features of fixed-length clips, batch by batch.
 
@@ -36,6 +34,8 @@ def frame_features(
         In Hz.
     frame_size
         Samples of a frame; frames are ``frame_size // 2`` apart and centred.
+    features
+        Names of :mod:`serflow.features.frame_features`.
     n_mfcc
         Number of mel-frequency cepstral coefficients.
     threads
@@ -45,88 +45,52 @@ def frame_features(
     -------
     iterator of ndarray
         float32 of shape (clips in the batch, columns), in the order of :func:`column_names`.
+
+    Raises
+    ------
+    UserError
+        If a feature is unknown, or gives another shape than its columns have.
     """
-    hop_length = frame_size // 2
-    centres = fft_frequencies(sampling_rate, frame_size).astype(np.float32)
+    settings = {"n_mfcc": n_mfcc}
+    count = _frames_of(clips.shape[1], frame_size)
+    widths = {name: count * len(feature_names([name], settings)) for name in features}
 
     def compute(batch: np.ndarray) -> np.ndarray:
-        power = power_spectrum(batch, frame_size, hop_length)
-        decibels = power_to_db(mel_spectrum(power, sampling_rate, frame_size, N_MELS), relative=False)
-        mfcc = decibels @ dct_matrix(N_MELS, n_mfcc)
-        parts = [
-            zero_crossing_rate(batch, frame_size, hop_length),
-            rms(batch, frame_size, hop_length),
-            mfcc.transpose(0, 2, 1).reshape(len(batch), -1),
-            spectral_centroid(np.sqrt(power, out=power), centres),
-        ]
+        framed = FramedClips(batch, sampling_rate, frame_size)
+        parts = []
+        for name, width in widths.items():
+            values = load_feature(name).compute(framed, settings)
+            if values.size != len(batch) * width:
+                raise UserError(
+                    f"frame feature {name!r} gives shape {values.shape} for {len(batch)} clips of {count} frames, but "
+                    f"must give (clips, frames), or (clips, columns, frames) and name the columns"
+                )
+            parts.append(values.reshape(len(batch), width))
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     return in_batches(compute, clips, threads)
 
 
-def feature_names(n_mfcc: int) -> list[str]:
-    """Name the features of a frame, in their order."""
-    return ["zcr", "rms", *(f"mfcc{index:02d}" for index in range(n_mfcc)), "centroid"]
+def _frames_of(samples: int, frame_size: int) -> int:
+    return 1 + (samples + 2 * (frame_size // 2) - frame_size) // (frame_size // 2)
 
 
-def column_names(samples: int, frame_size: int, n_mfcc: int) -> list[str]:
+def column_names(samples: int, frame_size: int, features: Sequence[str], n_mfcc: int) -> list[str]:
     """Name the columns of :func:`frame_features`: 16 features by 51 frames are 816 at 40,775 samples."""
-    frames = 1 + (samples + 2 * (frame_size // 2) - frame_size) // (frame_size // 2)
-    return [f"{name}_{index:03d}" for name in feature_names(n_mfcc) for index in range(frames)]
-
-
-def zero_crossing_rate(clips: np.ndarray, frame_size: int, hop_length: int) -> np.ndarray:
-    """Share of a frame's samples at which the sign changes; ends are repeated, as librosa does.
-
-    Returns
-    -------
-    ndarray
-        float32 of shape (clips, frames).
-    """
-    half = frame_size // 2
-    negative = np.pad(clips < -_ZERO, ((0, 0), (half, half)), mode="edge")
-    changes = np.zeros(negative.shape, dtype=np.int32)
-    np.cumsum(negative[:, 1:] != negative[:, :-1], axis=1, out=changes[:, 1:])
-    # The change into a frame's first sample is not within the frame, so frame_size - 1 steps count.
-    first = changes[:, : changes.shape[1] - frame_size + 1 : hop_length]
-    last = changes[:, frame_size - 1 :: hop_length]
-    return ((last - first) / frame_size).astype(np.float32)
-
-
-def rms(clips: np.ndarray, frame_size: int, hop_length: int) -> np.ndarray:
-    """Root mean square of each frame, zero padded; float32 of shape (clips, frames)."""
-    half = frame_size // 2
-    frames = frame(np.pad(clips, ((0, 0), (half, half))), frame_size, hop_length)
-    return np.sqrt(np.einsum("cfs,cfs->cf", frames, frames) / frame_size)
-
-
-def spectral_centroid(magnitude: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Mean frequency weighted by magnitude, in Hz; 0 for a silent frame.
-
-    Parameters
-    ----------
-    magnitude
-        Shape (clips, frames, bins).
-    centres
-        Frequencies of the bins in Hz, shape (bins,).
-    """
-    total = magnitude.sum(axis=2)
-    weighted = magnitude @ centres
-    silent = total < np.finfo(np.float32).tiny
-    return np.where(silent, weighted, weighted / np.where(silent, 1, total))
-
-
-@functools.cache
-def dct_matrix(n_mels: int, n_mfcc: int) -> np.ndarray:
-    """Give the first columns of the orthonormal DCT-II, float32 of shape (n_mels, n_mfcc)."""
-    order = np.arange(n_mfcc)
-    matrix = np.cos(np.pi * (2 * np.arange(n_mels)[:, None] + 1) * order / (2 * n_mels)) * np.sqrt(2 / n_mels)
-    matrix[:, 0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    names = feature_names(features, {"n_mfcc": n_mfcc})
+    return [f"{name}_{index:03d}" for name in names for index in range(_frames_of(samples, frame_size))]
 
 
 def extract_frames(
-    fixed: Path, index: Path, length: Path, *, sampling_rate: int, n_mfcc: int, threads: int, output: Path
+    fixed: Path,
+    index: Path,
+    length: Path,
+    *,
+    sampling_rate: int,
+    features: Sequence[str],
+    n_mfcc: int,
+    threads: int,
+    output: Path,
 ) -> None:
     """Write the frame features of a shard: the column ``clip`` and the named float32 columns.
 
@@ -136,7 +100,7 @@ def extract_frames(
         A shard of fixed-length clips.
     length
         ``target.json``, which holds the frame size.
-    sampling_rate, n_mfcc, threads
+    sampling_rate, features, n_mfcc, threads
         As in :func:`frame_features`.
     output
         The Parquet table.
@@ -145,9 +109,10 @@ def extract_frames(
 
     clips = FileArray(fixed)
     frame_size = read_json(length)["frame_size"]
-    names = column_names(clips.shape[1], frame_size, n_mfcc)
+    chosen = {"features": features, "n_mfcc": n_mfcc}
+    names = column_names(clips.shape[1], frame_size, **chosen)
     clip_names = read_table(index, ["clip"])
-    computed = frame_features(clips, sampling_rate=sampling_rate, frame_size=frame_size, n_mfcc=n_mfcc, threads=threads)
+    computed = frame_features(clips, sampling_rate=sampling_rate, frame_size=frame_size, threads=threads, **chosen)
 
     def tables() -> Iterator[pa.Table]:
         for start in range(0, max(1, len(clips)), ROWS_AT_ONCE):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.errors import UserError
+from serflow.features.frame_features import ENERGY
 from serflow.store import read_row_groups, write_tables
 
 STATISTICS = ("mean", "sd", "p05", "p50", "p95", "slope")
@@ -116,11 +117,11 @@ def extract_functionals(frames: Path, *, output: Path) -> None:
         for table in read_row_groups(frames):
             columns = table.column_names[1:]
             features = list(dict.fromkeys(name.rpartition("_")[0] for name in columns))
-            if "rms" not in features or len(columns) % len(features):
+            if ENERGY not in features or len(columns) % len(features):
                 raise UserError(f"{frames}: not a table of frame features; delete it to have it made again")
             values = np.column_stack([table[name].to_numpy() for name in columns])
             tracks = values.reshape(len(values), len(features), len(columns) // len(features))
-            rows = functionals(tracks, tracks[:, features.index("rms")])
+            rows = functionals(tracks, tracks[:, features.index(ENERGY)])
             named = zip(column_names(features), np.ascontiguousarray(rows.T), strict=True)
             yield pa.table({"clip": table["clip"]} | dict(named))
 

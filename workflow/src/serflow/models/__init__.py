@@ -1,1 +1,1 @@
-"""The architectures, one file each, and how they are trained and asked."""
+"""The architectures, and how they are trained and asked."""

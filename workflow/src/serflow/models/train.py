@@ -14,7 +14,7 @@ from serflow.errors import UserError
 from serflow.models.backup import Backup, backup_path, training_key
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.keras_run import dataset, prepare
-from serflow.models.registry import MODELS
+from serflow.models.registry import known_model
 from serflow.models.standardize import mean_and_sd, with_standardization
 from serflow.store import write_archive, write_json, write_text
 
@@ -67,7 +67,7 @@ def train_model(
     A training by gradient that was interrupted goes on after its last whole epoch, with the same result.
     """
     keras = prepare(seed, threads)
-    architecture = MODELS[model]
+    architecture = known_model(model, "--model")
     classes, parts = read_split(split, fold)
     data = Features(features)
     train = data.rows(*parts["train"], classes)

@@ -2,6 +2,14 @@
 
 from collections.abc import Mapping
 
+FEATURES = "mel"
+SETTINGS = {
+    "filters": {"type": "array", "minItems": 3, "maxItems": 3, "items": {"$ref": "#/$defs/units"}},
+    "kernels": {"type": "array", "minItems": 3, "maxItems": 3, "items": {"$ref": "#/$defs/units"}},
+    "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    "dense": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/units"}},
+}
+
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     """Build the model.

@@ -10,6 +10,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+FEATURES = "functionals"
+SETTINGS = {
+    "C": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000},
+    "max_iter": {"$ref": "#/$defs/positive"},
+}
 _SCALES = (1e-2, 1e2)
 
 

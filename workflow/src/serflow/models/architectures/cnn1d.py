@@ -2,6 +2,25 @@
 
 from collections.abc import Mapping
 
+FEATURES = "frames"
+SETTINGS = {
+    "blocks": {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["filters", "kernel", "pool"],
+            "properties": {
+                "filters": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/units"}},
+                "kernel": {"$ref": "#/$defs/units"},
+                "pool": {"$ref": "#/$defs/units"},
+            },
+        },
+    },
+    "dense": {"$ref": "#/$defs/units"},
+}
+
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     """Build the model.

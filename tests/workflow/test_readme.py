@@ -1,0 +1,278 @@
+"""Every command of the README is run here, or by the test that stands beside it."""
+
+import ast
+import csv
+import errno
+import io
+import itertools
+import os
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import snakemake.common.configfile
+import soundfile as sf
+from test_corpora import NAMES, put
+
+import readme
+from serflow.store import read_table
+from workspace import check_out
+
+TESTS = Path(__file__).resolve().parents[1]
+SPEAKERS = ("1001", "1002", "1019", "1020")
+
+
+@pytest.fixture(scope="module")
+def checkout(sample, tmp_path_factory):
+    """A copy of the project and of the finished run, for all commands in turn, as a user has one."""
+    folder = tmp_path_factory.mktemp("readme") / "checkout"
+    return check_out(sample.project, shutil.copytree(sample.folder, folder, symlinks=True))
+
+
+def clips_of(checkout):
+    return sorted((checkout.folder / "resources/corpora/sample/AudioWAV").glob("*.wav"))
+
+
+def without_running(checkout, command):
+    """Ask what would be run."""
+    return checkout.shell(f"{command} --dry-run")
+
+
+def make(fragment):
+    """Check a target of make, which would set up a machine or run these tests: what it would do."""
+
+    def check(checkout, command):
+        # make runs even then what contains $(MAKE), and this Makefile has none.
+        assert fragment in checkout.shell(f"{command} --dry-run --always-make")
+
+    return check
+
+
+def elsewhere(test, *words):
+    """Name the test that runs a command, and words of it that stand in the test's file."""
+
+    def check(checkout, command):
+        path, _, name = test.partition("::")
+        text = (TESTS / path).read_text(encoding="utf-8")
+        assert name in {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+        assert all(word in text and word in command for word in words)
+
+    return check
+
+
+def of_the_system(checkout, command):
+    """Leave alone a command of another program, named as what may help."""
+    assert command.split()[0] in ("pip", "git", "ffmpeg", "squeue")
+
+
+def activate(checkout, command):
+    if not Path(sys.prefix, "bin/activate").exists():
+        pytest.skip("these tests do not run in an environment that `make env` made")
+    (checkout.folder / ".venv").symlink_to(sys.prefix)
+    assert checkout.shell(f"unset VIRTUAL_ENV; {command}; command -v snakemake; echo $VIRTUAL_ENV").split() == [
+        f"{sys.prefix}/bin/snakemake",
+        sys.prefix,
+    ]
+
+
+def recordings(checkout, command):
+    """Read a folder or an archive to the catalogue, and plan the rest."""
+    folder = checkout.folder / "data/AudioWAV"
+    folder.mkdir(parents=True, exist_ok=True)
+    for clip in clips_of(checkout):
+        if clip.name[:4] in SPEAKERS:
+            shutil.copy(clip, folder)
+    with zipfile.ZipFile(checkout.folder / "data/cremad.zip", "w") as archive:
+        for clip in folder.iterdir():
+            archive.write(clip, f"AudioWAV/{clip.name}")
+    assert "train_model" in without_running(checkout, command)
+    checkout.shell(command.replace("snakemake", "snakemake catalog", 1))
+    clips = read_table(checkout.results("crema-d") / "catalog/clips.parquet")
+    assert set(clips["actor"].to_pylist()) == set(SPEAKERS)
+
+
+def ravdess(checkout, command):
+    places = itertools.product(range(1, 6), range(2, 6), (1, 2), (1, 2), (1, 2))
+    names = [
+        f"Actor_{actor:02d}/03-01-{'-'.join(f'{code:02d}' for code in (*codes, actor))}.wav" for actor, *codes in places
+    ]
+    put_clips(checkout, "data/ravdess", names)
+    assert "train_model" in without_running(checkout, command)
+    checkout.shell(command.replace("snakemake", "snakemake catalog", 1))
+    assert len(read_table(checkout.results("ravdess") / "catalog/clips.parquet")) == len(names)
+
+
+def put_clips(checkout, folder, names):
+    return put(checkout, checkout.folder / folder, names)
+
+
+def union(checkout, command):
+    """Plan it; `test_corpora` runs it on such a union."""
+    emotions = ("ANG", "HAP", "SAD")
+    put_clips(checkout, "data/AudioWAV", [f"{actor}_DFA_{label}_XX.wav" for actor in SPEAKERS for label in emotions])
+    put_clips(checkout, "data/ravdess", NAMES["ravdess"])
+    put_clips(checkout, "data", ["day 1/interview.wav"])
+    # The sample's clips are shorter than the interview.
+    given = readme.block("file,speaker,label,start,end").replace("12.5", "0.1").replace("15.25", "0.9")
+    (checkout.folder / "data/list.csv").write_text(given)
+    planned = without_running(checkout, command)
+    assert "cross-corpus" in planned and "train_model" in planned
+
+
+def fetched(checkout, command):
+    assert "fetch_corpus" in without_running(checkout, command)
+
+
+def nothing_to_do(checkout, command):
+    assert "Nothing to be done" in checkout.shell(command)
+
+
+def planned_bundles(checkout, command):
+    assert "bundle_model" in without_running(checkout, command)
+
+
+def packed(checkout, command):
+    checkout.shell(command)
+    with zipfile.ZipFile(checkout.folder / "report.zip") as archive:
+        assert any(name.endswith("report.html") for name in archive.namelist())
+
+
+def predicted(checkout, command):
+    bundle = re.search(r"results/\S+\.zip", command)[0]
+    checkout.shell(f"snakemake --cores 8 {bundle}")
+    first, *others = clips_of(checkout)[:4]
+    samples, rate = sf.read(first)
+    sf.write(checkout.folder / "talk.mp3", samples, rate)
+    (checkout.folder / "recordings").mkdir()
+    for clip in others:
+        shutil.copy(clip, checkout.folder / "recordings")
+    checkout.shell(command)
+    rows = list(csv.DictReader(io.StringIO((checkout.folder / "labels.csv").read_text())))
+    assert [row["file"] for row in rows] == ["talk.mp3", *(f"recordings/{clip.name}" for clip in others)]
+    assert all(row["label"] and row["p_ANG"] and row["confidence"] for row in rows)
+
+
+def planned_prediction(checkout, command):
+    put_clips(checkout, "recordings", ["a.wav", "b.wav"])
+    assert "predict_recordings" in without_running(checkout, command)
+
+
+def helped(checkout, command):
+    assert "--n-mels" in checkout.shell(command)
+
+
+def names_the_line(checkout, command):
+    (checkout.folder / "my.yaml").write_text("shards: 4\nmel: {n_mels: 3\nfoo: [\n")
+    assert 'in "my.yaml", line 3' in checkout.shell(f"{command} 2>&1 || true")
+
+
+def both(*checks) -> Callable:
+    def check(checkout, command):
+        for one in checks:
+            one(checkout, command)
+
+    return check
+
+
+OWN = "workflow/test_own_files.py"
+CLUSTER = "slurm/test_workflow.py"
+CHECKS = {
+    "make run": both(make("snakemake --cores"), elsewhere("workflow/test_sample_run.py::test_runs")),
+    "make test": make("-m pytest"),
+    "make env": make("-m pip install"),
+    "make bench": make("tests/bench/features.py"),
+    "source .venv/bin/activate": activate,
+    "snakemake --cores 8 --config corpus=crema-d": both(
+        fetched,
+        elsewhere("workflow/test_fetch_corpus.py::test_crema_d_is_fetched_killed_on_the_way_and_fetched_on", "crema-d"),
+    ),
+    "snakemake --cores 8 --config corpus=crema-d audio=/data/AudioWAV": recordings,
+    "snakemake --cores 8 --config corpus=crema-d audio=/data/cremad.zip": recordings,
+    "snakemake --cores 8 --config corpus=ravdess audio=/data/ravdess": ravdess,
+    "snakemake --cores 8 cross_corpus": both(
+        union, elsewhere("workflow/test_corpora.py::test_the_report_across_corpora", "cross_corpus")
+    ),
+    "snakemake --cores 8 bundles": both(
+        planned_bundles, elsewhere("workflow/test_bundles.py::test_the_same_probabilities_as_the_run", "bundles")
+    ),
+    "python -m serflow predict": predicted,
+    "snakemake --cores 8 predict --config input=recordings/": both(
+        planned_prediction, elsewhere("workflow/test_bundles.py::test_through_the_engine", "predict")
+    ),
+    "export SBATCH_ACCOUNT=... SBATCH_PARTITION=...": elsewhere(
+        f"{CLUSTER}::test_a_partition_that_does_not_exist", "SBATCH_PARTITION"
+    ),
+    "snakemake --workflow-profile workflow/profiles/slurm": elsewhere(
+        f"{CLUSTER}::test_the_same_results_as_on_one_machine", "--workflow-profile", "workflow/profiles/slurm"
+    ),
+    "snakemake --cores 8 --config corpus=theatre": elsewhere(f"{OWN}::test_a_corpus", "theatre"),
+    """snakemake --cores 8 --config 'models={"perceptron""": elsewhere(f"{OWN}::test_a_model", "perceptron"),
+    """snakemake --cores 8 --config 'frames={"features""": elsewhere(f"{OWN}::test_a_feature", "rolloff"),
+    "snakemake --dry-run": nothing_to_do,
+    "snakemake --report report.zip": packed,
+    "snakemake --list-target-rules": elsewhere(
+        "workflow/test_rules.py::test_each_is_said_in_one_sentence", "--list-target-rules"
+    ),
+    "snakemake --containerize": elsewhere("workflow/test_containerize.py::test_every_environment_is_in_the_image"),
+    "python -m serflow extract_mel --help": helped,
+    "python -c": names_the_line,
+    "pip install kaggle": of_the_system,
+    "git lfs pull": of_the_system,
+    "ffmpeg -i old.wav new.wav": of_the_system,
+    "squeue --me": of_the_system,
+}
+
+
+def check_of(command):
+    """Give the check whose words a command begins with; the longest, where several do."""
+    begun = [words for words in CHECKS if command == words or command.startswith(words)]
+    return max(begun, key=len, default=None)
+
+
+@pytest.mark.parametrize("command", readme.commands())
+def test_a_command(checkout, command):
+    assert check_of(command), f"{command!r} stands in the README without a check; give it one in CHECKS"
+    CHECKS[check_of(command)](checkout, command)
+
+
+def test_no_check_is_left_over():
+    assert {check_of(command) for command in readme.commands()} == set(CHECKS)
+
+
+def test_the_targets_are_those_that_there_are(project):
+    named = {row[0].strip("`") for row in readme.table("| target | makes |")}
+    assert named == set(re.findall(r"^rule (\w+):", (project / "Snakefile").read_text(), re.M)) - {"all"}
+
+
+def test_what_is_said_of_results_is_there(sample):
+    made_by_targets = {"bundles", "predicted"}
+    for row in readme.table("| | |"):
+        for path in re.findall(r"`([^`]+)`", row[0]):
+            name = path.partition("/")[0]
+            assert name in made_by_targets or (sample.results() / name).exists(), name
+
+
+def templates(folder):
+    """Give every text of the sources; what is put into it is a line feed, which no message has."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "\n" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_what_is_seen_is_what_is_said(project):
+    """Of each symptom, what stands between its gaps is in one message of serflow or Snakemake, in that order."""
+    said = [*templates(project / "workflow/src"), *templates(Path(snakemake.common.configfile.__file__).parent)]
+    rows = readme.table("| you see | it means |")
+    symptoms = [symptom for row in rows for symptom in re.findall(r"`([^`]+)`", row[0])]
+    assert len(symptoms) >= len(rows) - 1 > 10
+    for symptom in symptoms:
+        text = symptom.replace(os.strerror(errno.ENOSPC), "…")
+        pattern = ".*".join(re.escape(part.strip()) for part in text.split("…"))
+        assert any(re.search(pattern, template, re.S) for template in said), symptom

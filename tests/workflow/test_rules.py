@@ -1,0 +1,24 @@
+"""The rules as they are read: `snakemake --list-target-rules` and `--list-rules`."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from workspace import TARGETS
+
+SENTENCE = re.compile(r"[A-Z][^.]*(?:\.\w[^.]*)*\.")
+
+
+@pytest.mark.parametrize("option", ["--list-target-rules", "--list-rules"])
+def test_each_is_said_in_one_sentence(project, empty, option):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(project / "Snakefile"), option]
+    done = subprocess.run(command, cwd=empty.folder, capture_output=True, text=True, check=True)
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert set(TARGETS) <= said.keys()
+    assert not {name: text for name, text in said.items() if not SENTENCE.fullmatch(text[1:-1])}
+    if option == "--list-rules":
+        sources = [project / "Snakefile", *project.glob("workflow/rules/*.smk")]
+        named = re.findall(r"^(?:rule|checkpoint) (\w+):", "".join(path.read_text() for path in sources), re.M)
+        assert sorted(named) == sorted(said)

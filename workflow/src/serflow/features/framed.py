@@ -1,0 +1,50 @@
+"""Clips cut into frames, and what several features are made of, computed once."""
+
+from functools import cached_property
+
+import numpy as np
+
+from serflow.features.stft import fft_frequencies, frame, power_spectrum
+
+
+class FramedClips:
+    """A few clips of one length, in frames that are centred and half a frame apart.
+
+    Parameters
+    ----------
+    clips
+        float32 of shape (clips, samples).
+    sampling_rate
+        In Hz.
+    frame_size
+        Samples of a frame.
+
+    Notes
+    -----
+    What is shared is not to be changed in place.
+    """
+
+    def __init__(self, clips: np.ndarray, sampling_rate: int, frame_size: int):
+        self.clips, self.sampling_rate, self.frame_size = clips, sampling_rate, frame_size
+        self.hop_length = frame_size // 2
+
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """The samples of each frame, zeros beyond the clip's ends: a view of shape (clips, frames, frame_size)."""
+        half = self.frame_size // 2
+        return frame(np.pad(self.clips, ((0, 0), (half, half))), self.frame_size, self.hop_length)
+
+    @cached_property
+    def power(self) -> np.ndarray:
+        """Squared magnitude of the short-time Fourier transform, float32 of shape (clips, frames, bins)."""
+        return power_spectrum(self.clips, self.frame_size, self.hop_length)
+
+    @cached_property
+    def magnitude(self) -> np.ndarray:
+        """Magnitude of the short-time Fourier transform, float32 of shape (clips, frames, bins)."""
+        return np.sqrt(self.power)
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Centre frequencies of the bins in Hz, float32 of shape (bins,)."""
+        return fft_frequencies(self.sampling_rate, self.frame_size).astype(np.float32)

@@ -107,9 +107,8 @@ def test_names_are_text_in_the_report(sample, tmp_path):
         "audit": results / "catalog/audit.json",
         "length": results / "length.json",
         "clips": results / "report/figures/clips.json",
-        "spectrograms": results / "report/figures/spectrograms.json",
+        "mistakes": results / "report/mistakes.json",
         "comparison": results / "report/comparison.csv",
-        "chart": results / "report/comparison.png",
         "evaluation": results / "report/evaluation.json",
         "provenance": results / "provenance.json",
     }

@@ -46,17 +46,18 @@ def theme(*, dark: bool) -> dict:
         "font": "system-ui, 'Liberation Sans', sans-serif",
         "padding": 4,
         "view": {"stroke": None},
-        "axis": {**text, **sizes, **lines, "labelLimit": 230},
-        "legend": {**text, **sizes, "orient": "top", "title": None, "labelLimit": 260, "symbolOpacity": 1},
+        "axis": {**text, **sizes, **lines, "labelLimit": 320, "maxExtent": 340, "labelPadding": 7},
+        "legend": {**text, **sizes, "orient": "top", "title": None, "labelLimit": 260, "columns": 2},
         "title": {"color": colours["text"], "fontSize": 12, "fontWeight": "normal", "anchor": "start", "limit": 300},
         "range": {"category": colours["category"], "ramp": colours["ramp"], "heatmap": colours["ramp"]},
         "line": {"strokeWidth": 2},
+        "axisQuantitative": {"tickCount": 6},
         "point": {"size": 60, "filled": True, "opacity": 1},
         "rule": {"strokeWidth": 2},
         "style": {
-            REFERENCE: {"stroke": colours["reference"], "strokeDash": [4, 4], "strokeWidth": 1.2},
-            ON_LOW: {"fill": colours["on_low"], "fontSize": 12},
-            ON_HIGH: {"fill": colours["on_high"], "fontSize": 12},
+            REFERENCE: {"color": colours["reference"], "strokeDash": [4, 4], "strokeWidth": 1.2},
+            ON_LOW: {"color": colours["on_low"], "fontSize": 12},
+            ON_HIGH: {"color": colours["on_high"], "fontSize": 12},
         },
     }
 
@@ -90,7 +91,7 @@ def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: 
     kinds = list(dict.fromkeys(row[colour] for row in rows))
     several = len(names) < len(rows)
     y = alt.Y("name:N", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(grid=True, ticks=False, domain=False))
-    shade = alt.Color(f"{colour}:N", scale=alt.Scale(domain=kinds), legend=alt.Legend(columns=2))
+    shade = alt.Color(f"{colour}:N", scale=alt.Scale(domain=kinds))
     offset = {"yOffset": alt.YOffset(f"{colour}:N", scale=alt.Scale(domain=kinds))} if several else {}
     x = {"title": x_title, "scale": alt.Scale(domain=[0, 100])}
     bounds = (
@@ -139,7 +140,9 @@ def save_charts(path: Path, charts: Sequence[alt.Chart | alt.LayerChart], *, wid
     import vl_convert
 
     sized = [chart.properties(width=width) for chart in charts]
-    together = sized[0] if len(sized) == 1 else alt.concat(*sized, columns=columns).resolve_scale(color="independent")
+    (together, *others) = sized
+    if others:
+        together = alt.concat(*sized, columns=columns).resolve_scale(color="independent", shape="independent")
     spec = together.to_dict()
     del spec["config"]
     config = theme(dark=False) | {"background": "white", "padding": 12, "font": "Liberation Sans"}

@@ -16,7 +16,7 @@ MEASURES = {
     "test_accuracy": "test accuracy",
     "f1_weighted": "weighted F1 (test)",
 }
-UAR = "UAR in per cent, with 95 % interval"
+UAR = "UAR, per cent"
 
 
 def compare_runs(metrics: Sequence[Path], *, evaluation: Path, table: Path, figure: Path) -> None:
@@ -87,7 +87,7 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
                 scale=alt.Scale(domain=list(dict.fromkeys(row["run"] for row in measured))),
                 axis=alt.Axis(grid=True, ticks=False, domain=False),
             ),
-            color=alt.Color("measure:N", scale=kinds, legend=alt.Legend(columns=2)),
+            color=alt.Color("measure:N", scale=kinds),
             shape=alt.Shape("measure:N", scale=kinds),
             tooltip=["run:N", "measure:N", alt.Tooltip("value:Q", format=".1f")],
         )
@@ -151,8 +151,8 @@ def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
         .encode(
             x=alt.X("coverage:Q", title="clips answered, the surest first, per cent", **whole),
             y=alt.Y("risk:Q", title="wrong answers, per cent", **whole),
-            color=alt.Color("model:N", legend=alt.Legend(columns=3)),
-            strokeDash=alt.StrokeDash("protocol:N", legend=alt.Legend(columns=2)),
+            color=alt.Color("model:N"),
+            strokeDash=alt.StrokeDash("protocol:N"),
             detail="run:N",
             tooltip=["run:N", alt.Tooltip("coverage:Q", format=".0f"), alt.Tooltip("risk:Q", format=".1f")],
         )

@@ -60,7 +60,8 @@ def draw_mistakes(
     mel
         The section ``mel`` of the configuration.
     index
-        JSON: the run, how many answers it gave and how many are wrong, and what was drawn.
+        JSON: the run, how many recordings (not augmented copies) it was tested on and how many answers are wrong, and
+        what was drawn.
     folder
         Of ``mistake{nn}.png`` and ``mistake{nn}.wav``.
     """
@@ -84,8 +85,9 @@ def draw_mistakes(
             | {"probabilities": mistake.probabilities, "heard": heard(row)}
             | {"figure": f"{folder.name}/{figure}", "audio": f"{folder.name}/{audio}"}
         )
+    recordings = sum("." not in clip for clip in run.pooled.clips)
     known = {name: best[name] for name in (*RunKey._fields, "leaky")} | {"uar": best["pooled"]["uar"]}
-    write_json(index, {"run": known, "n_clips": len(run.pooled.clips), "wrong": len(found), "drawn": drawn})
+    write_json(index, {"run": known, "n_clips": recordings, "wrong": len(found), "drawn": drawn})
 
 
 def best_run(runs: Sequence[Mapping]) -> Mapping:

@@ -46,7 +46,12 @@ def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.Lay
     best_epoch
         Whose weights were kept.
     """
-    epochs = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"))
+    epochs = alt.X(
+        "epoch:Q",
+        title="epoch",
+        scale=alt.Scale(zero=False, nice=False, padding=12),
+        axis=alt.Axis(tickMinStep=1, format="d"),
+    )
     shade = alt.Color("part:N", scale=alt.Scale(domain=[TRAINING, VALIDATION]))
     charts = []
     for key, title, factor in (("loss", "loss", 1), ("accuracy", "accuracy, per cent", 100)):
@@ -88,7 +93,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
         for prediction, count in zip(names, row, strict=True)
     ]
     order = alt.Scale(domain=names)
-    axis = {"grid": False, "domain": False, "ticks": False}
+    axis = {"grid": False, "domain": False, "ticks": False, "labelLimit": 100}
     base = alt.Chart(data(rows)).encode(
         x=alt.X("prediction:N", title="prediction", scale=order, axis=alt.Axis(**axis, labelAngle=-45)),
         y=alt.Y("truth:N", title="truth", scale=order, axis=alt.Axis(**axis)),
@@ -177,7 +182,7 @@ def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
         .encode(
             x=alt.X("confidence:Q", title="confidence, per cent", **whole),
             y=alt.Y("accuracy:Q", title="accuracy, per cent", **whole),
-            color=alt.Color("when:N", scale=alt.Scale(domain=order), legend=alt.Legend(columns=1)),
+            color=alt.Color("when:N", scale=alt.Scale(domain=order)),
             tooltip=[
                 "when:N",
                 alt.Tooltip("confidence:Q", format=".1f"),

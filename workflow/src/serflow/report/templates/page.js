@@ -29,13 +29,19 @@ function follow() {
 // ---- Charts: each is drawn when it comes into view ----
 async function draw(plot) {
   const spec = JSON.parse(plot.parentElement.querySelector("script").textContent);
+  const theme = themes[scheme()];
+  const names = Math.min(320, 0.42 * plot.clientWidth); // on a phone, long names leave room for what they name
   plot.classList.add("drawn");
   plot.view?.finalize();
   const { view } = await vegaEmbed(plot, spec, {
     mode: "vega-lite",
     renderer: "svg",
     ast: true, // expressions are interpreted, which the Content-Security-Policy allows
-    config: themes[scheme()],
+    config: {
+      ...theme,
+      axis: { ...theme.axis, labelLimit: names, maxExtent: names + 20 },
+      legend: { ...theme.legend, columns: Math.max(1, Math.floor((plot.clientWidth - names) / 170)) },
+    },
     actions: { export: true, source: false, compiled: false, editor: false },
     tooltip: { theme: scheme() },
     downloadFileName: spec.description.split(/[:.,]/)[0].toLowerCase().replaceAll(" ", "-"),

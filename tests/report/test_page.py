@@ -18,6 +18,16 @@ DRAW_ALL = """async () => {
 }"""
 
 
+DRAW_SEEN = """async () => {
+    const fold = document.querySelector("details.run[open] details.fold");
+    for (const details of fold.parentElement.querySelectorAll("details:not(.fold)")) details.open = true;
+    fold.open = true;
+    const seen = [...document.querySelectorAll(".plot:not(.drawn)")].filter((plot) => plot.checkVisibility());
+    await Promise.all(seen.map(draw));
+    while (document.querySelector(".plot.drawn[aria-busy]")) await new Promise((go) => setTimeout(go, 20));
+}"""
+
+
 @pytest.fixture(scope="module")
 def address(sample):
     return (sample.results() / "report/index.html").as_uri()
@@ -55,18 +65,20 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(browse, address, width
         marks = charts.evaluate_all(
             "plots => plots.map(plot => plot.querySelectorAll('svg .mark-symbol path, svg .mark-rect path').length)"
         )
-        described = page.locator(".plot svg.marks").evaluate_all(
-            "all => all.map(svg => svg.getAttribute('aria-label'))"
+        described = page.locator('.plot [role="graphics-document"]').evaluate_all(
+            "all => all.map(chart => chart.getAttribute('aria-label'))"
         )
-        assert min(marks) > 0 and all(text and len(text) > 20 for text in described)
+        assert min(marks) > 0 and len(described) == len(marks) and all(len(text) > 20 for text in described)
         assert overflow(page) <= 0
         quiet(watched, address)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
 def test_no_serious_fault_of_accessibility(browse, address, width, scheme):
+    """With a run and one of its folds unfolded; the others have the same parts."""
     with browse(address, width, color_scheme=scheme) as watched:
-        watched.page.evaluate(DRAW_ALL)
+        watched.page.evaluate(DRAW_SEEN)
+        assert watched.page.locator(".plot svg.marks").count() > 10
         assert watched.faults() == []
         quiet(watched, address)
 
@@ -130,7 +142,7 @@ def test_tables_sort_by_mouse_and_keyboard(browse, address):
         assert heads.nth(6).get_attribute("aria-sort") is None
         heads.nth(0).get_by_role("button").click()
         names = column(page, table, 0)
-        assert sorted(names) == sorted(before) and names != before and "chance" in names[0]
+        assert sorted(names) == sorted(before) and names == sorted(before, key=str.lower) != before
         quiet(watched, address)
 
 

@@ -99,5 +99,5 @@ def test_recordings_are_embedded_losslessly_up_to_a_length(tmp_path, seconds, pl
 def test_a_script_cannot_end_its_element():
     text = script("a = '</SCRIPT><!--' + '</p>'; if (b<c) d()")
     assert text == "a = '\\x3C/SCRIPT>\\x3C!--' + '</p>'; if (b<c) d()"
-    # The example of the W3C's Content Security Policy Level 2, section 4.2.4.
+    # The example of the W3C's Content Security Policy, Level 2.
     assert source_digest("alert('Hello, world.');") == "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"

@@ -11,8 +11,9 @@ from PIL import Image
 from serflow.corpus.grammar import EMOTIONS
 from serflow.errors import UserError
 from serflow.evaluation.answers import Answers
+from serflow.report.best import best_run
 from serflow.report.clips import draw_clips
-from serflow.report.mistakes import Mistake, best_run, choose_mistakes, draw_mistakes, heard, wrong_answers
+from serflow.report.mistakes import Mistake, choose_mistakes, draw_mistakes, heard, wrong_answers
 from serflow.report.sound import envelope, show_clip
 from serflow.store import read_json, write_json, write_table
 
@@ -60,11 +61,13 @@ def test_wrong_answers_are_those_on_recordings_the_surest_first():
 
 
 def test_the_best_run_is_an_honest_one_where_there_is_any():
-    def run(leaky, uar):
-        return {"leaky": leaky, "pooled": {"uar": {"value": uar}}}
+    def run(protocol, uar):
+        return {"protocol": protocol, "leaky": protocol == "notebook", "pooled": {"uar": {"value": uar}}}
 
-    assert best_run([run(True, 0.9), run(False, 0.4), run(False, 0.5)]) == run(False, 0.5)
-    assert best_run([run(True, 0.7), run(True, 0.9)]) == run(True, 0.9)
+    leaky, known = [run("notebook", 0.7), run("notebook", 0.9)], [run("random", 0.6), run("custom", 0.5)]
+    unknown = [run("speaker-independent", 0.3), run("cross-corpus", 0.4)]
+    assert best_run([*leaky, *known, *unknown]) == unknown[1]
+    assert best_run([*leaky, *known]) == known[0] and best_run(leaky) == leaky[1]
 
 
 def test_what_listeners_heard():

@@ -12,7 +12,7 @@ rule evaluate_runs:
             paths.evaluation,
             caption="../report/evaluation.rst",
             category="Evaluation",
-            labels={"selection": selection_label, "shows": "everything measured"},
+            labels=labels_of("everything measured"),
         ),
     log:
         log_of("{selection}evaluate_runs"),
@@ -42,13 +42,13 @@ rule compare_runs:
             paths.comparison,
             caption="../report/comparison.rst",
             category="Comparison",
-            labels={"selection": selection_label, "shows": "table"},
+            labels=labels_of("table"),
         ),
         chart=report(
             paths.chart,
             caption="../report/comparison.rst",
             category="Comparison",
-            labels={"selection": selection_label, "shows": "chart"},
+            labels=labels_of("chart"),
         ),
     log:
         log_of("{selection}compare_runs"),

@@ -57,7 +57,7 @@ rule draw_mistakes:
             paths.mistakes,
             caption="../report/mistakes.rst",
             category="Mistakes",
-            labels={"selection": selection_label, "picture": "–", "shows": "labels, probabilities and votes"},
+            labels=labels_of("labels, probabilities and votes"),
         ),
         # How many there are is known from the predictions only.
         drawn=report(
@@ -65,7 +65,7 @@ rule draw_mistakes:
             patterns=["mistake{number}.png"],
             caption="../report/mistakes.rst",
             category="Mistakes",
-            labels={"selection": selection_label, "picture": "{number}", "shows": "waveform and mel-spectrogram"},
+            labels=labels_of("mistake {number}"),
         ),
     log:
         log_of("{selection}draw_mistakes"),
@@ -137,7 +137,7 @@ rule draw_evaluation:
                 paths.drawn.replace("{figure}", figure),
                 caption=f"../report/{figure}.rst",
                 category="Evaluation",
-                labels={"selection": selection_label, "shows": shows},
+                labels=labels_of(shows),
             )
             for figure, shows in FIGURES.items()
         },
@@ -178,7 +178,7 @@ rule render_report:
             paths.report,
             caption="../report/page.rst",
             category="Report",
-            labels={"selection": selection_label, "shows": "everything on one page"},
+            labels=labels_of("everything on one page"),
         ),
     log:
         log_of("{selection}render_report"),

@@ -23,9 +23,9 @@ def selection_of(wildcards):
     return wildcards.get("selection", wildcards.get("place", "")).removeprefix("report/")
 
 
-def selection_label(wildcards):
-    """Name a selection in Snakemake's report."""
-    return selection_of(wildcards).rstrip("/") or "all runs"
+def labels_of(shows):
+    """Make a function that gives the labels of a selection's result in Snakemake's report."""
+    return lambda wildcards: {"selection": selection_of(wildcards).rstrip("/") or "all runs", "shows": shows}
 
 
 def provenance_of(selection):

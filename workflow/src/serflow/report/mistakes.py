@@ -10,6 +10,7 @@ from serflow.audio.segments import read_row
 from serflow.corpus.grammar import EMOTIONS, SENTENCES
 from serflow.corpus.places import Location
 from serflow.evaluation.answers import Answers, RunKey, load_runs
+from serflow.report.best import best_run
 from serflow.report.clips import KEYS
 from serflow.report.sound import show_clip
 from serflow.store import read_json, read_table, write_json
@@ -88,12 +89,6 @@ def draw_mistakes(
     recordings = sum("." not in clip for clip in run.pooled.clips)
     known = {name: best[name] for name in (*RunKey._fields, "leaky")} | {"uar": best["pooled"]["uar"]}
     write_json(index, {"run": known, "n_clips": recordings, "wrong": len(found), "drawn": drawn})
-
-
-def best_run(runs: Sequence[Mapping]) -> Mapping:
-    """Give the run of ``evaluation.json`` with the highest UAR among those that are not leaky, or among all."""
-    honest = [run for run in runs if not run["leaky"]]
-    return max(honest or runs, key=lambda run: run["pooled"]["uar"]["value"])
 
 
 def wrong_answers(answers: Answers, classes: Sequence[str]) -> list[Mistake]:

@@ -14,6 +14,7 @@ from serflow.corpus.places import default_format
 from serflow.corpus.sources import SAMPLE
 from serflow.corpus.splits import LEAKY
 from serflow.report import evaluation_charts, run_charts
+from serflow.report.best import HEADLINE_PROTOCOLS
 from serflow.report.charts import for_page, theme
 from serflow.report.embedding import PLAYED_SECONDS, data_address, player, script, source_digest
 from serflow.report.filters import FILTERS
@@ -22,7 +23,6 @@ from serflow.store import read_json, write_text
 # What fingerprint counts as code beside this file.
 DATA_FILES = ("templates",)
 _TEMPLATES = Path(__file__).parent / "templates"
-_HONEST = ("speaker-independent", "cross-corpus")
 
 
 def render_report(
@@ -91,7 +91,7 @@ def render_report(
         evaluation=evaluated,
         strict={
             protocol: members
-            for protocol in _HONEST
+            for protocol in HEADLINE_PROTOCOLS
             if (members := [row for row in evaluated["models"] if row["protocol"] == protocol])
         },
         # Its folds are the blocks of actors that are present.

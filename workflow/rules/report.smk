@@ -1,11 +1,6 @@
 """From measures to figures and the page."""
 
 
-def drawn_clips(kind):
-    """Give the pictures (png) or recordings (wav) of the clips that are shown."""
-    return collect(f"{paths.figures}/clip{{number:02d}}.{kind}", number=range(config["report"]["clips"]))
-
-
 rule draw_clips:
     """Show a few recordings, drawn at random, for the reader to look at and listen to."""
     input:

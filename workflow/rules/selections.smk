@@ -1,4 +1,4 @@
-"""What a report is about: all runs, or those of a protocol, whose files are in a folder of its own."""
+"""What a report is about and shows: all runs, or those of a protocol, whose files are in a folder of its own."""
 
 # What is drawn of an evaluation, and the label that it has in Snakemake's report.
 FIGURES = {
@@ -26,6 +26,11 @@ def selection_of(wildcards):
 def labels_of(shows):
     """Make a function that gives the labels of a selection's result in Snakemake's report."""
     return lambda wildcards: {"selection": selection_of(wildcards).rstrip("/") or "all runs", "shows": shows}
+
+
+def drawn_clips(kind):
+    """Give the pictures (png) or recordings (wav) of the clips that are shown."""
+    return collect(f"{paths.figures}/clip{{number:02d}}.{kind}", number=range(config["report"]["clips"]))
 
 
 def provenance_of(selection):

@@ -25,7 +25,7 @@ def selection_of(wildcards):
 
 def labels_of(shows):
     """Make a function that gives the labels of a selection's result in Snakemake's report."""
-    return lambda wildcards: {"selection": selection_of(wildcards).rstrip("/") or "all runs", "shows": shows}
+    return lambda wildcards: {"selection": selection_of(wildcards)[:-1] or "all runs", "shows": shows}
 
 
 def drawn_clips(kind):

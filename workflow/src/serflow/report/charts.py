@@ -10,13 +10,13 @@ import altair as alt
 
 from serflow.store import replacing
 
-# Okabe & Ito's colours, which colour-blind readers can tell apart; on a dark ground the lighter ones.
+# After Okabe & Ito's colours, which colour-blind readers can tell apart, with enough contrast to the ground.
 _LIGHT = {
     "text": "#1c2128",
     "soft": "#57606a",
     "grid": "#e4e8ec",
     "reference": "#6e7781",
-    "category": ["#0072b2", "#d55e00", "#00825f", "#b5518a", "#8a6d00"],
+    "category": ["#0072b2", "#d55e00", "#00825f", "#b5518a", "#8a6d00", "#5b6b7a", "#7a4fb5"],
     "ramp": ["#f3f7fb", "#9ecae1", "#2e86c1", "#0b4a7a"],
     "on_low": "#1c2128",
     "on_high": "#ffffff",
@@ -26,7 +26,7 @@ _DARK = {
     "soft": "#a5afba",
     "grid": "#2d343c",
     "reference": "#98a2ad",
-    "category": ["#56b4e9", "#f0883e", "#2fc79a", "#e39cc4", "#e0c34f"],
+    "category": ["#56b4e9", "#f0883e", "#2fc79a", "#e39cc4", "#e0c34f", "#aab4be", "#b79cf0"],
     "ramp": ["#1b232c", "#1d4e75", "#3c93cc", "#a9dcff"],
     "on_low": "#e6e9ed",
     "on_high": "#0b1116",

@@ -9,6 +9,7 @@ sys.path.insert(0, f"{BASE}/workflow/src")
 
 include: "workflow/rules/setup.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/selections.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/audio.smk"
 include: "workflow/rules/features.smk"

@@ -28,7 +28,7 @@ SMALL = {
     "runs": RUNS,
     "split": {"valid": 0.2},
     "models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}},
-    "report": {"clips": 2, "spectrograms": 2},
+    "report": {"clips": 2, "mistakes": 2},
 }
 
 

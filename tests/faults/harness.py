@@ -120,7 +120,10 @@ def seconds(folder: Path, rule: str, outputs: list[str]) -> float:
 
 def clear(folder: Path, outputs: list[str]) -> None:
     for output in outputs:
-        (folder / output).unlink(missing_ok=True)
+        if (folder / output).is_dir():
+            shutil.rmtree(folder / output)
+        else:
+            (folder / output).unlink(missing_ok=True)
         if output.endswith("manifest.csv"):
             shutil.rmtree((folder / output).parent, ignore_errors=True)
 

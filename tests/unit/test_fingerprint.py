@@ -52,6 +52,29 @@ def test_a_module_that_is_missing_is_an_error(package):
         module.fingerprint("serflow.nowhere")
 
 
+def test_files_that_a_module_names_are_code_as_well(package):
+    (package / "b.py").write_text('DATA_FILES = ("page.html", "parts")\n' + SOURCES["b.py"])
+    with pytest.raises(ValueError, match=r"serflow\.b: DATA_FILES names page\.html, which is not there"):
+        module.fingerprint("serflow.a")
+    (package / "parts/inner").mkdir(parents=True)
+    for name in ("page.html", "parts/inner/style.css", "notes.txt"):
+        (package / name).write_text("one")
+    module._parsed.cache_clear()
+    assert changes(package, "page.html", "one", "two")
+    assert changes(package, "parts/inner/style.css", "one", "two")
+    assert not changes(package, "notes.txt", "one", "two")
+    before = module.fingerprint("serflow.a")
+    (package / "parts/more.js").write_text("one")
+    assert module.fingerprint("serflow.a") != before
+
+
+def test_the_page_is_stale_when_its_template_changes(project):
+    """Nothing that the page is made of is forgotten: all its files are below the folder that it names."""
+    report = project / "workflow/src/serflow/report"
+    found = set(module._data_files("serflow.report.page"))
+    assert found == {path for path in report.rglob("*") if path.suffix in (".html", ".css", ".js")}
+
+
 def test_imports_of_names_and_of_submodules_are_followed(package):
     (package / "d.py").write_text("import serflow.b\nfrom serflow import c\n")
     assert module._parsed("serflow.d")[1] == ["serflow.b", "serflow.c"]

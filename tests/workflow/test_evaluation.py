@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from serflow.store import read_table
 
 ONE = {"train_model": 1, "predict_test": 1, "evaluate_model": 1, "draw_run": 1}
-REPORTED = ("evaluate_runs", "compare_runs", "record_provenance", "draw_evaluation", "render_report")
+REPORTED = ("evaluate_runs", "compare_runs", "record_provenance", "draw_evaluation", "draw_mistakes", "render_report")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,8 @@ def test_the_notebook_target_writes_its_own_tables(copy_of_sample):
     before = (copy_of_sample.results() / "report/comparison.csv").read_bytes()
     copy_of_sample.run("notebook")
     folder = copy_of_sample.results() / "report/notebook"
-    assert {path.name for path in folder.iterdir()} >= {"comparison.csv", "comparison.png", "evaluation.json"}
+    made = {"comparison.csv", "comparison.png", "evaluation.json", "mistakes.json", "reliability.png", "leakage.png"}
+    assert {path.name for path in folder.iterdir()} >= made
     runs = json.loads((folder / "evaluation.json").read_text())["runs"]
     assert {run["protocol"] for run in runs} == {"notebook"} and len(runs) == 4
     assert (folder / "index.html").is_file() and (folder / "provenance.json").is_file()

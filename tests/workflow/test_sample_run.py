@@ -13,7 +13,7 @@ from serflow.store import open_array, read_table
 
 SHARDS = shard_names(4)
 RUNS = [(model, seed) for model in ("cnn1d", "cnn2d") for seed in (0, 1)]
-MEASURED = {"evaluate_runs": 1, "compare_runs": 1, "draw_evaluation": 1}
+MEASURED = {"evaluate_runs": 1, "compare_runs": 1, "draw_evaluation": 1, "draw_mistakes": 1}
 KEYS = {
     "protocol",
     "model",
@@ -121,9 +121,10 @@ def test_comparison(sample):
 
 def test_report_stands_alone(sample):
     page = (sample.results() / "report/index.html").read_text()
-    assert page.count("<audio") == 12 and page.count('alt="Mel-spectrogram') == 3 and page.count("<article>") == 13
+    assert page.count("<audio") == page.count('alt="Waveform and mel-spectrogram') == 12 + 8
+    assert page.count('<details class="run"') == 7 and page.count('<details class="fold"') == 13
     assert "Synthetic speech" in page and "Protocol notebook is leaky" in page
-    assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", page)
+    assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", re.sub(r"<script.*?</script>", "", page, flags=re.S))
     assert "recurses" in page and "fix_length" in page and "n_fft=1569" in page
 
 
@@ -140,7 +141,7 @@ def test_a_second_run_does_nothing(sample):
         ),
         (
             {"mel": {"n_mels": 64}},
-            {"extract_mel": 4, "draw_spectrograms": 1, "train_model": 5, "predict_test": 5}
+            {"extract_mel": 4, "draw_clips": 1, "train_model": 5, "predict_test": 5}
             | {"evaluate_model": 5, "draw_run": 5}
             | MEASURED,
         ),

@@ -11,13 +11,14 @@ from workspace import RUNS, SMALL
 SHARDS = 4
 # What follows from what. The page and the provenance show every setting, so a change of any makes both again.
 PAGE = Counter(record_provenance=1, render_report=1)
-EVALUATION = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1) | PAGE
+EVALUATION = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1, draw_mistakes=1) | PAGE
+DRAWN = Counter(draw_clips=1, draw_mistakes=1)
 RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_run=1)
 ONE_MODEL = RUN | EVALUATION
 MODELS = (RUN + RUN) | EVALUATION
-MEL = Counter(extract_mel=SHARDS, draw_spectrograms=1) | ONE_MODEL
+MEL = Counter(extract_mel=SHARDS) | DRAWN | ONE_MODEL
 FRAMES = Counter(extract_frames=SHARDS) | ONE_MODEL
-FIXED = Counter(fix_length=SHARDS, extract_frames=SHARDS, extract_mel=SHARDS, draw_spectrograms=1) | MODELS
+FIXED = Counter(fix_length=SHARDS, extract_frames=SHARDS, extract_mel=SHARDS) | MODELS
 AUDIO = Counter(augment_audio=SHARDS, measure_length=1) | FIXED
 SPLIT = Counter(split_clips=1) | MODELS
 CATALOGUE = Counter(catalog_clips=1, draw_clips=1) | EVALUATION
@@ -101,8 +102,8 @@ SETTINGS = [
     ("threads.prediction", 2, PAGE),
     ("threads.training", 1, PAGE),
     ("report.clips", 3, Counter(draw_clips=1) | PAGE),
-    ("report.spectrograms", 3, Counter(draw_spectrograms=1) | PAGE),
-    ("report.seed", 1, Counter(draw_clips=1, draw_spectrograms=1) | PAGE),
+    ("report.seed", 1, Counter(draw_clips=1) | PAGE),
+    ("report.mistakes", 3, Counter(draw_mistakes=1) | PAGE),
 ]  # fmt: skip
 
 

@@ -101,8 +101,9 @@ def test_a_deleted_result_is_made_again(changed):
     assert not changed.jobs()
 
 
-EVALUATION = ("evaluate_runs", "compare_runs", "draw_evaluation", "record_provenance", "render_report")
-EVERY_WRITER = {*READ, *JOINT, *RUN, *EVALUATION, "measure_length", "draw_clips", "draw_spectrograms"}
+EVALUATION = ("evaluate_runs", "compare_runs", "draw_evaluation", "draw_mistakes", "record_provenance")
+EVALUATION += ("render_report",)
+EVERY_WRITER = {*READ, *JOINT, *RUN, *EVALUATION, "measure_length", "draw_clips"}
 
 
 @pytest.mark.parametrize(
@@ -119,11 +120,12 @@ EVERY_WRITER = {*READ, *JOINT, *RUN, *EVALUATION, "measure_length", "draw_clips"
             "features/mel.py",
             "decibels.transpose(0, 2, 1))\n",
             "decibels.transpose(0, 2, 1).copy())\n",
-            {"extract_mel", "draw_spectrograms", *RUN, *EVALUATION},
+            {"extract_mel", "draw_clips", *RUN, *EVALUATION},
         ),
         ("store.py", "(sealed, indent=1,", "(sealed, indent=2,", EVERY_WRITER),
+        ("report/templates/page.css", "max-width: 84rem", "max-width: 80rem", {"render_report"}),
     ],
-    ids=["a comment", "a docstring", "a function of mel", "a function of the store"],
+    ids=["a comment", "a docstring", "a function of mel", "a function of the store", "a style of the page"],
 )
 def test_code_concerns_what_runs_it(changed, tmp_path, module, old, new, expected):
     project = tmp_path / "project"

@@ -37,7 +37,9 @@ checkpoint measure_length:
     input:
         collect(paths.augmented_index, shard=SHARDS) if config["length"] == "average" else [],
     output:
-        length=paths.length,
+        length=report(
+            paths.length, caption="../report/length.rst", category="Corpus", labels={"shows": "the common length"}
+        ),
         target=paths.target,
     log:
         log_of("measure_length"),

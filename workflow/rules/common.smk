@@ -50,13 +50,14 @@ paths = SimpleNamespace(
             "curves": f"report/figures/{RUN}/curves.png",
             "confusion": f"report/figures/{RUN}/confusion.png",
             "drawn_clips": "report/figures/clips.json",
-            "drawn_mels": "report/figures/spectrograms.json",
             # What is about several runs: of a protocol in the folder {selection}, of all where that is empty.
             "evaluation": "report/{selection}evaluation.json",
             "provenance": "{place}provenance.json",
             "comparison": "report/{selection}comparison.csv",
             "chart": "report/{selection}comparison.png",
             "drawn": "report/{selection}{figure}.png",
+            "mistakes": "report/{selection}mistakes.json",
+            "drawn_mistakes": "report/{selection}mistakes",
             "report": "report/{selection}index.html",
         }.items()
     }
@@ -76,41 +77,6 @@ def benchmark_of(rule, *wildcards):
 def at(pattern, run):
     """Fill a run into a path pattern."""
     return pattern.format(**run._asdict())
-
-
-def runs_of(selection):
-    """Give the configured runs of a selection, as it stands in a path: a protocol and a slash, or all."""
-    return [run for run in RUNS if selection in ("", f"{run.protocol}/")]
-
-
-def of_runs(*patterns):
-    """Make an input function that fills a selection's runs into path patterns."""
-    return lambda wildcards: [at(pattern, run) for run in runs_of(selection_of(wildcards)) for pattern in patterns]
-
-
-def selection_of(wildcards):
-    """Give the selection of a job, whose files are in its folder of the report; what is of all has none."""
-    return wildcards.get("selection", wildcards.get("place", "")).removeprefix("report/")
-
-
-def provenance_of(selection):
-    return paths.provenance.format(place=f"report/{selection}" if selection else "")
-
-
-def reports_on(protocol):
-    """Give the tables and the page on a protocol's runs; all runs for an empty name."""
-    selection = f"{protocol}/" if protocol else ""
-    tables = (paths.comparison, paths.chart, paths.evaluation, paths.report)
-    return [provenance_of(selection), *collect(tables, selection=selection)]
-
-
-def reports_across(wildcards):
-    """Give what is reported on several corpora; one alone is refused in a line."""
-    try:
-        corpora_of(SOURCE.formats)
-    except UserError as error:
-        stop(error)
-    return reports_on("cross-corpus")
 
 
 def shard_number(wildcards):

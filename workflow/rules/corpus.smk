@@ -98,8 +98,10 @@ rule catalog_clips:
         scans=collect(paths.scan, shard=SHARDS),
     output:
         clips=paths.clips,
-        excluded=paths.excluded,
-        audit=paths.audit,
+        excluded=report(
+            paths.excluded, caption="../report/audit.rst", category="Corpus", labels={"shows": "findings of the audit"}
+        ),
+        audit=report(paths.audit, caption="../report/audit.rst", category="Corpus", labels={"shows": "counts"}),
         copies=paths.copies,
     log:
         log_of("catalog_clips"),

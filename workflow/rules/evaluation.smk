@@ -8,7 +8,12 @@ rule evaluate_runs:
         predictions=of_runs(paths.predictions),
         clips=paths.clips,
     output:
-        paths.evaluation,
+        report(
+            paths.evaluation,
+            caption="../report/evaluation.rst",
+            category="Evaluation",
+            labels=labels_of("everything measured"),
+        ),
     log:
         log_of("{selection}evaluate_runs"),
     benchmark:
@@ -34,9 +39,17 @@ rule compare_runs:
         evaluation=paths.evaluation,
     output:
         table=report(
-            paths.comparison, caption="../report/comparison.rst", category="Comparison", labels={"kind": "table"}
+            paths.comparison,
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels=labels_of("table"),
         ),
-        chart=report(paths.chart, caption="../report/comparison.rst", category="Comparison", labels={"kind": "chart"}),
+        chart=report(
+            paths.chart,
+            caption="../report/comparison.rst",
+            category="Comparison",
+            labels=labels_of("chart"),
+        ),
     log:
         log_of("{selection}compare_runs"),
     benchmark:
@@ -48,7 +61,7 @@ rule compare_runs:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.report.evaluation_figures"),
+        code=fingerprint("serflow.report.evaluation_charts"),
     shell:
         "python -m serflow compare_runs --metrics {input.metrics:q} --evaluation {input.evaluation:q}"
         " --table {output.table:q} --figure {output.chart:q} --log {log:q}"

@@ -7,11 +7,16 @@ rule draw_clips:
         clips=paths.clips,
     output:
         index=paths.drawn_clips,
-        drawn=collect(
-            f"{paths.figures}/clip{{number:02d}}.{{kind}}",
-            number=range(config["report"]["clips"]),
-            kind=["png", "wav"],
-        ),
+        pictures=[
+            report(
+                path,
+                caption="../report/clips.rst",
+                category="Clips",
+                labels={"clip": f"{number:02d}", "shows": "waveform and mel-spectrogram"},
+            )
+            for number, path in enumerate(drawn_clips("png"))
+        ],
+        recordings=drawn_clips("wav"),
     log:
         log_of("draw_clips"),
     benchmark:
@@ -27,42 +32,57 @@ rule draw_clips:
         shown=config["report"]["clips"],
         seed=config["report"]["seed"],
         sampling_rate=config["sampling_rate"],
-        code=fingerprint("serflow.report.figures"),
+        mel=json.dumps(config["mel"]),
+        code=fingerprint("serflow.report.clips"),
     shell:
         "python -m serflow draw_clips --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
-        " --seed {params.seed} --sampling-rate {params.sampling_rate}"
+        " --seed {params.seed} --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
         " --index {output.index:q} --log {log:q}"
 
 
-rule draw_spectrograms:
-    """Show a few mel-spectrograms, drawn at random: what the 2D models see."""
+rule draw_mistakes:
+    """Show what the best run was surest of and wrong about, beside what listeners heard: where to look for causes."""
     input:
-        arrays=collect(paths.mel, shard=SHARDS),
-        indices=collect(paths.mel_index, shard=SHARDS),
-        scans=collect(paths.scan, shard=SHARDS),
+        evaluation=paths.evaluation,
+        metrics=of_runs(paths.metrics),
+        predictions=of_runs(paths.predictions),
+        clips=paths.clips,
     output:
-        index=paths.drawn_mels,
-        drawn=collect(f"{paths.figures}/mel{{number:02d}}.png", number=range(config["report"]["spectrograms"])),
+        index=report(
+            paths.mistakes,
+            caption="../report/mistakes.rst",
+            category="Mistakes",
+            labels=labels_of("labels, probabilities and votes"),
+        ),
+        # How many there are is known from the predictions only.
+        drawn=report(
+            directory(paths.drawn_mistakes),
+            patterns=["mistake{number}.png"],
+            caption="../report/mistakes.rst",
+            category="Mistakes",
+            labels=labels_of("mistake {number}"),
+        ),
     log:
-        log_of("draw_spectrograms"),
+        log_of("{selection}draw_mistakes"),
     benchmark:
-        benchmark_of("draw_spectrograms")
+        benchmark_of("{selection}draw_mistakes")
     conda:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1000, 4),
         runtime=minutes(10),
     params:
-        shown=config["report"]["spectrograms"],
-        seed=config["report"]["seed"],
+        source=SOURCE.text,
+        shown=config["report"]["mistakes"],
         sampling_rate=config["sampling_rate"],
-        hop_length=config["mel"]["hop_length"],
-        code=fingerprint("serflow.report.figures"),
+        mel=json.dumps(config["mel"]),
+        code=fingerprint("serflow.report.mistakes"),
     shell:
-        "python -m serflow draw_spectrograms --arrays {input.arrays:q} --scans {input.scans:q} --count {params.shown} --seed {params.seed}"
-        " --sampling-rate {params.sampling_rate} --hop-length {params.hop_length}"
-        " --index {output.index:q} --log {log:q}"
+        "python -m serflow draw_mistakes --evaluation {input.evaluation:q} --runs {input.metrics:q}"
+        " --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
+        " --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
+        " --index {output.index:q} --folder {output.drawn:q} --log {log:q}"
 
 
 rule draw_run:
@@ -76,14 +96,14 @@ rule draw_run:
             caption="../report/curves.rst",
             category="Runs",
             subcategory="{protocol}",
-            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "figure": "learning curves"},
+            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "shows": "learning curves"},
         ),
         confusion=report(
             paths.confusion,
             caption="../report/confusion.rst",
             category="Runs",
             subcategory="{protocol}",
-            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "figure": "confusion matrix"},
+            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "shows": "confusion matrix"},
         ),
     log:
         log_of("draw_run", RUN),
@@ -96,7 +116,7 @@ rule draw_run:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.report.figures"),
+        code=fingerprint("serflow.report.run_charts"),
     shell:
         "python -m serflow draw_run --history {input.history:q} --metrics {input.metrics:q}"
         " --curves {output.curves:q} --confusion {output.confusion:q} --log {log:q}"
@@ -107,11 +127,15 @@ rule draw_evaluation:
     input:
         evaluation=paths.evaluation,
     output:
-        figures=report(
-            collect(paths.drawn, figure=["reliability", "risk_coverage", "leakage"], allow_missing=True),
-            caption="../report/evaluation.rst",
-            category="Evaluation",
-        ),
+        **{
+            figure: report(
+                paths.drawn.replace("{figure}", figure),
+                caption=f"../report/{figure}.rst",
+                category="Evaluation",
+                labels=labels_of(shows),
+            )
+            for figure, shows in FIGURES.items()
+        },
     log:
         log_of("{selection}draw_evaluation"),
     benchmark:
@@ -123,9 +147,10 @@ rule draw_evaluation:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.report.evaluation_figures"),
+        code=fingerprint("serflow.report.evaluation_charts"),
     shell:
-        "python -m serflow draw_evaluation --evaluation {input.evaluation:q} --figures {output.figures:q} --log {log:q}"
+        "python -m serflow draw_evaluation --evaluation {input.evaluation:q} --reliability {output.reliability:q}"
+        " --risk-coverage {output.risk_coverage:q} --leakage {output.leakage:q} --log {log:q}"
 
 
 rule render_report:
@@ -135,19 +160,21 @@ rule render_report:
         excluded=paths.excluded,
         length=paths.length,
         clips=paths.drawn_clips,
-        drawn_clips=rules.draw_clips.output.drawn,
-        spectrograms=paths.drawn_mels,
-        drawn_spectrograms=rules.draw_spectrograms.output.drawn,
+        drawn_clips=[*drawn_clips("png"), *drawn_clips("wav")],
+        mistakes=paths.mistakes,
+        drawn_mistakes=paths.drawn_mistakes,
         comparison=paths.comparison,
-        chart=paths.chart,
         evaluation=paths.evaluation,
-        drawn_evaluation=rules.draw_evaluation.output.figures,
         provenance=lambda wildcards: provenance_of(wildcards.selection),
         runs=of_runs(paths.metrics),
         training=of_runs(paths.training, paths.history),
-        figures=of_runs(paths.curves, paths.confusion),
     output:
-        report(paths.report, caption="../report/page.rst", category="Report", labels={"page": "the whole report"}),
+        report(
+            paths.report,
+            caption="../report/page.rst",
+            category="Report",
+            labels=labels_of("everything on one page"),
+        ),
     log:
         log_of("{selection}render_report"),
     benchmark:
@@ -165,6 +192,6 @@ rule render_report:
     shell:
         "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --excluded {input.excluded:q}"
         " --length {input.length:q} --config {params.config:q} --clips {input.clips:q}"
-        " --spectrograms {input.spectrograms:q} --comparison {input.comparison:q} --chart {input.chart:q}"
+        " --mistakes {input.mistakes:q} --comparison {input.comparison:q}"
         " --evaluation {input.evaluation:q} --provenance {input.provenance:q} --runs {input.runs:q}"
         " --output {output:q} --log {log:q}"

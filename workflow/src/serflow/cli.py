@@ -115,7 +115,7 @@ COMMANDS = {
         "runs:paths clips:path settings:json output:path",
     ),
     "compare_runs": Command(
-        "serflow.report.evaluation_figures",
+        "serflow.report.evaluation_charts",
         "Write all runs' measures, the references and the published figures as one table and one chart.",
         "metrics:paths evaluation:path table:path figure:path",
     ),
@@ -125,22 +125,23 @@ COMMANDS = {
         "runs:paths clips:path splits:paths benchmarks:path config:json output:path",
     ),
     "draw_evaluation": Command(
-        "serflow.report.evaluation_figures",
+        "serflow.report.evaluation_charts",
         "Draw calibration, risk against coverage, and each model under its protocols.",
-        "evaluation:path figures:paths",
+        "evaluation:path reliability:path risk_coverage:path leakage:path",
     ),
     "draw_clips": Command(
-        "serflow.report.figures",
-        "Draw the waveforms of randomly chosen clips.",
-        "catalog:path source:source count:int seed:int sampling_rate:int index:path",
+        "serflow.report.clips",
+        "Draw waveforms and mel-spectrograms of randomly chosen clips.",
+        "catalog:path source:source count:int seed:int sampling_rate:int mel:json index:path",
     ),
-    "draw_spectrograms": Command(
-        "serflow.report.figures",
-        "Draw randomly chosen mel-spectrograms.",
-        "arrays:paths scans:paths count:int seed:int sampling_rate:int hop_length:int index:path",
+    "draw_mistakes": Command(
+        "serflow.report.mistakes",
+        "Draw the clips that the best run was surest of and wrong about, with what listeners heard.",
+        "evaluation:path runs:paths catalog:path source:source count:int sampling_rate:int mel:json "
+        "index:path folder:path",
     ),
     "draw_run": Command(
-        "serflow.report.figures",
+        "serflow.report.run_charts",
         "Draw a run's learning curves and confusion matrix.",
         "history:path metrics:path curves:path confusion:path",
     ),
@@ -172,8 +173,8 @@ COMMANDS = {
     "render_report": Command(
         "serflow.report.page",
         "Render the report as one self-contained page.",
-        "corpus:str audit:path excluded:path length:path config:json clips:path spectrograms:path "
-        "comparison:path chart:path evaluation:path provenance:path runs:paths output:path",
+        "corpus:str audit:path excluded:path length:path config:json clips:path mistakes:path "
+        "comparison:path evaluation:path provenance:path runs:paths output:path",
     ),
 }
 

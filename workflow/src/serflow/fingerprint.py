@@ -2,7 +2,8 @@
 
 Snakemake notices an edit in a script that a rule names, but none in a module that a command imports.
 Rules carry ``params: code=fingerprint("serflow.features.mel")`` instead, so that editing a function
-reruns exactly what runs it, and editing a comment, a docstring or the layout reruns nothing.
+reruns exactly what runs it, and editing a comment, a docstring or the layout reruns nothing. A module that
+reads files beside it, such as templates, names them, or their folder, in a tuple ``DATA_FILES``; they count as well.
 """
 
 import ast
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def fingerprint(*modules: str) -> str:
-    """Hash the syntax trees of ``modules`` and of what they import from serflow, at any depth.
+    """Hash the syntax trees and data files of ``modules`` and of what they import from serflow, at any depth.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def fingerprint(*modules: str) -> str:
     Raises
     ------
     ValueError
-        If a module does not exist.
+        If a module, or a data file that one names, does not exist.
     """
     seen: set[str] = set()
     waiting = list(modules)
@@ -44,6 +45,8 @@ def fingerprint(*modules: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(seen):
         digest.update(f"{name}\0{_parsed(name)[0]}\0".encode())
+        for path in _data_files(name):
+            digest.update(f"{path.name}\0{digest_of(path)}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -61,11 +64,23 @@ def _source(name: str) -> Path | None:
     return None
 
 
+def _data_files(name: str) -> list[Path]:
+    """Give the files that a module names in ``DATA_FILES``, those of a folder in sorted order."""
+    found = []
+    for beside in _parsed(name)[2]:
+        path = _source(name).parent / beside
+        if not path.exists():
+            raise ValueError(f"{name}: DATA_FILES names {beside}, which is not there")
+        found += sorted(below for below in path.rglob("*") if below.is_file()) if path.is_dir() else [path]
+    return found
+
+
 @functools.cache
-def _parsed(name: str) -> tuple[str, list[str]]:
-    """Give the tree without docstrings, as text, and the serflow modules that it imports."""
+def _parsed(name: str) -> tuple[str, list[str], tuple[str, ...]]:
+    """Give the tree without docstrings, as text, the serflow modules that it imports, and its ``DATA_FILES``."""
     tree = ast.parse(_source(name).read_bytes())
     imported = []
+    data_files = ()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names if alias.name.split(".")[0] == "serflow"]
@@ -78,6 +93,8 @@ def _parsed(name: str) -> tuple[str, list[str]]:
                 imported += submodules
                 if len(submodules) < len(below):
                     imported.append(node.module)
+        elif isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == ["DATA_FILES"]:
+            data_files = ast.literal_eval(node.value)
         elif isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             first = node.body[0] if node.body else None
             if (
@@ -86,4 +103,4 @@ def _parsed(name: str) -> tuple[str, list[str]]:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:]
-    return ast.dump(tree), imported
+    return ast.dump(tree), imported, data_files

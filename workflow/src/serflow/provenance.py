@@ -13,7 +13,7 @@ from serflow import __version__
 from serflow.store import read_json, read_table, write_json
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "tensorflow-cpu", "tensorflow", "keras", "soundfile", "soxr", "pyarrow")
-_PACKAGES += ("matplotlib", "Jinja2", "snakemake")
+_PACKAGES += ("matplotlib", "altair", "vl-convert-python", "Jinja2", "snakemake")
 _ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -1,0 +1,159 @@
+"""Which wrong answers are shown, and the clips beside them."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import soundfile as sf
+from PIL import Image
+
+from serflow.corpus.grammar import EMOTIONS
+from serflow.errors import UserError
+from serflow.evaluation.answers import Answers
+from serflow.report.best import best_run
+from serflow.report.clips import draw_clips
+from serflow.report.mistakes import Mistake, choose_mistakes, draw_mistakes, heard, wrong_answers
+from serflow.report.sound import envelope, show_clip
+from serflow.store import read_json, write_json, write_table
+
+MEL = {"n_mels": 32, "n_fft": 512, "hop_length": 128}
+CLASSES = ["ANG", "HAP", "SAD"]
+
+
+def row_of(clip):
+    actor, sentence = clip.split("_")[:2]
+    return {"actor": actor, "sentence": sentence if sentence in ("DFA", "TIE") else None}
+
+
+def chosen(found, count):
+    mistakes = [Mistake(clip, truth, predicted, {predicted: sure}) for clip, truth, predicted, sure in found]
+    catalog = {mistake.clip: row_of(mistake.clip) for mistake in mistakes}
+    return [mistake.clip for mistake in choose_mistakes(mistakes, catalog, count)]
+
+
+def test_confusions_take_turns_and_nobody_says_the_same_twice():
+    found = [
+        ("1_DFA_a", "ANG", "HAP", 0.9),
+        ("2_DFA_a", "ANG", "HAP", 0.8),
+        ("1_DFA_b", "SAD", "HAP", 0.7),  # the first's actor and sentence
+        ("3_TIE_a", "SAD", "HAP", 0.6),
+        ("2_TIE_a", "ANG", "HAP", 0.5),
+        ("4_TIE_a", "HAP", "SAD", 0.4),
+    ]
+    assert chosen(found, 3) == ["1_DFA_a", "3_TIE_a", "4_TIE_a"]
+    assert chosen(found, 5) == ["1_DFA_a", "3_TIE_a", "4_TIE_a", "2_DFA_a", "2_TIE_a"]
+    assert chosen(found, 100) == chosen(found, 5) and chosen(found, 0) == chosen([], 3) == []
+    assert chosen(found, 2) == ["1_DFA_a", "3_TIE_a"]
+
+
+def test_where_nobody_knows_what_is_said_each_clip_counts():
+    assert chosen([("1_x", "ANG", "HAP", 0.9), ("1_y", "ANG", "HAP", 0.8)], 2) == ["1_x", "1_y"]
+
+
+def test_wrong_answers_are_those_on_recordings_the_surest_first():
+    scaled = np.array([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.0, 0.9, 0.1]])
+    clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "1_DFA_ANG.pitch_shift"])
+    answers = Answers(clips, clips, np.array([1, 2, 0, 0, 0]), scaled, scaled, [1.0], [])
+    found = wrong_answers(answers, CLASSES)
+    assert [mistake.clip for mistake in found] == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
+    assert found[2].truth == "HAP" and found[2].predicted == "ANG" and found[2].confidence == 0.5
+
+
+def test_the_best_run_is_an_honest_one_where_there_is_any():
+    def run(protocol, uar):
+        return {"protocol": protocol, "leaky": protocol == "notebook", "pooled": {"uar": {"value": uar}}}
+
+    leaky, known = [run("notebook", 0.7), run("notebook", 0.9)], [run("random", 0.6), run("custom", 0.5)]
+    unknown = [run("speaker-independent", 0.3), run("cross-corpus", 0.4)]
+    assert best_run([*leaky, *known, *unknown]) == unknown[1]
+    assert best_run([*leaky, *known]) == known[0] and best_run(leaky) == leaky[1]
+
+
+def test_what_listeners_heard():
+    votes = {f"votes_{emotion}": count for emotion, count in zip(sorted(EMOTIONS), (3, 0, 0, 1, 0, 0), strict=True)}
+    assert heard(votes)["votes"] == 4 and heard(votes)["shares"]["HAP"] == 0.25
+    assert heard(dict.fromkeys(votes)) is None
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Four clips, of which a run gets two wrong."""
+    clips = ["1001_DFA_ANG_XX", "1001_TIE_HAP_XX", "1002_DFA_ANG_XX", "1002_TIE_SAD_XX"]
+    rows, predictions = [], []
+    for number, clip in enumerate(clips):
+        actor, sentence, emotion, level = clip.split("_")
+        sf.write(tmp_path / f"{clip}.wav", 0.1 * np.sin(np.arange(8000 + number) / (3 + number)), 16_000)
+        rows.append({"clip": clip, "file": f"{clip}.wav", "actor": actor, "sentence": sentence, "emotion": emotion})
+        rows[-1] |= {"level": level, "duration": 0.5} | {
+            f"votes_{name}": 2 if number < 2 else None for name in sorted(EMOTIONS)
+        }
+        sure = {name: 0.8 if name == "ANG" else 0.1 for name in CLASSES}
+        for part in ("train", "valid", "test"):
+            predictions.append({"clip": clip, "part": part, "label": emotion} | {f"p_{k}": v for k, v in sure.items()})
+    write_table(tmp_path / "clips.parquet", pa.Table.from_pylist(rows))
+    write_table(tmp_path / "predictions.parquet", pa.Table.from_pylist(predictions))
+    known = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
+    write_json(tmp_path / "metrics.json", known | {"fold": 0, "classes": CLASSES})
+    uar = {"value": 1 / 3, "low": None, "high": None}
+    write_json(tmp_path / "evaluation.json", {"runs": [known | {"pooled": {"uar": uar}}]})
+    return tmp_path
+
+
+def draw(corpus, count):
+    draw_mistakes(
+        corpus / "evaluation.json",
+        runs=[corpus / "metrics.json"],
+        catalog=corpus / "clips.parquet",
+        source=corpus,
+        count=count,
+        sampling_rate=16_000,
+        mel=MEL,
+        index=corpus / "report/mistakes.json",
+        folder=corpus / "report/mistakes",
+    )
+    return read_json(corpus / "report/mistakes.json")
+
+
+def test_fewer_mistakes_than_asked_for_are_no_error(corpus):
+    found = draw(corpus, 8)
+    assert found["run"]["model"] == "cnn1d" and (found["n_clips"], found["wrong"]) == (4, 2)
+    assert [clip["clip"] for clip in found["drawn"]] == ["1001_TIE_HAP_XX", "1002_TIE_SAD_XX"]
+    first, second = found["drawn"]
+    assert first["predicted"] == "ANG" and first["confidence"] == first["probabilities"]["ANG"] > 0.34
+    assert first["heard"] == {"votes": 12, "shares": dict.fromkeys(sorted(EMOTIONS), 1 / 6)}
+    assert second["heard"] is None and second["text"] == "That is exactly what happened."
+    for clip in found["drawn"]:
+        assert (corpus / "report" / clip["figure"]).stat().st_size > 1000
+        assert sf.info(corpus / "report" / clip["audio"]).frames >= 8000
+    draw(corpus, 1)
+    assert sorted(path.name for path in (corpus / "report/mistakes").iterdir()) == ["mistake00.png", "mistake00.wav"]
+    assert draw(corpus, 0)["drawn"] == []
+    json.dumps(found, allow_nan=False)
+
+
+def test_no_more_clips_than_there_are(corpus):
+    how = {"seed": 0, "sampling_rate": 16_000, "mel": MEL, "index": corpus / "drawn/clips.json"}
+    draw_clips(corpus / "clips.parquet", corpus, count=4, **how)
+    assert len(read_json(corpus / "drawn/clips.json")["drawn"]) == len(list((corpus / "drawn").glob("clip*.png"))) == 4
+    with pytest.raises(UserError, match=r"report\.clips is 5, but there are 4 clips to draw from"):
+        draw_clips(corpus / "clips.parquet", corpus, count=5, **how)
+
+
+@pytest.mark.parametrize("samples", [1, 160, 999, 16_000 * 120])
+def test_a_clip_of_any_length_has_a_picture_of_the_same_bytes(tmp_path, samples):
+    clip = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
+    made = []
+    for name in ("a", "b"):
+        show_clip(clip, MEL, 16_000, figure=tmp_path / f"{name}.png", audio=tmp_path / f"{name}.wav")
+        made.append((tmp_path / f"{name}.png").read_bytes())
+    assert made[0] == made[1] and len(made[0]) < 100_000
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (504, 300)
+
+
+def test_envelope():
+    low, high = envelope(np.array([1.0, -2.0, 3.0, 4.0, 0.0]), 2)
+    assert low.tolist() == [-2, 0] and high.tolist() == [1, 4]
+    low, high = envelope(np.array([1.0, 2.0]), 10)
+    assert low.tolist() == high.tolist() == [1, 2]

@@ -1,0 +1,150 @@
+"""What all charts share: each is one Vega-Lite chart, from which come its PNG and what the page draws.
+
+Colours are named by their role and stand in the theme, so that the page can draw the same chart on a dark ground.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import altair as alt
+
+from serflow.store import replacing
+
+# After Okabe & Ito's colours, which colour-blind readers can tell apart, with enough contrast to the ground.
+_LIGHT = {
+    "text": "#1c2128",
+    "soft": "#57606a",
+    "grid": "#e4e8ec",
+    "reference": "#6e7781",
+    "category": ["#0072b2", "#d55e00", "#00825f", "#b5518a", "#8a6d00", "#5b6b7a", "#7a4fb5"],
+    "ramp": ["#f3f7fb", "#9ecae1", "#2e86c1", "#0b4a7a"],
+    "on_low": "#1c2128",
+    "on_high": "#ffffff",
+}
+_DARK = {
+    "text": "#e6e9ed",
+    "soft": "#a5afba",
+    "grid": "#2d343c",
+    "reference": "#98a2ad",
+    "category": ["#56b4e9", "#f0883e", "#2fc79a", "#e39cc4", "#e0c34f", "#aab4be", "#b79cf0"],
+    "ramp": ["#1b232c", "#1d4e75", "#3c93cc", "#a9dcff"],
+    "on_low": "#e6e9ed",
+    "on_high": "#0b1116",
+}
+REFERENCE, ON_LOW, ON_HIGH = "reference", "on_low", "on_high"
+PNG_SCALE = 1.5
+
+
+def theme(*, dark: bool) -> dict:
+    """Give the Vega-Lite configuration of a colour scheme."""
+    colours = _DARK if dark else _LIGHT
+    text = {"labelColor": colours["soft"], "titleColor": colours["soft"], "titleFontWeight": "normal"}
+    sizes = {"labelFontSize": 12, "titleFontSize": 12}
+    lines = {"gridColor": colours["grid"], "domainColor": colours["reference"], "tickColor": colours["reference"]}
+    return {
+        "background": None,
+        "font": "system-ui, 'Liberation Sans', sans-serif",
+        "padding": 4,
+        "view": {"stroke": None},
+        "axis": {**text, **sizes, **lines, "labelLimit": 320, "maxExtent": 340, "labelPadding": 7},
+        "legend": {**text, **sizes, "orient": "top", "title": None, "labelLimit": 260, "columns": 2},
+        "title": {"color": colours["text"], "fontSize": 12, "fontWeight": "normal", "anchor": "start", "limit": 300},
+        "range": {"category": colours["category"], "ramp": colours["ramp"], "heatmap": colours["ramp"]},
+        "line": {"strokeWidth": 2},
+        "axisQuantitative": {"tickCount": 6},
+        "point": {"size": 60, "filled": True, "opacity": 1},
+        "rule": {"strokeWidth": 2},
+        "style": {
+            REFERENCE: {"color": colours["reference"], "strokeDash": [4, 4], "strokeWidth": 1.2},
+            ON_LOW: {"color": colours["on_low"], "fontSize": 12},
+            ON_HIGH: {"color": colours["on_high"], "fontSize": 12},
+        },
+    }
+
+
+def data(rows: Sequence[Mapping]) -> alt.Data:
+    """Put rows into a chart as they are."""
+    return alt.Data(values=[dict(row) for row in rows])
+
+
+def per_cent(share: float | None) -> float | None:
+    """Give a share in per cent, with as many digits as a chart can show."""
+    return None if share is None else round(100 * share, 3)
+
+
+def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: str) -> alt.LayerChart:
+    """Draw values with their intervals, a row for each.
+
+    Parameters
+    ----------
+    rows
+        Each has ``name``, ``value``, ``low`` and ``high`` in per cent (the latter None where there is no
+        interval), and the column ``colour``. Of several rows of a name the intervals lie below each other.
+    described
+        The chart in words.
+    colour
+        The column that colours tell apart.
+    x_title
+        What is measured.
+    """
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    kinds = list(dict.fromkeys(row[colour] for row in rows))
+    several = len(names) < len(rows)
+    y = alt.Y("name:N", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(grid=True, ticks=False, domain=False))
+    shade = alt.Color(f"{colour}:N", scale=alt.Scale(domain=kinds))
+    offset = {"yOffset": alt.YOffset(f"{colour}:N", scale=alt.Scale(domain=kinds))} if several else {}
+    x = {"title": x_title, "scale": alt.Scale(domain=[0, 100])}
+    bounds = (
+        alt.Chart(data([row for row in rows if row["low"] is not None]))
+        .mark_rule()
+        .encode(x=alt.X("low:Q", **x), x2="high:Q", y=y, color=shade, **offset)
+    )
+    points = (
+        alt.Chart(data(rows))
+        .mark_point()
+        .encode(
+            x=alt.X("value:Q", **x),
+            y=y,
+            color=shade,
+            tooltip=[
+                alt.Tooltip("name:N"),
+                alt.Tooltip(f"{colour}:N"),
+                *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("value", "low", "high")),
+            ],
+            **offset,
+        )
+    )
+    step = alt.Step(30 if several else 24, **({"for": "position"} if several else {}))
+    return alt.layer(bounds, points, description=described, height=step)
+
+
+def for_page(chart: alt.Chart | alt.LayerChart) -> dict:
+    """Give a chart as the page draws it: as wide as its place there, in the colours of the page's scheme."""
+    spec = chart.properties(width="container").to_dict()
+    del spec["config"]
+    return spec | {"autosize": {"type": "fit-x", "contains": "padding"}}
+
+
+def save_charts(path: Path, charts: Sequence[alt.Chart | alt.LayerChart], *, width: int, columns: int = 2) -> None:
+    """Write charts as one PNG, the same bytes for the same charts.
+
+    Parameters
+    ----------
+    path
+        The file to write.
+    charts
+        Beside each other, in so many ``columns``.
+    width
+        Of the plotting area of one, in CSS pixels.
+    """
+    import vl_convert
+
+    sized = [chart.properties(width=width) for chart in charts]
+    (together, *others) = sized
+    if others:
+        together = alt.concat(*sized, columns=columns).resolve_scale(color="independent", shape="independent")
+    spec = together.to_dict()
+    del spec["config"]
+    config = theme(dark=False) | {"background": "white", "padding": 12, "font": "Liberation Sans"}
+    with replacing(path) as partial:
+        partial.write_bytes(vl_convert.vegalite_to_png(spec, config=config, scale=PNG_SCALE))

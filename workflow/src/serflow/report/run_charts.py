@@ -1,0 +1,196 @@
+"""Charts of one run: how it learnt, what it confuses, what it recognises, and whether it knows."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import altair as alt
+
+from serflow.corpus.labels import LABELS
+from serflow.report.charts import ON_HIGH, ON_LOW, REFERENCE, data, per_cent, save_charts
+from serflow.store import read_json
+
+TRAINING, VALIDATION = "training", "validation"
+_SHADE_OF_WHITE_TEXT = 0.5
+
+
+def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> None:
+    """Draw the learning curves and the confusion matrix of a run's fold.
+
+    Parameters
+    ----------
+    history, metrics
+        ``history.csv`` and ``metrics.json``.
+    curves, confusion
+        The PNG files to write.
+    """
+    run = read_json(metrics)
+    save_charts(curves, learning_curves(read_history(history), run["best_epoch"]), width=300)
+    save_charts(confusion, [confusion_matrix(run["confusion_matrix"], run["classes"])], width=330)
+
+
+def read_history(path: Path) -> list[dict]:
+    """Read ``history.csv``, whose values are then numbers."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: int(value) if name == "epoch" else float(value) for name, value in row.items()} for row in rows]
+
+
+def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.LayerChart]:
+    """Draw loss and accuracy by epoch, a chart each.
+
+    Parameters
+    ----------
+    history
+        Rows with ``epoch``, ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``; accuracies are fractions.
+    best_epoch
+        Whose weights were kept.
+    """
+    epochs = alt.X(
+        "epoch:Q",
+        title="epoch",
+        scale=alt.Scale(zero=False, nice=False, padding=12),
+        axis=alt.Axis(tickMinStep=1, format="d"),
+    )
+    shade = alt.Color("part:N", scale=alt.Scale(domain=[TRAINING, VALIDATION]))
+    charts = []
+    for key, title, factor in (("loss", "loss", 1), ("accuracy", "accuracy, per cent", 100)):
+        rows = [
+            {"epoch": row["epoch"], "part": part, "value": round(factor * row[before + key], 5)}
+            for part, before in ((TRAINING, ""), (VALIDATION, "val_"))
+            for row in history
+        ]
+        kept = alt.Chart(data([{"epoch": best_epoch}])).mark_rule(style=REFERENCE).encode(x=epochs)
+        lines = (
+            alt.Chart(data(rows))
+            .mark_line(point={"size": 30})
+            .encode(
+                x=epochs,
+                y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=key == "loss")),
+                color=shade,
+                tooltip=["epoch:Q", "part:N", alt.Tooltip("value:Q", format=".4~f")],
+            )
+        )
+        described = f"Line chart: {title} on training and validation clips by epoch; epoch {best_epoch} was kept."
+        charts.append(alt.layer(kept, lines, description=described, height=200))
+    return charts
+
+
+def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.LayerChart:
+    """Draw a confusion matrix: counts, shaded by their share of the row.
+
+    Parameters
+    ----------
+    counts
+        K lists of K counts, rows = truth.
+    classes
+        The K labels.
+    """
+    names = [LABELS[label] for label in classes]
+    rows = [
+        {"truth": truth, "prediction": prediction, "count": count, "share": round(count / max(1, sum(row)), 4)}
+        for truth, row in zip(names, counts, strict=True)
+        for prediction, count in zip(names, row, strict=True)
+    ]
+    order = alt.Scale(domain=names)
+    axis = {"grid": False, "domain": False, "ticks": False, "labelLimit": 100}
+    base = alt.Chart(data(rows)).encode(
+        x=alt.X("prediction:N", title="prediction", scale=order, axis=alt.Axis(**axis, labelAngle=-45)),
+        y=alt.Y("truth:N", title="truth", scale=order, axis=alt.Axis(**axis)),
+        tooltip=["truth:N", "prediction:N", "count:Q", alt.Tooltip("share:Q", format=".1%", title="share of truth")],
+    )
+    cells = base.mark_rect().encode(color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1]), legend=None))
+    texts = [
+        base.transform_filter(condition).mark_text(style=style).encode(text="count:Q")
+        for condition, style in (
+            (alt.datum.share <= _SHADE_OF_WHITE_TEXT, ON_LOW),
+            (alt.datum.share > _SHADE_OF_WHITE_TEXT, ON_HIGH),
+        )
+    ]
+    described = f"Confusion matrix of {len(names)} emotions: counts of test clips, rows are the truth."
+    return alt.layer(cells, *texts, description=described, height=alt.Step(34))
+
+
+def recalls(per_class: Sequence[Mapping], heard: Mapping[str, float] | None) -> alt.Chart:
+    """Draw the recall of each class, beside that of the majority of listeners.
+
+    Parameters
+    ----------
+    per_class
+        Rows with ``class`` and ``recall``, a fraction.
+    heard
+        Label → the listeners' recall; None without votes.
+    """
+    sources = [("model", {row["class"]: row["recall"] for row in per_class})]
+    if heard:
+        sources.append(("majority of listeners", heard))
+    rows = [
+        {"emotion": LABELS[label], "who": who, "recall": per_cent(found[label])}
+        for who, found in sources
+        for label in (row["class"] for row in per_class)
+        if found.get(label) is not None
+    ]
+    who = alt.Scale(domain=[name for name, _ in sources])
+    return (
+        alt.Chart(data(rows), description="Dot plot: recall of each emotion in per cent.")
+        .mark_point()
+        .encode(
+            x=alt.X("recall:Q", title="recall, per cent", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y(
+                "emotion:N",
+                title=None,
+                scale=alt.Scale(domain=[LABELS[row["class"]] for row in per_class]),
+                axis=alt.Axis(grid=True, ticks=False, domain=False),
+            ),
+            color=alt.Color("who:N", scale=who),
+            shape=alt.Shape("who:N", scale=who),
+            tooltip=["emotion:N", "who:N", alt.Tooltip("recall:Q", format=".1f")],
+        )
+        .properties(height=alt.Step(30))
+    )
+
+
+def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
+    """Draw accuracy by confidence, before and after temperature scaling.
+
+    Parameters
+    ----------
+    calibration
+        As in ``evaluation.json``.
+    title
+        Above the chart; none where it is empty.
+    """
+    rows, order = [], []
+    for when in ("before", "after"):
+        found = calibration[when]
+        order.append(f"{when} scaling, ECE {100 * found['ece']:.1f} %")
+        points = zip(*(found["reliability"][key] for key in ("confidence", "accuracy", "count")), strict=True)
+        rows += [
+            {"when": order[-1], "confidence": per_cent(sure), "accuracy": per_cent(right), "clips": count}
+            for sure, right, count in points
+            if sure is not None
+        ]
+    whole = {"scale": alt.Scale(domain=[0, 100])}
+    diagonal = (
+        alt.Chart(data([{"x": 0, "y": 0}, {"x": 100, "y": 100}]))
+        .mark_line(style=REFERENCE)
+        .encode(x=alt.X("x:Q", **whole), y=alt.Y("y:Q", **whole))
+    )
+    lines = (
+        alt.Chart(data(rows))
+        .mark_line(point={"size": 35})
+        .encode(
+            x=alt.X("confidence:Q", title="confidence, per cent", **whole),
+            y=alt.Y("accuracy:Q", title="accuracy, per cent", **whole),
+            color=alt.Color("when:N", scale=alt.Scale(domain=order)),
+            tooltip=[
+                "when:N",
+                alt.Tooltip("confidence:Q", format=".1f"),
+                alt.Tooltip("accuracy:Q", format=".1f"),
+                "clips:Q",
+            ],
+        )
+    )
+    described = f"Reliability diagram: accuracy by confidence, {' and '.join(order)}; the dashed line is perfect."
+    shown = {"title": title} if title else {}
+    return alt.layer(diagonal, lines, description=described, height=210, **shown)

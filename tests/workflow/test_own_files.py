@@ -159,7 +159,7 @@ def test_a_corpus(checkout):
     assert "train_model" in checkout.shell(f"{command} --dry-run")
     settings["audio"] = str(checkout.folder / "data/theatre")
     runs = [{"protocol": "speaker-independent", "models": ["svm_functionals"], "seeds": [0]}]
-    short = {"runs": runs, "length": 20_000, "shards": 1, "report": {"clips": 2, "spectrograms": 1}}
+    short = {"runs": runs, "length": 20_000, "shards": 1, "report": {"clips": 2, "mistakes": 1}}
     checkout.run(**settings, **short)
     rows = read_table(checkout.results("theatre") / "catalog/clips.parquet").to_pylist()
     spoken = itertools.product((("anna", "Female"), ("ben", "Male")), ("ANG", "HAP", "SAD"))

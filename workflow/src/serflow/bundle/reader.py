@@ -11,7 +11,7 @@ import numpy as np
 
 from serflow.errors import UserError
 
-BUNDLE_FORMAT = 1
+BUNDLE_FORMAT = 2
 # Probabilities of the converted model are those of the original within this.
 TOLERANCE = 1e-4
 _LARGEST = 2**30

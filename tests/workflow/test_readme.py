@@ -200,6 +200,7 @@ CHECKS = {
         planned_bundles, elsewhere("workflow/test_bundles.py::test_the_same_probabilities_as_the_run", "bundles")
     ),
     "python -m serflow predict": predicted,
+    "python -m serflow demo": elsewhere("report/test_demo.py::test_probabilities_are_those_of_predict"),
     "snakemake --cores 8 predict --config input=recordings/": both(
         planned_prediction, elsewhere("workflow/test_bundles.py::test_through_the_engine", "predict")
     ),

@@ -74,6 +74,7 @@ def test_what_listeners_heard():
     votes = {f"votes_{emotion}": count for emotion, count in zip(sorted(EMOTIONS), (3, 0, 0, 1, 0, 0), strict=True)}
     assert heard(votes)["votes"] == 4 and heard(votes)["shares"]["HAP"] == 0.25
     assert heard(dict.fromkeys(votes)) is None
+    assert heard(dict.fromkeys(votes, 0)) is None
 
 
 @pytest.fixture

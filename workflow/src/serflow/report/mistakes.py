@@ -142,7 +142,7 @@ def choose_mistakes(found: Sequence[Mistake], catalog: Mapping[str, Mapping], co
 def heard(row: Mapping) -> dict | None:
     """Give what listeners chose for a clip: the number of votes, and the share of each emotion; None without votes."""
     votes = {emotion: row[f"votes_{emotion}"] for emotion in sorted(EMOTIONS)}
-    if None in votes.values():
+    if None in votes.values() or not any(votes.values()):
         return None
     total = sum(votes.values())
     return {"votes": total, "shares": {emotion: count / total for emotion, count in votes.items()}}

@@ -1,5 +1,6 @@
 import os
 import pty
+import select
 
 import pytest
 
@@ -25,7 +26,10 @@ def test_a_bar_on_a_terminal_and_plain_lines_in_the_log(monkeypatch, capsys, at_
         monkeypatch.setattr(progress, "_screen", screen)
         report()
         progress.tell("a line")
-        drawn = os.read(ours, 10_000).decode()
+        # A terminal passes on what was written in pieces, each when it comes to it.
+        drawn = ""
+        while "a line" not in drawn and select.select([ours], [], [], 10)[0]:
+            drawn += os.read(ours, 10_000).decode()
     os.close(ours)
     assert "[.........." in drawn and "[##########..........] fetching: 50.0 of 100 MB (50%)" in drawn
     assert "\r\033[Ka line" in drawn

@@ -20,10 +20,6 @@ include: "workflow/rules/choices.smk"
 include: "workflow/rules/bundle.smk"
 
 
-onstart:
-    begin()
-
-
 rule all:
     """Everything, which is the default: the configured runs and the report on them."""
     default_target: True

@@ -25,7 +25,8 @@ VARIANTS = {
     "serflow, operations that need not be deterministic": ({}, {"free"}),
     "serflow, arrays in place of batches read by name": ({}, {"arrays"}),
     "serflow, 8 steps per call of TensorFlow": ({}, {"eight"}),
-    "serflow, XLA": ({}, {"xla"}),
+    # Keras takes XLA only where operations need not be deterministic.
+    "serflow, XLA, operations that need not be deterministic": ({}, {"free", "xla"}),
     "serflow, one operation at a time": ({}, {"inter1"}),
     "serflow, without oneDNN": ({"TF_ENABLE_ONEDNN_OPTS": "0"}, set()),
     "serflow, bfloat16 (other arithmetic)": ({}, {"bfloat16"}),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import threading
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,6 +53,13 @@ def begin():
         stop(error)
 
 
+def end():
+    """Cancel what Snakemake's scheduler has set to look for jobs in a second: Python would wait for it to end."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
 SETTINGS = f"{BASE}/config.yaml"
 try:
     for path in (SETTINGS, *workflow.configfiles):
@@ -89,3 +97,15 @@ try:
     ]
 except UserError as error:
     stop(error)
+
+
+onstart:
+    begin()
+
+
+onsuccess:
+    end()
+
+
+onerror:
+    end()

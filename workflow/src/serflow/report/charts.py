@@ -33,6 +33,7 @@ _DARK = {
 }
 REFERENCE, ON_LOW, ON_HIGH = "reference", "on_low", "on_high"
 PNG_SCALE = 1.5
+_PER_CENT = alt.Scale(domain=[0, 100])
 
 
 def theme(*, dark: bool) -> dict:
@@ -72,6 +73,56 @@ def per_cent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 3)
 
 
+def dots(
+    rows: Sequence[Mapping],
+    *,
+    described: str,
+    row: str,
+    value: str,
+    kind: str,
+    kinds: Sequence[str],
+    x_title: str,
+    step: int,
+) -> alt.Chart:
+    """Draw values in per cent as dots in a row for each name, told apart by colour and shape.
+
+    Parameters
+    ----------
+    rows
+        Each has the columns ``row``, ``value`` and ``kind``; names come in their order.
+    described
+        The chart in words.
+    row, value, kind
+        Names of columns.
+    kinds
+        What is in the column ``kind``, in the order of the legend.
+    x_title
+        What is measured.
+    step
+        Height of a row, in CSS pixels.
+    """
+    known = alt.Scale(domain=list(kinds))
+    return (
+        alt.Chart(data(rows), description=described)
+        .mark_point()
+        .encode(
+            x=alt.X(f"{value}:Q", title=x_title, scale=_PER_CENT),
+            y=_names(row, rows),
+            color=alt.Color(f"{kind}:N", scale=known),
+            shape=alt.Shape(f"{kind}:N", scale=known),
+            tooltip=[f"{row}:N", f"{kind}:N", alt.Tooltip(f"{value}:Q", format=".1f")],
+        )
+        .properties(height=alt.Step(step))
+    )
+
+
+def _names(column: str, rows: Sequence[Mapping]) -> alt.Y:
+    """Give an axis with a line for each name, in their order."""
+    names = list(dict.fromkeys(row[column] for row in rows))
+    axis = alt.Axis(grid=True, ticks=False, domain=False)
+    return alt.Y(f"{column}:N", title=None, scale=alt.Scale(domain=names), axis=axis)
+
+
 def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: str) -> alt.LayerChart:
     """Draw values with their intervals, a row for each.
 
@@ -87,13 +138,12 @@ def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: 
     x_title
         What is measured.
     """
-    names = list(dict.fromkeys(row["name"] for row in rows))
     kinds = list(dict.fromkeys(row[colour] for row in rows))
-    several = len(names) < len(rows)
-    y = alt.Y("name:N", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(grid=True, ticks=False, domain=False))
+    several = len({row["name"] for row in rows}) < len(rows)
+    y = _names("name", rows)
     shade = alt.Color(f"{colour}:N", scale=alt.Scale(domain=kinds))
     offset = {"yOffset": alt.YOffset(f"{colour}:N", scale=alt.Scale(domain=kinds))} if several else {}
-    x = {"title": x_title, "scale": alt.Scale(domain=[0, 100])}
+    x = {"title": x_title, "scale": _PER_CENT}
     bounds = (
         alt.Chart(data([row for row in rows if row["low"] is not None]))
         .mark_rule()

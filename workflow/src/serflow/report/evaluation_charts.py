@@ -6,7 +6,7 @@ from pathlib import Path
 import altair as alt
 
 from serflow.evaluation.compare import write_comparison
-from serflow.report.charts import REFERENCE, data, intervals, per_cent, save_charts
+from serflow.report.charts import REFERENCE, data, dots, intervals, per_cent, save_charts
 from serflow.report.run_charts import reliability
 from serflow.store import read_json
 
@@ -75,23 +75,15 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
         for key, label in MEASURES.items()
         if row[key] is not None
     ]
-    kinds = alt.Scale(domain=list(MEASURES.values()))
-    measures = (
-        alt.Chart(data(measured), description="Dot plot: accuracies and weighted F1 of each run, in per cent.")
-        .mark_point()
-        .encode(
-            x=alt.X("value:Q", title="per cent", scale=alt.Scale(domain=[0, 100])),
-            y=alt.Y(
-                "run:N",
-                title=None,
-                scale=alt.Scale(domain=list(dict.fromkeys(row["run"] for row in measured))),
-                axis=alt.Axis(grid=True, ticks=False, domain=False),
-            ),
-            color=alt.Color("measure:N", scale=kinds),
-            shape=alt.Shape("measure:N", scale=kinds),
-            tooltip=["run:N", "measure:N", alt.Tooltip("value:Q", format=".1f")],
-        )
-        .properties(height=alt.Step(24))
+    measures = dots(
+        measured,
+        described="Dot plot: accuracies and weighted F1 of each run, in per cent.",
+        row="run",
+        value="value",
+        kind="measure",
+        kinds=list(MEASURES.values()),
+        x_title="per cent",
+        step=24,
     )
     uar = [_bounded(row["run"], row, "uar", kind=row["source"]) for row in whole if row["uar"] is not None]
     described = "UAR of each run and reference in per cent, with its 95 % interval."

@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 
 from serflow.corpus.labels import LABELS
-from serflow.report.charts import ON_HIGH, ON_LOW, REFERENCE, data, per_cent, save_charts
+from serflow.report.charts import ON_HIGH, ON_LOW, REFERENCE, data, dots, per_cent, save_charts
 from serflow.store import read_json
 
 TRAINING, VALIDATION = "training", "validation"
@@ -130,23 +130,15 @@ def recalls(per_class: Sequence[Mapping], heard: Mapping[str, float] | None) -> 
         for label in (row["class"] for row in per_class)
         if found.get(label) is not None
     ]
-    who = alt.Scale(domain=[name for name, _ in sources])
-    return (
-        alt.Chart(data(rows), description="Dot plot: recall of each emotion in per cent.")
-        .mark_point()
-        .encode(
-            x=alt.X("recall:Q", title="recall, per cent", scale=alt.Scale(domain=[0, 100])),
-            y=alt.Y(
-                "emotion:N",
-                title=None,
-                scale=alt.Scale(domain=[LABELS[row["class"]] for row in per_class]),
-                axis=alt.Axis(grid=True, ticks=False, domain=False),
-            ),
-            color=alt.Color("who:N", scale=who),
-            shape=alt.Shape("who:N", scale=who),
-            tooltip=["emotion:N", "who:N", alt.Tooltip("recall:Q", format=".1f")],
-        )
-        .properties(height=alt.Step(30))
+    return dots(
+        rows,
+        described="Dot plot: recall of each emotion in per cent.",
+        row="emotion",
+        value="recall",
+        kind="who",
+        kinds=[name for name, _ in sources],
+        x_title="recall, per cent",
+        step=30,
     )
 
 

@@ -3,11 +3,13 @@
 usage: python tests/bench/training.py [--rounds N] [--steps N] [MODEL ...]      (default: cnn1d cnn2d)
 
 All variants do the same arithmetic on rows of CREMA-D's shape, each in a process of its own, in turn; only bfloat16
-does another, and is no setting of serflow. Writes results/bench/training.md and prints it.
+does another, and is no setting of serflow. The floor is what the multiplications of a step take at the speed of one
+large matrix product. Writes results/bench/training.md and prints it.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -30,7 +32,25 @@ VARIANTS = {
     "serflow, one operation at a time": ({}, {"inter1"}),
     "serflow, without oneDNN": ({"TF_ENABLE_ONEDNN_OPTS": "0"}, set()),
     "serflow, bfloat16 (other arithmetic)": ({}, {"bfloat16"}),
+    "floor: the multiplications alone": ({}, {"floor"}),
 }
+
+
+def floor_seconds(network) -> float:
+    """Give the seconds of a step's multiplications: of each layer those forward, by its weights and by its inputs."""
+    import tensorflow as tf
+
+    each = sum(
+        math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
+        for layer in network.layers
+        if hasattr(layer, "kernel")
+    )
+    size = 4096
+    square = tf.random.normal((size, size))
+    tf.linalg.matmul(square, square).numpy()
+    began = time.perf_counter()
+    tf.linalg.matmul(square, square).numpy()
+    return (time.perf_counter() - began) * 3 * BATCH * each / size**3
 
 
 def step_seconds(model: str, words: set[str], steps: int) -> float:
@@ -59,6 +79,8 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
 
     settings = yaml.safe_load((PROJECT / "config.yaml").read_text())["models"][model]
     network = MODELS[model].build(SHAPES[model], CLASSES, settings)
+    if "floor" in words:
+        return floor_seconds(network)
     at_once = 8 if "eight" in words else 1
     how = {"jit_compile": "xla" in words, "steps_per_execution": at_once}
     network.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"], **how)

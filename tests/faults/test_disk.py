@@ -95,7 +95,11 @@ def test_a_run_on_a_disk_that_becomes_full(mine, disk, tmp_path):
     for path in (mine.results("mine") / "mel").iterdir():
         assert path.read_bytes() == (folder / "mine/mel" / path.name).read_bytes()
     mount("ro")
+    # What is there Snakemake takes for protected.
     done = workspace.snakemake("--cores", "2", "features", mel={"n_mels": 64})
+    assert done.returncode == 1 and "Write-protected output files for rule extract_mel:" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = workspace.snakemake("--cores", "2", "catalog")
     assert done.returncode == 1 and lines(done) == [
         "serflow: results/.lock: cannot be written (Read-only file system); results need a folder to write to"
     ]

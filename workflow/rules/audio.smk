@@ -37,10 +37,11 @@ checkpoint measure_length:
     input:
         collect(paths.augmented_index, shard=SHARDS) if config["length"] == "average" else [],
     output:
+        # First, since of a checkpoint whose results are not all there Snakemake asks for the first, in place of it.
+        target=paths.target,
         length=report(
             paths.length, caption="../report/length.rst", category="Corpus", labels={"shows": "the common length"}
         ),
-        target=paths.target,
     log:
         log_of("measure_length"),
     benchmark:

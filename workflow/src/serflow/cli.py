@@ -8,6 +8,7 @@ needs and no more.
 import argparse
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -196,7 +197,9 @@ def main(arguments: list[str] | None = None) -> None:
             show_on(terminal)
         if lock := os.environ.get(LOCK_VARIABLE):
             end_with_run(lock)
-        getattr(importlib.import_module(COMMANDS[name].module), name)(**options)
+        step = getattr(importlib.import_module(COMMANDS[name].module), name)
+        gc.freeze()  # what is loaded stays to the end; the collector need not look through it
+        step(**options)
     except UserError as error:
         _fail(f"serflow {name}: {error}", terminal)
     except OSError as error:

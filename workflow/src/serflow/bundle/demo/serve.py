@@ -1,5 +1,6 @@
 """Serving the demo: one process, one port, one temporary folder, all gone when it ends."""
 
+import contextlib
 import ipaddress
 import logging
 import os
@@ -53,14 +54,12 @@ def demo(
     # So that what is temporary is removed then too, and when the terminal is closed.
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    try:
-        with tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
-            opened = open_bundle(bundle, threads)
-            listener = _listener(host or HOST, PORT if port is None else port)
-            os.environ.update(_OFFLINE, GRADIO_TEMP_DIR=folder)
-            _serve(opened, threads, listener, ending, browser=not no_browser)
-    except KeyboardInterrupt:
-        print("serflow demo: ended", flush=True)
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
+        opened = open_bundle(bundle, threads)
+        listener = _listener(host or HOST, PORT if port is None else port)
+        os.environ.update(_OFFLINE, GRADIO_TEMP_DIR=folder)
+        _serve(opened, threads, listener, ending, browser=not no_browser)
+    print("serflow demo: ended", flush=True)
 
 
 def _terminate(number: int, _) -> None:

@@ -76,10 +76,10 @@ def _described(path: Path, modified: int, size: int, every_byte: bool) -> str:
     elif path.name == "provenance.json" or path.suffix == ".html":
         content = b"tells of time"
     elif path.suffix == ".json":
-        content = json.dumps(_untimed(json.loads(path.read_text()))).encode()
+        content = json.dumps(untimed(json.loads(path.read_text()))).encode()
     elif path.suffix == ".csv":
         with path.open(newline="") as file:
-            content = json.dumps(_untimed(list(csv.DictReader(file)))).encode()
+            content = json.dumps(untimed(list(csv.DictReader(file)))).encode()
     elif path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             content = archive.read("model.weights.h5")
@@ -102,10 +102,11 @@ def state(folder: Path) -> dict[str, str]:
     return found
 
 
-def _untimed(content):
+def untimed(content):
+    """Leave out of a result read from JSON or CSV what tells of time."""
     if isinstance(content, dict):
-        return {key: _untimed(value) for key, value in content.items() if key not in UNTIMED}
-    return [_untimed(value) for value in content] if isinstance(content, list) else content
+        return {key: untimed(value) for key, value in content.items() if key not in UNTIMED}
+    return [untimed(value) for value in content] if isinstance(content, list) else content
 
 
 def seconds(folder: Path, rule: str, outputs: list[str]) -> float:

@@ -33,7 +33,7 @@ _DARK = {
 }
 REFERENCE, ON_LOW, ON_HIGH = "reference", "on_low", "on_high"
 PNG_SCALE = 1.5
-_PER_CENT = alt.Scale(domain=[0, 100])
+PER_CENT = alt.Scale(domain=[0, 100])
 
 
 def theme(*, dark: bool) -> dict:
@@ -106,7 +106,7 @@ def dots(
         alt.Chart(data(rows), description=described)
         .mark_point()
         .encode(
-            x=alt.X(f"{value}:Q", title=x_title, scale=_PER_CENT),
+            x=alt.X(f"{value}:Q", title=x_title, scale=PER_CENT),
             y=_names(row, rows),
             color=alt.Color(f"{kind}:N", scale=known),
             shape=alt.Shape(f"{kind}:N", scale=known),
@@ -143,7 +143,7 @@ def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: 
     y = _names("name", rows)
     shade = alt.Color(f"{colour}:N", scale=alt.Scale(domain=kinds))
     offset = {"yOffset": alt.YOffset(f"{colour}:N", scale=alt.Scale(domain=kinds))} if several else {}
-    x = {"title": x_title, "scale": _PER_CENT}
+    x = {"title": x_title, "scale": PER_CENT}
     bounds = (
         alt.Chart(data([row for row in rows if row["low"] is not None]))
         .mark_rule()

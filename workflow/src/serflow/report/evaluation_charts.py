@@ -6,7 +6,7 @@ from pathlib import Path
 import altair as alt
 
 from serflow.evaluation.compare import write_comparison
-from serflow.report.charts import REFERENCE, data, dots, intervals, per_cent, save_charts
+from serflow.report.charts import PER_CENT, REFERENCE, data, dots, intervals, per_cent, save_charts
 from serflow.report.run_charts import reliability
 from serflow.store import read_json
 
@@ -136,13 +136,12 @@ def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
         for run in runs
         for coverage, risk in zip(*(run["pooled"]["risk_coverage"][key] for key in ("coverage", "risk")), strict=True)
     ]
-    whole = {"scale": alt.Scale(domain=[0, 100])}
     return (
         alt.Chart(data(rows), description="Line chart: share of wrong answers by share of clips answered, each run.")
         .mark_line()
         .encode(
-            x=alt.X("coverage:Q", title="clips answered, the surest first, per cent", **whole),
-            y=alt.Y("risk:Q", title="wrong answers, per cent", **whole),
+            x=alt.X("coverage:Q", title="clips answered, the surest first, per cent", scale=PER_CENT),
+            y=alt.Y("risk:Q", title="wrong answers, per cent", scale=PER_CENT),
             color=alt.Color("model:N"),
             strokeDash=alt.StrokeDash("protocol:N"),
             detail="run:N",

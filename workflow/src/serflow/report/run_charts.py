@@ -7,7 +7,7 @@ from pathlib import Path
 import altair as alt
 
 from serflow.corpus.labels import LABELS
-from serflow.report.charts import ON_HIGH, ON_LOW, REFERENCE, data, dots, per_cent, save_charts
+from serflow.report.charts import ON_HIGH, ON_LOW, PER_CENT, REFERENCE, data, dots, per_cent, save_charts
 from serflow.store import read_json
 
 TRAINING, VALIDATION = "training", "validation"
@@ -162,18 +162,17 @@ def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
             for sure, right, count in points
             if sure is not None
         ]
-    whole = {"scale": alt.Scale(domain=[0, 100])}
     diagonal = (
         alt.Chart(data([{"x": 0, "y": 0}, {"x": 100, "y": 100}]))
         .mark_line(style=REFERENCE)
-        .encode(x=alt.X("x:Q", **whole), y=alt.Y("y:Q", **whole))
+        .encode(x=alt.X("x:Q", scale=PER_CENT), y=alt.Y("y:Q", scale=PER_CENT))
     )
     lines = (
         alt.Chart(data(rows))
         .mark_line(point={"size": 35})
         .encode(
-            x=alt.X("confidence:Q", title="confidence, per cent", **whole),
-            y=alt.Y("accuracy:Q", title="accuracy, per cent", **whole),
+            x=alt.X("confidence:Q", title="confidence, per cent", scale=PER_CENT),
+            y=alt.Y("accuracy:Q", title="accuracy, per cent", scale=PER_CENT),
             color=alt.Color("when:N", scale=alt.Scale(domain=order)),
             tooltip=[
                 "when:N",

@@ -27,6 +27,14 @@ DRAW_SEEN = """async () => {
     while (document.querySelector(".plot.drawn[aria-busy]")) await new Promise((go) => setTimeout(go, 20));
 }"""
 
+# Charts that come near the view push what is below them; who clicks meanwhile hits something else.
+SHOW = """async (selector) => {
+    document.querySelector(selector).scrollIntoView({ block: "center", behavior: "instant" });
+    const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+    do for (let i = 0; i < 3; i++) await frame();
+    while (document.querySelector(".plot.drawn[aria-busy]"));
+}"""
+
 
 @pytest.fixture(scope="module")
 def address(sample):
@@ -120,6 +128,7 @@ def test_tables_sort_by_mouse_and_keyboard(browse, address):
         page, table = watched.page, "#comparison table"
         heads = page.locator(f"{table} th[scope=col]")
         before = column(page, table, 0)
+        page.evaluate(SHOW, table)
         heads.nth(6).get_by_role("button").click()
         assert heads.nth(6).get_attribute("aria-sort") == "ascending"
         scores = numbers(column(page, table, 6))

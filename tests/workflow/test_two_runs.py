@@ -32,3 +32,12 @@ def test_a_killed_run_leaves_no_lock(empty):
             time.sleep(0.05)
         run.kill()
     hold_lock(empty.folder / "results/.lock")
+
+
+def test_a_lock_that_is_given_up_in_a_moment_is_waited_for(tmp_path):
+    code = f"import time; from serflow.locking import hold_lock; hold_lock({str(tmp_path / 'lock')!r}); time.sleep(0.5)"
+    with subprocess.Popen([sys.executable, "-c", code]) as holder:
+        while not (tmp_path / "lock").exists() or not (tmp_path / "lock").read_text():
+            time.sleep(0.05)
+        assert holder.poll() is None
+        hold_lock(tmp_path / "lock")

@@ -10,16 +10,19 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 from serflow.errors import UserError
 
 LOCK_VARIABLE = "SERFLOW_LOCK"  # tells a step the lock of its run
+# For a moment after a run was killed others have its lock: a program that was just being started, and steps that end.
+PATIENCE = 2.0  # seconds
 _held: list = []  # an open file keeps its lock until the process ends
 
 
 def hold_lock(path: str | Path) -> None:
-    """Hold a lock until this process ends.
+    """Hold a lock until this process ends; wait a moment for it.
 
     Parameters
     ----------
@@ -37,12 +40,13 @@ def hold_lock(path: str | Path) -> None:
         file = path.open("a+")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); results need a folder to write to") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        raise UserError(f"another run is at work in this folder ({holder}); wait for it to end, or stop it") from error
+    until = time.monotonic() + PATIENCE
+    while not _lock(file):
+        if time.monotonic() > until:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise UserError(f"another run is at work in this folder ({holder}); wait for it to end, or stop it")
+        time.sleep(0.05)
     _held.append(file)
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -50,6 +54,15 @@ def hold_lock(path: str | Path) -> None:
         file.flush()
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); make room, then run again") from error
+
+
+def _lock(file) -> bool:
+    """Lock an open file for this process alone, and tell whether that could be done at once."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def end_with_run(path: str | Path) -> None:

@@ -76,21 +76,26 @@ def plain() -> ModuleType:
     return module
 
 
-def fixed(audio):
+def fixed(audio, length=LENGTH):
     import numpy as np
 
-    return [np.pad(y[:LENGTH], (0, max(0, LENGTH - len(y)))) for y in audio]
+    return [np.pad(y[:length], (0, max(0, length - len(y)))) for y in audio]
 
 
 def notebook(stage: str, folder: Path, copies: int):
     """Give what to time: one of the notebook's stages with its libraries warmed up, or the whole path."""
+    from serflow.audio.length import choose_length
+
     side = reference() or plain()
 
     def whole():
         loaded = side.load(folder)
         made = [side.pitch(loaded, copies), side.stretch(loaded, copies)]
-        clips = fixed(loaded["audio_data"] + made[0]["audio_data"] + made[1]["audio_data"])
-        return side.feats_1d(clips, FRAME_SIZE), side.feats_2d(clips)
+        clips = loaded["audio_data"] + made[0]["audio_data"] + made[1]["audio_data"]
+        # The notebook's own search for a factor has no end for some averages.
+        length, count = choose_length(sum(map(len, clips)) // len(clips))
+        clips = fixed(clips, length)
+        return side.feats_1d(clips, length // count), side.feats_2d(clips)
 
     if stage == "whole":
         return whole
@@ -118,17 +123,18 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
 
     from serflow.audio import augment, scan
     from serflow.audio.io import read_clip
+    from serflow.corpus.places import places_of
     from serflow.corpus.sources import list_recordings
     from serflow.features import frames, mel
 
-    entries = list_recordings(folder)[part::parts]
+    entries, places = list_recordings(folder)[part::parts], places_of(folder)
     paths = [folder / entry.file for entry in entries]
     audio = [read_clip(path, RATE) for path in paths] if stage != "load" else []
     chosen = audio[: copies // parts]
     clips = np.array(fixed(audio)) if stage.split()[-1] in ("frames", "mel") else None
     draws = np.random.default_rng(0)
     few = np.zeros((2, LENGTH), np.float32)  # libraries are warmed up, as the notebook's are
-    augment.pitch_shift(few[0], 1, RATE), scan._describe(folder, entries[0])
+    augment.pitch_shift(few[0], 1, RATE), scan._describe(places, scan.SCHEMA, entries[0])
     list(frames.frame_features(few, sampling_rate=RATE, frame_size=FRAME_SIZE, **FRAMES))
     list(mel.log_mel(few, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512))
 
@@ -140,7 +146,9 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
             ducc0.fft.c2c(rows, axes=(1,), out=rows) if paired else ducc0.fft.r2c(rows, axes=(1,))
 
     return {
-        "load": lambda: [(scan._describe(folder, entry), read_clip(folder / entry.file, RATE)) for entry in entries],
+        "load": lambda: [
+            (scan._describe(places, scan.SCHEMA, entry), read_clip(folder / entry.file, RATE)) for entry in entries
+        ],
         "stretch": lambda: [augment.time_stretch(y, draws.uniform(0.8, 1.2)) for y in chosen],
         "pitch": lambda: [augment.pitch_shift(y, draws.uniform(-4, 4), RATE) for y in chosen],
         "frames": lambda: list(frames.frame_features(clips, sampling_rate=RATE, frame_size=FRAME_SIZE, **FRAMES)),

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import soundfile as sf
 
 with atheris.instrument_imports(include=["serflow"]):
+    from serflow.audio.containers import plain_wav
     from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
     from serflow.audio.scan import scan_recordings
     from serflow.corpus.catalog import catalog_clips
@@ -81,7 +82,7 @@ def one_line(error: UserError) -> None:
 
 
 def audio(data: bytes) -> None:
-    """Bytes are a recording with finite samples, or are refused."""
+    """Bytes are a recording with finite samples, those that libsndfile gives, or are refused."""
     try:
         recording = decode("x.wav", data)
     except UserError as error:
@@ -92,6 +93,9 @@ def audio(data: bytes) -> None:
         assert 0 < samples.size <= MOST_SAMPLES and np.abs(samples).max() <= LOUDEST
         mixed = mono(recording, 16_000)
         assert mixed.dtype == np.float32 and mixed.ndim == 1 and np.isfinite(mixed).all()
+        if plain_wav(data):
+            expected, rate = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
+            assert rate == recording.rate and np.array_equal(samples, expected)
 
 
 def results(data: bytes) -> None:

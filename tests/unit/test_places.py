@@ -63,7 +63,7 @@ def test_a_union_keeps_its_corpora_apart(opened):
     source = opened(corpus="mix", audio={"tess": "audio", "other": {"format": "tess", "path": "audio"}})
     assert source.actors == ["other:OAF", "other:YAF", "tess:OAF", "tess:YAF"]
     assert source.formats == {"other": "tess", "tess": "tess"}
-    assert recording_path(read_source(source.text), "tess/below/x.wav").as_posix() == "audio/below/x.wav"
+    assert recording_path(places_of(read_source(source.text)), "tess/below/x.wav").as_posix() == "audio/below/x.wav"
 
 
 @pytest.mark.parametrize("path", ["/data/AudioWAV", "{odd}", "my $(touch x); 'corpus'", "🙂"])

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from serflow.audio.containers import length_fault, plain_wav
 from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName, parse_name
 from serflow.errors import UserError, printable
@@ -155,6 +156,23 @@ def test_any_bytes_are_a_recording_or_refused(content):
     assert np.abs(samples).max() <= LOUDEST
     mixed = mono(recording, 16_000)
     assert abs(len(mixed) - len(samples) * 16_000 / recording.rate) < 2 and np.isfinite(mixed).all()
+
+
+@given(mutated(), st.sampled_from([1, 2, 3, 8]), st.sampled_from([8000, 16_000, 44_100]))
+@settings(max_examples=600)
+def test_a_plain_wav_is_what_the_decoder_makes_of_it(content, channels, rate):
+    made = io.BytesIO()
+    sf.write(made, np.sin(np.arange(40 * channels)).reshape(-1, channels), rate, "PCM_16", format="WAV")
+    assert plain_wav(made.getvalue())[:3] == (rate, channels, 40)
+    for data in (made.getvalue()[:44] + content, content):
+        if plain_wav(data) and not length_fault(data):
+            expected, its_rate = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
+            try:
+                recording = decode("x.wav", data)
+            except UserError as error:
+                assert "rate" in str(error) or "samples" in str(error)
+            else:
+                assert recording.rate == its_rate and np.array_equal(recording.samples, expected)
 
 
 @given(

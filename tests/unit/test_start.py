@@ -30,6 +30,19 @@ def test_no_heavy_import_at_the_start(command):
     assert not set(done.stdout.split()) & (set(HEAVY) - drawn_with)
 
 
+def test_tables_are_made_and_read_without_pandas():
+    code = """
+import sys
+import numpy as np
+from serflow.arrow import pa
+table = pa.table({"number": np.arange(3), "word": ["a", "b", "c"]})
+assert table["number"].to_numpy().sum() == 3 and pa.Table.from_pylist(table.to_pylist()) == table
+assert "pandas" not in sys.modules
+assert table.to_pandas().shape == (3, 2)  # for those who ask for it
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_needs_no_array_library(command):
     # CPU seconds are no measure for a test on a shared machine (`make bench` has them); what is imported is one.

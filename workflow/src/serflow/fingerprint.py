@@ -9,6 +9,7 @@ reads files beside it, such as templates, names them, or their folder, in a tupl
 import ast
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +57,7 @@ def digest_of(*paths: str | Path) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
+@functools.cache
 def _source(name: str) -> Path | None:
     path = ROOT.joinpath(*name.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
@@ -77,11 +79,11 @@ def _data_files(name: str) -> list[Path]:
 
 @functools.cache
 def _parsed(name: str) -> tuple[str, list[str], tuple[str, ...]]:
-    """Give the tree without docstrings, as text, the serflow modules that it imports, and its ``DATA_FILES``."""
+    """Give a hash of the tree without docstrings, the serflow modules that it imports, and its ``DATA_FILES``."""
     tree = ast.parse(_source(name).read_bytes())
     imported = []
     data_files = ()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names if alias.name.split(".")[0] == "serflow"]
         elif isinstance(node, ast.ImportFrom):
@@ -103,4 +105,16 @@ def _parsed(name: str) -> tuple[str, list[str], tuple[str, ...]]:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:]
-    return ast.dump(tree), imported, data_files
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported, data_files
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Walk a tree without its expressions, which are most of it and neither import nor bear docstrings."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            below = getattr(node, block, ())
+            if isinstance(below, list):  # of a lambda and a conditional expression it is an expression
+                waiting += below
+        yield node

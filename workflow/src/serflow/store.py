@@ -85,8 +85,7 @@ def write_table(path: str | Path, table) -> None:
 
 def write_tables(path: str | Path, tables: Iterable) -> None:
     """Write tables of one schema, of which there is at least one, below each other into one Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from serflow.arrow import pa, pq
 
     with replacing(path) as partial, contextlib.ExitStack() as stack:
         writer = None
@@ -128,8 +127,7 @@ def _bare(table):
 
 @contextlib.contextmanager
 def _opened_parquet(path: str | Path) -> Iterator:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from serflow.arrow import pa, pq
 
     with readable(path, "not a readable Parquet file", pa.ArrowException):
         content = Path(path).read_bytes()
@@ -141,7 +139,7 @@ def _opened_parquet(path: str | Path) -> Iterator:
 
 def _check_plain(fields: Iterable) -> None:
     """Refuse extension types: serflow writes none, and there is one that holds a pickle."""
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     for field in fields:
         if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
@@ -151,7 +149,7 @@ def _check_plain(fields: Iterable) -> None:
 
 def read_tables(paths: Sequence[str | Path], columns: Sequence[str] | None = None):
     """Read several Parquet files of one schema as one ``pyarrow.Table``, in the order given."""
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     return pa.concat_tables([read_table(path, columns) for path in paths])
 

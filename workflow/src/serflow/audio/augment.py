@@ -9,7 +9,7 @@ D. P. W. Ellis, "A phase vocoder in Matlab", 2002).
 
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ducc0.fft
@@ -18,7 +18,7 @@ import numpy as np
 from serflow.audio.io import decode, mono, resample
 from serflow.audio.segments import decode_piece
 from serflow.corpus.copies import Copy, plan_copies
-from serflow.corpus.places import Location, recording_path
+from serflow.corpus.places import Location, Place, places_of, recording_path
 from serflow.corpus.sources import list_recordings
 from serflow.errors import UserError
 from serflow.store import ArrayWriter, read_table, write_table
@@ -172,7 +172,7 @@ def augment_audio(
     UserError
         If a recording is not the one that was scanned.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     table = read_table(scan)
     columns = [name for name in ("clip", "file", "sha256", "problem", "start", "end") if name in table.column_names]
@@ -180,10 +180,10 @@ def augment_audio(
     planned: dict[str, list[Copy]] = {}
     for copy in plan_copies([entry.name.clip for entry in list_recordings(source) if entry.name], augment):
         planned.setdefault(copy.origin, []).append(copy)
-    rows = []
+    places, rows = places_of(source), []
     with ArrayWriter(output) as out:
         for row in clips:
-            samples = _read_scanned(source, row, scan, sampling_rate)
+            samples = _read_scanned(places, row, scan, sampling_rate)
             for clip, kind, parameter, piece in _versions(row["clip"], samples, planned, sampling_rate):
                 place = {"offset": out.rows, "samples": len(piece)}
                 rows.append({"clip": clip, "origin": row["clip"], "kind": kind, "parameter": parameter, **place})
@@ -192,9 +192,9 @@ def augment_audio(
     write_table(index, pa.Table.from_pylist(rows, schema=schema))
 
 
-def _read_scanned(source: Location, row: Mapping, scan: Path, sampling_rate: int) -> np.ndarray:
+def _read_scanned(places: Sequence[Place], row: Mapping, scan: Path, sampling_rate: int) -> np.ndarray:
     """Read a recording, unless it was changed or removed since its scan, which splits are made of."""
-    path, start, end = recording_path(source, row["file"]), row.get("start"), row.get("end")
+    path, start, end = recording_path(places, row["file"]), row.get("start"), row.get("end")
     try:
         if start is None and end is None:
             content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Whether a WAV, AIFF or Ogg file is as long as it says, which decoders do not ask.
+"""Whether a WAV, AIFF or Ogg file is as long as it says, which decoders do not ask, and the plainest kind of WAV.
 
 A decoder takes what is there: of a copy that broke off it gives the first half without a word. Chunks of a WAV that do
 not bear on its samples may be wrong; many programs write them so.
@@ -10,9 +10,11 @@ Apple, "Audio Interchange File Format", 1989; EBU Tech 3306, 2009 (RF64); RFC 35
 import io
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 _HEADER = 8  # of a chunk: its name and its size
+_PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")  # a WAV whose samples follow upon their format
+_PCM, _FORMAT_SIZE, _MOST_CHANNELS = 1, 16, 8
 _PAGE = 27  # bytes before the segment table of an Ogg page
 _UNKNOWN = 0xFFFFFFFF  # a size that RF64 holds elsewhere, and that a program writes which cannot go back
 _MEND = "copy it again from its source, or have ffmpeg or sox write it anew"
@@ -35,6 +37,44 @@ class OnDisk:
         start, stop, _ = place.indices(self._size)
         self._file.seek(start)
         return self._file.read(max(0, stop - start))
+
+
+class PlainWav(NamedTuple):
+    """What the header of a WAV of 16-bit integers says; the names are those of ``soundfile.SoundFile``."""
+
+    samplerate: int
+    channels: int
+    frames: int
+    format: str = "WAV"
+    subtype: str = "PCM_16"
+    start: int = _PLAIN.size
+
+
+def plain_wav(content: bytes) -> PlainWav | None:
+    """Read the header of a WAV as most programs write it; what :func:`length_fault` says of it comes first.
+
+    Its samples lie ready in the file, which a decoder takes ten times as long to give.
+
+    Returns
+    -------
+    PlainWav or None
+        None where the file is of any other kind, has no samples, or its header contradicts itself.
+    """
+    if len(content) <= _PLAIN.size:
+        return None
+    riff, _, wave, fmt, fmt_size, kind, channels, rate, bytes_a_second, step, bits, data, size = _PLAIN.unpack(
+        content[: _PLAIN.size]
+    )
+    plain = (
+        (riff, wave, fmt, data) == (b"RIFF", b"WAVE", b"fmt ", b"data")
+        and (fmt_size, kind, bits) == (_FORMAT_SIZE, _PCM, 16)
+        and 0 < channels <= _MOST_CHANNELS
+        and step == 2 * channels
+        and bytes_a_second == rate * step > 0
+        and 0 < size <= len(content) - _PLAIN.size
+        and size % step == 0
+    )
+    return PlainWav(rate, channels, size // step) if plain else None
 
 
 def length_fault(content: bytes | OnDisk) -> str | None:

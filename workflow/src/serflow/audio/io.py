@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile as sf
 
-from serflow.audio.containers import length_fault
+from serflow.audio.containers import PlainWav, length_fault, plain_wav
 from serflow.errors import UserError
 
 # What is longer is no clip of one emotion. A job takes some 120 bytes per sample to stretch it: 300 MB for this, at
@@ -88,6 +88,11 @@ def decode(path: str | Path, content: bytes | None = None, *, clip: bool = True)
         )
     if fault := length_fault(content):
         raise UserError(f"{path}: {fault}")
+    if plain := plain_wav(content):
+        if fault := _header_fault(plain, clip):
+            raise UserError(f"{path}: {fault}")
+        samples = np.frombuffer(content, "<i2", plain.frames * plain.channels, plain.start)
+        return Recording(_as_float(samples.reshape(-1, plain.channels)), plain.samplerate, plain.subtype)
     try:
         with sf.SoundFile(Content(content)) as file:
             if fault := _header_fault(file, clip):
@@ -110,9 +115,12 @@ def _samples_of(file: sf.SoundFile) -> np.ndarray:
     """Read all samples as float32; libsndfile takes twice as long to convert 16-bit ones, to the same values."""
     if file.subtype != "PCM_16":
         return file.read(file.frames, dtype="float32", always_2d=True)
-    samples = file.read(file.frames, dtype="int16", always_2d=True).astype(np.float32)
-    samples *= np.float32(2.0**-15)
-    return samples
+    return _as_float(file.read(file.frames, dtype="int16", always_2d=True))
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    """Bring 16-bit integers to a full scale of ±1, float32."""
+    return np.multiply(samples, np.float32(2.0**-15), dtype=np.float32)
 
 
 def check_samples(path: str | Path, samples: np.ndarray, before: int = 0) -> None:
@@ -135,7 +143,7 @@ class Content(io.BytesIO):
         return super().seek(max(0, start + offset))
 
 
-def _header_fault(file: sf.SoundFile, clip: bool) -> str | None:
+def _header_fault(file: sf.SoundFile | PlainWav, clip: bool) -> str | None:
     """Say what the header shows to be unusable, before anything is decoded or allocated."""
     rate, channels, count = file.samplerate, file.channels, file.frames
     if clip and file.format not in FORMATS:

@@ -1,13 +1,14 @@
 """Reading every recording of a shard once: what it is, and what is wrong with it."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from serflow.audio.io import decode, read_content
 from serflow.audio.segments import decode_piece
-from serflow.corpus.places import Location, places_of, recording_path, row_of
+from serflow.corpus.places import Location, Place, places_of, recording_path, row_of
 from serflow.corpus.policy import apply_policy
 from serflow.corpus.sources import Entry, entry_shard, list_recordings
 from serflow.errors import UserError, printable
@@ -59,24 +60,25 @@ def scan_recordings(source: Location, *, shard: int, shards: int, policy: str, o
     UserError
         Under ``"fail"``: the first problem, and how many there are.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
-    rows = sorted((_describe(source, entry) for entry in entries), key=lambda row: row["clip"])
+    places = places_of(source)
+    columns = _schema_of(places)
+    rows = sorted((_describe(places, columns, entry) for entry in entries), key=lambda row: row["clip"])
     apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
-    schema = pa.schema([(name, getattr(pa, type)()) for name, type in _schema_of(source).items()])
+    schema = pa.schema([(name, getattr(pa, type)()) for name, type in columns.items()])
     write_table(output, pa.Table.from_pylist(rows, schema=schema))
 
 
-def _schema_of(source: Location) -> dict[str, str]:
-    places = places_of(source)
+def _schema_of(places: Sequence[Place]) -> dict[str, str]:
     union = UNION if places[0].name else {}
     return SCHEMA | union | (PIECES if any(place.format == "manifest" for place in places) else {})
 
 
-def _describe(source: Location, entry: Entry) -> dict:
-    path, where = recording_path(source, entry.file), row_of(source, entry)
-    row = dict.fromkeys(_schema_of(source)) | {"clip": Path(entry.file).stem, "file": entry.file}
+def _describe(places: Sequence[Place], columns: Iterable[str], entry: Entry) -> dict:
+    path, where = recording_path(places, entry.file), row_of(places, entry)
+    row = dict.fromkeys(columns) | {"clip": Path(entry.file).stem, "file": entry.file}
     if "corpus" in row:
         row["corpus"] = entry.file.partition("/")[0]
     if entry.name is None:
@@ -97,7 +99,7 @@ def _describe(source: Location, entry: Entry) -> dict:
     except UserError as error:
         return row | {"problem": f"{where}{error}"}
     samples = recording.samples
-    peak, values = float(np.abs(samples).max()), samples.ravel().astype(np.float64)
+    peak, values = float(max(samples.max(), -samples.min())), samples.ravel().astype(np.float64)
     return row | {
         "samples": len(samples),
         "rate": recording.rate,

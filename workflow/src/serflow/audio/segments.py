@@ -7,7 +7,7 @@ import numpy as np
 import soundfile as sf
 
 from serflow.audio.io import LONGEST_SECONDS, Recording, check_samples, decode, mono, read_clip
-from serflow.corpus.places import Location, recording_path
+from serflow.corpus.places import Location, places_of, recording_path
 from serflow.errors import UserError
 
 # How far an end may lie beyond the file's, in seconds: times are often rounded to hundredths.
@@ -67,7 +67,7 @@ def read_row(source: Location, row: Mapping, sampling_rate: int) -> np.ndarray:
     sampling_rate
         In Hz.
     """
-    path, start, end = recording_path(source, row["file"]), row.get("start"), row.get("end")
+    path, start, end = recording_path(places_of(source), row["file"]), row.get("start"), row.get("end")
     if start is None and end is None:
         return read_clip(path, sampling_rate)
     return mono(decode_piece(path, start, end), sampling_rate)

@@ -51,7 +51,7 @@ class _Parquet(Rows):
     """Rows are kept as columns, some 50 bytes each, until the end."""
 
     def __init__(self, path: Path, columns: Mapping[str, str]):
-        import pyarrow as pa
+        from serflow.arrow import pa
 
         self._path, self._make = path, pa.Table.from_pylist
         self._schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])

@@ -70,7 +70,7 @@ def catalog_clips(
     UserError
         If no usable clip is left, or the policy refuses the corpus.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     table = read_tables(scans).sort_by([("clip", "ascending"), ("file", "ascending")])
     rows = table.to_pylist()
@@ -139,7 +139,7 @@ def _rule_of(row: Mapping) -> str:
 
 
 def _copies_table(clips: Sequence[str], augment: Mapping):
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     schema = pa.schema(
         [("clip", pa.string()), ("origin", pa.string()), ("kind", pa.string()), ("parameter", pa.float64())]

@@ -61,8 +61,9 @@ def read_demographics(path: str | Path) -> dict[str, dict]:
     UserError
         If the file is not that table.
     """
-    import pyarrow as pa
     import pyarrow.csv
+
+    from serflow.arrow import pa
 
     columns = {
         "ActorID": pa.string(),
@@ -105,8 +106,9 @@ def voice_votes(path: str | Path) -> dict[str, np.ndarray]:
     UserError
         If the file is missing, is not that table, or names a clip outside the grammar.
     """
-    import pyarrow as pa
     import pyarrow.csv
+
+    from serflow.arrow import pa
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; it is tabulatedVotes.csv of the CREMA-D repository")

@@ -1,7 +1,7 @@
 """Where a corpus lies: one folder or table, or several under a name each, which together are one corpus."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,20 +60,19 @@ def formats_of(places: list[Place]) -> dict[str, str]:
     return {place.name: place.format for place in places}
 
 
-def recording_path(source: Location, file: str) -> Path:
+def recording_path(places: Sequence[Place], file: str) -> Path:
     """Give the path of a recording that the tables call ``file``; of a union that begins with the corpus' name."""
-    place, below = _of_file(source, file)
+    place, below = _of_file(places, file)
     return place.root / below
 
 
-def row_of(source: Location, entry: Entry) -> str:
+def row_of(places: Sequence[Place], entry: Entry) -> str:
     """Say in which row of a manifest an entry stands, to begin a message with; nothing for one that is in none."""
-    place, _ = _of_file(source, entry.file)
+    place, _ = _of_file(places, entry.file)
     return f"{place.path}, row {entry.row}: " if entry.row else ""
 
 
-def _of_file(source: Location, file: str) -> tuple[Place, str]:
-    places = places_of(source)
+def _of_file(places: Sequence[Place], file: str) -> tuple[Place, str]:
     if not places[0].name:
         return places[0], file
     name, _, below = file.partition("/")

@@ -53,7 +53,7 @@ def split_clips(
         If the corpus is too small for the protocol, or the split leaks (see :func:`check_leaks`). A protocol
         that is declared leaky is exempt, and keeps the clips that the audit leaves out.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     columns = ["clip", "actor", "emotion", "problem", "sha256", *AUDITED]
     found = read_tables(scans, list(dict.fromkeys(columns))).sort_by("clip").to_pylist()

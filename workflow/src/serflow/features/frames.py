@@ -105,7 +105,7 @@ def extract_frames(
     output
         The Parquet table.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     clips = FileArray(fixed)
     frame_size = read_json(length)["frame_size"]

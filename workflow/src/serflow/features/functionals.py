@@ -111,7 +111,7 @@ def extract_functionals(frames: Path, *, output: Path) -> None:
     UserError
         If the table is not one of frame features.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     def described() -> Iterator[pa.Table]:
         for table in read_row_groups(frames):

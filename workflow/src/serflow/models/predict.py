@@ -25,7 +25,7 @@ def predict_test(model: Path, split: Path, features: Sequence[Path], *, fold: in
         ``predictions.parquet``: clip, part, label and a float32 column ``p_{class}`` for each class,
         for the clips of all three parts.
     """
-    import pyarrow as pa
+    from serflow.arrow import pa
 
     prepare(0, threads)
     classes, parts = read_split(split, fold)

@@ -181,7 +181,7 @@ def make_entries(format_: Format, files: Iterable[tuple[str, int, int, int]], wh
 
 
 def _entry(format_: Format, file: str, known: Sequence[int]) -> Entry:
-    path = file[: -len(Path(file).suffix)]
+    path = file.rpartition(".")[0]
     if what := format_.apart(path):
         return Entry(file, None, *known, apart=what)
     try:
@@ -204,7 +204,7 @@ def _files(folder: Path, nested: bool) -> Iterator[tuple[str, int, int, int]]:
                 if not hidden and (place := (status.st_dev, status.st_ino)) not in seen:
                     seen.add(place)
                     waiting.append(f"{below}{member.name}/")
-            elif Path(member.name).suffix.lower() in SUFFIXES:
+            elif (name := member.name.lower()).endswith(SUFFIXES) and name not in SUFFIXES:
                 status = _status(member)
                 yield f"{below}{member.name}", status.st_size, status.st_mtime_ns, status.st_mode
 

@@ -1,7 +1,6 @@
 """CREMA-D: ``1001_IEO_ANG_HI``, in one folder; see :mod:`serflow.corpus.grammar`."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from serflow.corpus.formats.base import Format
 from serflow.corpus.grammar import ClipName, parse_name
@@ -12,7 +11,7 @@ BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 
 
 def _parse(path: str) -> ClipName:
-    return parse_name(PurePosixPath(path).name)
+    return parse_name(path.rpartition("/")[2])
 
 
 def actor_blocks(actors: Sequence[str]) -> list[list[str]]:

@@ -56,9 +56,9 @@ def _list(path: Path) -> list[Entry]:
 
 def _read(path: Path):
     """Read the table: text and no nulls in the first columns, float64 or null in the others."""
-    import pyarrow as pa
     import pyarrow.csv
-    import pyarrow.parquet as pq
+
+    from serflow.arrow import pa, pq
 
     kind = path.suffix.lower()
     if kind not in _FIRST:
@@ -102,16 +102,18 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 
 
 def _text(column, *, stripped: bool):
-    import pyarrow as pa
     import pyarrow.compute as pc
+
+    from serflow.arrow import pa
 
     text = pc.fill_null(pc.cast(column, pa.string()), "")
     return pc.utf8_trim_whitespace(text) if stripped else text
 
 
 def _numbers(column, path: Path, name: str):
-    import pyarrow as pa
     import pyarrow.compute as pc
+
+    from serflow.arrow import pa
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.utf8_trim_whitespace(column)

@@ -164,7 +164,8 @@ def test_a_plain_wav_is_what_the_decoder_makes_of_it(content, channels, rate):
     made = io.BytesIO()
     sf.write(made, np.sin(np.arange(40 * channels)).reshape(-1, channels), rate, "PCM_16", format="WAV")
     assert plain_wav(made.getvalue())[:3] == (rate, channels, 40)
-    for data in (made.getvalue()[:44] + content, content):
+    header = made.getvalue()[:40]
+    for data in (header + len(content).to_bytes(4, "little") + content, header + content, content):
         if plain_wav(data) and not length_fault(data):
             expected, its_rate = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
             try:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 _HEADER = 8  # of a chunk: its name and its size
-_PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")  # a WAV whose samples follow upon their format
+_PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")  # the header of a WAV that has nothing but samples
+_NO_SAMPLES = (b"OggS", b"wvpk")  # what a WAV holds that a program wrote around other audio
 _PCM, _FORMAT_SIZE, _MOST_CHANNELS = 1, 16, 8
 _PAGE = 27  # bytes before the segment table of an Ogg page
 _UNKNOWN = 0xFFFFFFFF  # a size that RF64 holds elsewhere, and that a program writes which cannot go back
@@ -58,7 +59,7 @@ def plain_wav(content: bytes) -> PlainWav | None:
     Returns
     -------
     PlainWav or None
-        None where the file is of any other kind, has no samples, or its header contradicts itself.
+        None where the file is of any other kind, has no samples or more than samples, or its header contradicts itself.
     """
     if len(content) <= _PLAIN.size:
         return None
@@ -71,8 +72,9 @@ def plain_wav(content: bytes) -> PlainWav | None:
         and 0 < channels <= _MOST_CHANNELS
         and step == 2 * channels
         and bytes_a_second == rate * step > 0
-        and 0 < size <= len(content) - _PLAIN.size
+        and size == len(content) - _PLAIN.size  # of what may follow, a decoder knows what makes a file unreadable
         and size % step == 0
+        and content[_PLAIN.size : _PLAIN.size + 4] not in _NO_SAMPLES
     )
     return PlainWav(rate, channels, size // step) if plain else None
 

@@ -12,14 +12,14 @@ from features import PROJECT, workflow
 def main() -> None:
     """Measure, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=480)
+    parser.add_argument("--clips", type=int, help="of the smallest run; else all recordings that there are")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         source, what = corpus.recordings(work)
         for times in (1, 4, 16):
-            clips = times * arguments.clips
+            clips = times * (arguments.clips or len(source))
             folder = corpus.link(source, clips, work / "AudioWAV")
             rows.append({"times": times, "clips": clips} | workflow(folder, round(clips * corpus.COPIED), work))
     lines = [f"`snakemake features`, {what}.", "", "| clips | s | ms per clip | MB of the largest job |"]

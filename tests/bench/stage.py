@@ -115,9 +115,9 @@ def notebook(stage: str, folder: Path, copies: int):
 
 def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
     """Give what to time: one job's share of serflow's stage."""
-    from serflow.cli import _keep_freed_memory
+    from serflow.memory import keep_freed_memory
 
-    _keep_freed_memory()
+    keep_freed_memory()
     import ducc0.fft
     import numpy as np
 

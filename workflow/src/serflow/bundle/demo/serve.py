@@ -13,6 +13,7 @@ from threading import Event
 
 from serflow.bundle.reader import open_bundle
 from serflow.errors import UserError
+from serflow.memory import share_freed_memory
 
 HOST, PORT = "127.0.0.1", 7860
 # Gradio and the libraries below it read these when they are imported.
@@ -51,6 +52,7 @@ def demo(
     """
     threads = threads or os.cpu_count() or 1
     ending = Event()
+    share_freed_memory()
     # So that what is temporary is removed then too, and when the terminal is closed.
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))

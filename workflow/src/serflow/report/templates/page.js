@@ -32,6 +32,7 @@ async function draw(plot) {
   const theme = themes[scheme()];
   const names = Math.min(320, 0.42 * plot.clientWidth); // on a phone, long names leave room for what they name
   plot.classList.add("drawn");
+  seen.unobserve(plot);
   plot.view?.finalize();
   const { view } = await vegaEmbed(plot, spec, {
     mode: "vega-lite",
@@ -54,10 +55,7 @@ async function draw(plot) {
 const seen = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) {
-        seen.unobserve(target);
-        draw(target);
-      }
+      if (isIntersecting && !target.classList.contains("drawn")) draw(target);
     }
   },
   { rootMargin: "400px" },

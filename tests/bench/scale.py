@@ -22,15 +22,18 @@ def main() -> None:
             clips = times * (arguments.clips or len(source))
             folder = corpus.link(source, clips, work / "AudioWAV")
             rows.append({"times": times, "clips": clips} | workflow(folder, round(clips * corpus.COPIED), work))
-    lines = [f"`snakemake features`, {what}.", "", "| clips | s | ms per clip | MB of the largest job |"]
-    lines.append("|---:|---:|---:|---:|")
-    for row in rows:
-        each = 1000 * row["seconds"] / row["clips"]
-        lines.append(f"| {row['clips']} | {row['seconds']:.1f} | {each:.2f} | {row['peak_mb']:.0f} |")
-    first, last = rows[0], rows[-1]
-    # Starting Snakemake and each job costs the same for any number of clips; the rest is what a clip costs.
-    each = 1000 * (last["seconds"] - first["seconds"]) / (last["clips"] - first["clips"])
-    lines += ["", f"A further clip costs {each:.2f} ms; what is left over is the start of Snakemake and of each job."]
+    lines = [f"`snakemake features`, {what}. Starting Snakemake and each job costs the same for any number of clips."]
+    lines += [
+        "",
+        "| clips | s | ms per clip | ms per further clip | MB of the largest job |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for before, row in zip([None, *rows], rows, strict=False):
+        each, further = 1000 * row["seconds"] / row["clips"], ""
+        if before:
+            more = row["clips"] - before["clips"]
+            further = f"{1000 * (row['seconds'] - before['seconds']) / more:.2f}"
+        lines.append(f"| {row['clips']} | {row['seconds']:.1f} | {each:.2f} | {further} | {row['peak_mb']:.0f} |")
     out = PROJECT / "results/bench"
     out.mkdir(parents=True, exist_ok=True)
     (out / "scale.json").write_text(json.dumps(rows, indent=1) + "\n")

@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=480)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
-    parser.add_argument("--full", action="store_true", help="the whole path at 7,442 clips too, once")
+    parser.add_argument("--full", action="store_true", help="the whole path at 7,442 clips too")
     arguments = parser.parse_args()
     out = PROJECT / "results/bench"
     out.mkdir(parents=True, exist_ok=True)

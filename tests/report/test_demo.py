@@ -188,12 +188,14 @@ def test_too_long_and_too_large(browse, running, tmp_path):
 def test_a_recording_by_microphone(browse, running):
     with browse(running.at, permissions=["microphone"]) as watched:
         watched.page.get_by_role("button", name="Record", exact=True).click()
+        stop = watched.page.get_by_role("button", name="Stop", exact=True)
+        stop.wait_for()  # a busy machine begins late
         watched.page.wait_for_timeout(3000)
-        watched.page.get_by_role("button", name="Stop", exact=True).click()
+        stop.click()
         watched.page.wait_for_selector("#result h2")
         assert sum(shown(watched.page).values()) == pytest.approx(1, abs=1e-3)
         seconds = float(re.search(r", ([\d.]+) s\.", watched.page.locator("#result").inner_text())[1])
-        assert 0.5 < seconds < 8 and not watched.errors  # it begins late where the machine is busy
+        assert 2 < seconds < 8 and not watched.errors
 
 
 def test_names_stay_text(browse, running, clips, tmp_path):

@@ -7,6 +7,7 @@ reads files beside it, such as templates, names them, or their folder, in a tupl
 """
 
 import ast
+import collections
 import functools
 import hashlib
 from collections.abc import Iterator
@@ -110,11 +111,9 @@ def _parsed(name: str) -> tuple[str, list[str], tuple[str, ...]]:
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:
     """Walk a tree without its expressions, which are most of it and neither import nor bear docstrings."""
-    waiting: list[ast.AST] = [tree]
+    waiting: collections.deque[ast.AST] = collections.deque([tree])
     while waiting:
-        node = waiting.pop()
+        node = waiting.popleft()
         for block in ("body", "orelse", "finalbody", "handlers", "cases"):
-            below = getattr(node, block, ())
-            if isinstance(below, list):  # of a lambda and a conditional expression it is an expression
-                waiting += below
+            waiting += getattr(node, block, ())
         yield node

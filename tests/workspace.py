@@ -212,7 +212,7 @@ def empty(tmp_path, project) -> Workspace:
 
 @pytest.fixture(scope="session")
 def mine(sample, make_once):
-    """A finished run on a folder of four actors' recordings, one in each shard. Not to be changed."""
+    """A finished run on a folder of four speakers' recordings, one in each shard. Not to be changed."""
 
     def fill(folder):
         made = sample.folder / "resources/corpora/sample"

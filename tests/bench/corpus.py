@@ -1,4 +1,4 @@
-"""Recordings to measure on: real ones where there are any, in any number by links under other actors' names."""
+"""Recordings to measure on: real ones where there are any, in any number by links under other speakers' names."""
 
 import itertools
 import os
@@ -21,13 +21,13 @@ def recordings(folder: Path) -> tuple[list[Path], str]:
 
 
 def link(source: list[Path], count: int, folder: Path) -> Path:
-    """Fill a folder with ``count`` recordings, whole actors one after another, numbered from 1001."""
+    """Fill a folder with ``count`` recordings, whole speakers one after another, numbered from 1001."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    actors = [list(clips) for _, clips in itertools.groupby(source, key=lambda path: path.name[:4])]
+    speakers = [list(clips) for _, clips in itertools.groupby(source, key=lambda path: path.name[:4])]
     number = made = 0
     while made < count:
-        for clip in actors[number % len(actors)][: count - made]:
+        for clip in speakers[number % len(speakers)][: count - made]:
             (folder / f"{1001 + number}{clip.name[4:]}").symlink_to(clip.resolve())
             made += 1
         number += 1

@@ -48,7 +48,7 @@ def workflow(folder: Path, copies: int, work: Path, shards: int = CORES) -> dict
     with tempfile.TemporaryDirectory(dir=work) as results:
         command = [sys.executable, "-m", "snakemake", "features", "--snakefile", str(PROJECT / "Snakefile")]
         command += ["--cores", str(CORES), "--quiet", "all", "--config", "corpus=bench", f"audio={folder}"]
-        # Runs are named since the default ones need actors of several blocks, which a few clips do not have.
+        # Runs are named since the default ones need speakers of several blocks, which a few clips do not have.
         runs = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
         command += [f"augment={json.dumps(kinds)}", f"runs={json.dumps(runs)}", f"shards={shards}"]
         began = time.perf_counter()

@@ -115,7 +115,7 @@ def notebook(stage: str, folder: Path, copies: int):
 
 def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
     """Give what to time: one job's share of serflow's stage."""
-    from serflow.memory import keep_freed_memory
+    from serflow.runtime.memory import keep_freed_memory
 
     keep_freed_memory()
     import ducc0.fft
@@ -123,7 +123,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
 
     from serflow.audio import augment, scan
     from serflow.audio.io import read_clip
-    from serflow.corpus.places import places_of
+    from serflow.corpus.locations import places_of
     from serflow.corpus.sources import list_recordings
     from serflow.features import frames, mel
 
@@ -140,7 +140,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
 
     def bare(size, hop, paired):
         frames = 8 * (1 + LENGTH // hop)
-        # As real numbers, or two frames a transform as in serflow.features.stft.
+        # As real numbers, or two frames a transform as in serflow.audio.stft.
         rows = np.zeros((-(-frames // 2), size), np.complex64) if paired else np.zeros((frames, size), np.float32)
         for _ in range(0, len(clips), 8):
             ducc0.fft.c2c(rows, axes=(1,), out=rows) if paired else ducc0.fft.r2c(rows, axes=(1,))

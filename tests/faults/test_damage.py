@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from harness import untimed
 
-from serflow import store
-from serflow.errors import UserError
+from serflow import storage
 from serflow.models.keras_run import load_model
-from serflow.sealing import BLOCK
+from serflow.runtime.errors import UserError
+from serflow.storage.checksums import BLOCK
 from workspace import lines
 
 ROWS = np.random.default_rng(0).normal(size=(5, BLOCK // 8)).astype(np.float32)  # two blocks and a half
@@ -23,28 +23,28 @@ CONTENT = {"name": "ä", "values": [1, 2.5], "none": None}
 
 
 def write_rows(path):
-    with store.ArrayWriter(path, ROWS.shape[1:]) as out:
+    with storage.ArrayWriter(path, ROWS.shape[1:]) as out:
         out.write(ROWS[:2])
         out.write(ROWS[2:])
 
 
 def write_table(path):
-    store.write_table(path, TABLE)
+    storage.write_table(path, TABLE)
 
 
 def write_model(path):
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    store.write_archive(path, network.save)
+    storage.write_archive(path, network.save)
 
 
 # What writes a file and what reads it.
 KINDS = {
-    "mapped.npy": (write_rows, store.open_array),
-    "sliced.npy": (write_rows, lambda path: store.FileArray(path)[0:5]),
-    "table.parquet": (write_table, store.read_table),
-    "groups.parquet": (write_table, lambda path: list(store.read_row_groups(path))),
-    "x.json": (lambda path: store.write_json(path, CONTENT), store.read_json),
-    "x.npz": (lambda path: store.write_arrays(path, {"a": ROWS[0, :9]}), store.read_arrays),
+    "mapped.npy": (write_rows, storage.open_array),
+    "sliced.npy": (write_rows, lambda path: storage.FileArray(path)[0:5]),
+    "table.parquet": (write_table, storage.read_table),
+    "groups.parquet": (write_table, lambda path: list(storage.read_row_groups(path))),
+    "x.json": (lambda path: storage.write_json(path, CONTENT), storage.read_json),
+    "x.npz": (lambda path: storage.write_arrays(path, {"a": ROWS[0, :9]}), storage.read_arrays),
     "model.keras": (write_model, load_model),
 }
 
@@ -85,21 +85,21 @@ def test_two_blocks_that_changed_places(tmp_path):
     whole = (tmp_path / "x.npy").read_bytes()
     begin = whole.index(ROWS.tobytes()[:64])
     first, second = (whole[begin + number * BLOCK : begin + (number + 1) * BLOCK] for number in (0, 1))
-    refused(tmp_path / "x.npy", whole[:begin] + second + first + whole[begin + 2 * BLOCK :], store.open_array)
+    refused(tmp_path / "x.npy", whole[:begin] + second + first + whole[begin + 2 * BLOCK :], storage.open_array)
 
 
 def test_rows_of_any_slice_are_those_written(tmp_path):
     write_rows(tmp_path / "x.npy")
-    opened = store.FileArray(tmp_path / "x.npy")
+    opened = storage.FileArray(tmp_path / "x.npy")
     for start in range(6):
         for stop in range(6):
             np.testing.assert_array_equal(opened[start:stop], ROWS[start:stop])
     damaged = bytearray((tmp_path / "x.npy").read_bytes())
     damaged[-BLOCK // 8] ^= 1  # of the last rows, which the first do not depend on
     (tmp_path / "x.npy").write_bytes(damaged)
-    np.testing.assert_array_equal(store.FileArray(tmp_path / "x.npy")[0:2], ROWS[0:2])
+    np.testing.assert_array_equal(storage.FileArray(tmp_path / "x.npy")[0:2], ROWS[0:2])
     with pytest.raises(UserError, match=r"x\.npy: .*a checksum does not fit"):
-        store.FileArray(tmp_path / "x.npy")[3:5]
+        storage.FileArray(tmp_path / "x.npy")[3:5]
 
 
 def test_others_read_the_files_as_any(tmp_path):
@@ -117,7 +117,7 @@ def test_what_was_written_without_checksums_is_refused(tmp_path):
     np.save(tmp_path / "x.npy", ROWS)
     pq.write_table(TABLE, tmp_path / "x.parquet")
     (tmp_path / "x.json").write_text("{}")
-    for name, read in (("x.npy", store.open_array), ("x.parquet", store.read_table), ("x.json", store.read_json)):
+    for name, read in (("x.npy", storage.open_array), ("x.parquet", storage.read_table), ("x.json", storage.read_json)):
         with pytest.raises(UserError, match="delete it to have it made again"):
             read(tmp_path / name)
 

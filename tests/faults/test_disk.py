@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serflow import store
-from serflow.errors import UserError
+from serflow import storage
+from serflow.runtime.errors import UserError
 from workspace import SMALL, Workspace, lines
 
 ROWS = np.random.default_rng(0).normal(size=(2**19, 1)).astype(np.float32)  # 2 MB that do not compress
@@ -41,21 +41,21 @@ def disk(tmp_path):
 
 
 def write_rows(path):
-    with store.ArrayWriter(path, (1,)) as out:
+    with storage.ArrayWriter(path, (1,)) as out:
         for start in range(0, len(ROWS), 1000):
             out.write(ROWS[start : start + 1000])
 
 
 def write_model(path):
-    store.write_archive(path, keras.Sequential([keras.Input((700,)), keras.layers.Dense(700)]).save)
+    storage.write_archive(path, keras.Sequential([keras.Input((700,)), keras.layers.Dense(700)]).save)
 
 
 WRITERS = {
     "x.npy": write_rows,
-    "x.parquet": lambda path: store.write_tables(path, [pa.table({"value": ROWS[:, 0]})] * 2),
-    "x.json": lambda path: store.write_json(path, {"values": ROWS[:, 0].tolist()}),
-    "x.csv": lambda path: store.write_text(path, "clip\n" * 2**19),
-    "x.npz": lambda path: store.write_arrays(path, {"rows": ROWS}),
+    "x.parquet": lambda path: storage.write_tables(path, [pa.table({"value": ROWS[:, 0]})] * 2),
+    "x.json": lambda path: storage.write_json(path, {"values": ROWS[:, 0].tolist()}),
+    "x.csv": lambda path: storage.write_text(path, "clip\n" * 2**19),
+    "x.npz": lambda path: storage.write_arrays(path, {"rows": ROWS}),
     "model.keras": write_model,
 }
 

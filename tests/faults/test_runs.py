@@ -13,9 +13,9 @@ import soundfile as sf
 
 from serflow.audio.augment import augment_audio
 from serflow.audio.scan import scan_recordings
-from serflow.errors import UserError
 from serflow.models.backup import backup_path
-from serflow.store import tidy
+from serflow.runtime.errors import UserError
+from serflow.storage import tidy
 from workspace import lines
 
 MODEL = "results/mine/models/notebook/cnn1d/seed0/fold0/model.keras"
@@ -58,8 +58,8 @@ def test_two_controllers_and_one_that_is_killed(changed):
 
 def test_a_step_ends_when_the_lock_is_given_up(tmp_path):
     lock = tmp_path / ".lock"
-    hold = f"from serflow.locking import hold_lock; hold_lock({str(lock)!r}); print(flush=True); input()"
-    watch = f"from serflow.locking import end_with_run; end_with_run({str(lock)!r}); print(flush=True); input()"
+    hold = f"from serflow.runtime.locking import hold_lock; hold_lock({str(lock)!r}); print(flush=True); input()"
+    watch = f"from serflow.runtime.locking import end_with_run; end_with_run({str(lock)!r}); print(flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", hold], **pipes) as run:
         run.stdout.readline()

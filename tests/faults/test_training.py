@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from serflow.models.backup import backup_path
-from serflow.store import ArrayWriter, read_arrays, read_json, read_table, write_table
+from serflow.storage import ArrayWriter, read_arrays, read_json, read_table, write_table
 
 CLASSES = ["ANG", "DIS", "FEA"]
 PARTS = ["train"] * 120 + ["valid"] * 30 + ["test"] * 10

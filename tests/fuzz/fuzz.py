@@ -24,9 +24,9 @@ with atheris.instrument_imports(include=["serflow"]):
     from serflow.audio.scan import scan_recordings
     from serflow.corpus.catalog import catalog_clips
     from serflow.corpus.sources import list_recordings, listing_digests
-    from serflow.errors import UserError
-    from serflow.settings import check_file
-    from serflow.store import open_array, read_json, read_table
+    from serflow.runtime.errors import UserError
+    from serflow.runtime.settings import check_file
+    from serflow.storage import open_array, read_json, read_table
 
 # What files begin as; the fuzzer changes them.
 KINDS = [

@@ -8,7 +8,7 @@ import pytest
 
 from browser import Watched
 from serflow.report.page import render_report
-from serflow.store import read_json, write_json
+from serflow.storage import read_json, write_json
 
 HARM = "<img src=x onerror=document.title='pwned'>{{ 7 * 191 }}$x$</script><script>document.title='pwned'</script>"
 DRAW_ALL = """async () => {

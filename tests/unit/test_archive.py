@@ -13,7 +13,7 @@ import pytest
 
 from serflow.corpus.archive import LIMITS, Digest, list_archive
 from serflow.corpus.fetch import unpack_corpus
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 CLIP = "1001_DFA_ANG_XX.wav"
 SOUND = b"RIFF" + bytes(range(256)) * 20

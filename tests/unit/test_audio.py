@@ -8,8 +8,8 @@ import soundfile as sf
 
 from serflow.audio import augment, io, length
 from serflow.audio.scan import scan_recordings
-from serflow.errors import UserError
-from serflow.store import ArrayWriter, open_array, read_table, write_table
+from serflow.runtime.errors import UserError
+from serflow.storage import ArrayWriter, open_array, read_table, write_table
 
 RATE = 16_000
 # With this seed 1001_DFA_SAD_XX is stretched and 1002_DFA_HAP_XX shifted, and nothing else.
@@ -133,7 +133,7 @@ def test_scan_describes_each_recording(shard):
     rows = read_table(shard / "scan.parquet").to_pylist()
     assert [row["samples"] for row in rows] == [16_000, 9_600, 22_400]
     first = rows[0]
-    assert (first["actor"], first["sentence"], first["emotion"], first["level"]) == ("1001", "DFA", "ANG", "XX")
+    assert (first["speaker"], first["sentence"], first["emotion"], first["level"]) == ("1001", "DFA", "ANG", "XX")
     assert (first["rate"], first["channels"], first["subtype"], first["problem"]) == (RATE, 1, "PCM_16", None)
     samples = io.read_clip(shard / "audio" / first["file"], RATE)
     assert first["peak"] == pytest.approx(np.abs(samples).max()) and first["duration"] == 1.0

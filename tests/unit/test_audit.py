@@ -10,8 +10,9 @@ import soundfile as sf
 import yaml
 
 from serflow.audio.scan import scan_recordings
-from serflow.corpus import audit, catalog, splits
-from serflow.store import read_json, read_table
+from serflow.corpus import audit, catalog
+from serflow.splits import split_clips as splits
+from serflow.storage import read_json, read_table
 
 AUGMENT = {kind: {"clips": 0.5, "low": 1, "high": 1.1} for kind in ("time_stretch", "pitch_shift")} | {"seed": 0}
 RATE = 16_000
@@ -31,9 +32,9 @@ def speech(name, seconds=2.0, channels=1):
 def recordings(tmp_path):
     folder = tmp_path / "AudioWAV"
     folder.mkdir()
-    for actor in (1001, 1002, 1019, 1020, 1037, 1038):
+    for speaker in (1001, 1002, 1019, 1020, 1037, 1038):
         for emotion in ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD"):
-            clip = f"{actor}_DFA_{emotion}_XX"
+            clip = f"{speaker}_DFA_{emotion}_XX"
             sf.write(folder / f"{clip}.wav", speech(clip), RATE)
     return folder
 
@@ -131,7 +132,7 @@ def test_identical_audio_under_one_label_is_no_contradiction(settings):
 
 
 def test_the_official_defects_come_out_by_themselves(crema_d, settings, tmp_path):
-    """Among the shared actors: one byte-identical pair; 1076's silence is not shared, so its like is planted."""
+    """Among the shared speakers: one byte-identical pair; 1076's silence is not shared, so its like is planted."""
     folder = tmp_path / "AudioWAV"
     folder.mkdir()
     for path in (crema_d / "AudioWAV").glob("*.wav"):

@@ -18,8 +18,8 @@ from serflow.audio.io import LONGEST_SECONDS, MOST_SAMPLES, decode, mono, read_c
 from serflow.audio.scan import scan_recordings
 from serflow.corpus.catalog import catalog_clips
 from serflow.corpus.sources import list_recordings, listing_digests
-from serflow.errors import UserError, printable
-from serflow.store import read_json, read_table
+from serflow.runtime.errors import UserError, printable
+from serflow.storage import read_json, read_table
 
 RATE = 16_000
 TONE = 0.5 * np.sin(np.arange(8000) / 9)

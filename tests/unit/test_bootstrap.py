@@ -3,21 +3,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serflow.evaluation import bootstrap, metrics
+from serflow.metrics import bootstrap
+from serflow.metrics import scores as metrics
 
 K = 6
 MEAN = np.array([0.9, 0.0, -0.2, -0.1, 0.7, 0.3])  # logits of the recalls: about 57 % right, as on CREMA-D
-OF_ACTOR, OF_ACTOR_AND_CLASS = 0.3, 0.4  # their spread over actors: 7.5 points of an actor's accuracy
+OF_ACTOR, OF_ACTOR_AND_CLASS = 0.3, 0.4  # their spread over speakers: 7.5 points of a speaker's accuracy
 
 
-def recalls(rng, actors):
-    shared = OF_ACTOR * rng.standard_normal((actors, 1))
-    own = OF_ACTOR_AND_CLASS * rng.standard_normal((actors, K))
+def recalls(rng, speakers):
+    shared = OF_ACTOR * rng.standard_normal((speakers, 1))
+    own = OF_ACTOR_AND_CLASS * rng.standard_normal((speakers, K))
     return 1 / (1 + np.exp(-(MEAN + shared + own)))
 
 
 def simulated(rng, right):
-    """Draw confusion matrices of actors with some 12 clips of each class, errors spread evenly."""
+    """Draw confusion matrices of speakers with some 12 clips of each class, errors spread evenly."""
     clips = 14 - rng.binomial(2, 0.1, right.shape)
     hits = rng.binomial(clips, right)
     cms = np.zeros((len(right), K, K))
@@ -28,15 +29,15 @@ def simulated(rng, right):
     return cms
 
 
-@pytest.mark.parametrize(("actors", "method"), [(5, "t"), (24, "percentile"), (91, "percentile")])
-def test_coverage_over_500_draws(actors, method):
-    rng = np.random.default_rng(actors)
+@pytest.mark.parametrize(("speakers", "method"), [(5, "t"), (24, "percentile"), (91, "percentile")])
+def test_coverage_over_500_draws(speakers, method):
+    rng = np.random.default_rng(speakers)
     truth = recalls(np.random.default_rng(0), 200_000).mean()
     held = 0
     for draw in range(500):
-        interval = bootstrap.bootstrap_interval(simulated(rng, recalls(rng, actors)), "uar", seed=draw)
+        interval = bootstrap.bootstrap_interval(simulated(rng, recalls(rng, speakers)), "uar", seed=draw)
         held += interval.low <= truth <= interval.high
-    assert (interval.method, interval.resamples, interval.actors) == (method, 2000, actors)
+    assert (interval.method, interval.resamples, interval.speakers) == (method, 2000, speakers)
     assert abs(held / 500 - 0.95) <= 0.02
 
 
@@ -69,25 +70,25 @@ def test_a_model_is_no_better_than_itself():
     assert (found.value, found.low, found.high, found.evidence) == (0, 0, 0, False)
 
 
-def test_actor_confusions_add_up_and_follow_sorted_actors():
-    actors, truth, predicted = ["b", "a", "b", "a"], [0, 1, 1, 1], [0, 0, 1, 1]
-    sums = bootstrap.actor_confusions(actors, truth, predicted, 2)
+def test_speaker_confusions_add_up_and_follow_sorted_speakers():
+    speakers, truth, predicted = ["b", "a", "b", "a"], [0, 1, 1, 1], [0, 0, 1, 1]
+    sums = bootstrap.speaker_confusions(speakers, truth, predicted, 2)
     assert sums.tolist() == [[[0, 0], [1, 1]], [[1, 0], [0, 1]]]
     assert np.array_equal(sums.sum(0), metrics.confusion_matrix(truth, predicted, 2))
     votes = np.eye(2)[predicted] * 3
-    assert np.array_equal(bootstrap.actor_confusions(actors, truth, votes, 2), 3 * sums)
+    assert np.array_equal(bootstrap.speaker_confusions(speakers, truth, votes, 2), 3 * sums)
 
 
-def test_other_means_are_sums_per_actor_too():
+def test_other_means_are_sums_per_speaker_too():
     rng = np.random.default_rng(4)
-    actors, brier = rng.integers(0, 12, 400), rng.random(400)
-    sums = bootstrap.actor_sums(actors, np.column_stack([brier, np.ones(400)]))
+    speakers, brier = rng.integers(0, 12, 400), rng.random(400)
+    sums = bootstrap.speaker_sums(speakers, np.column_stack([brier, np.ones(400)]))
     interval = bootstrap.bootstrap_interval(sums, bootstrap.ratio)
     assert interval.value == pytest.approx(brier.mean())
     assert interval.low < interval.value < interval.high
 
 
-def test_resamples_are_whole_actors_and_repeatable():
+def test_resamples_are_whole_speakers_and_repeatable():
     weights = bootstrap.resample_weights(24, 2000, 7)
     assert weights.shape == (2000, 24)
     assert (weights.sum(1) == 24).all()
@@ -96,7 +97,7 @@ def test_resamples_are_whole_actors_and_repeatable():
     assert not np.array_equal(weights, bootstrap.resample_weights(24, 2000, 8))
 
 
-def test_the_resamples_equal_a_loop_over_actors():
+def test_the_resamples_equal_a_loop_over_speakers():
     sums = simulated(np.random.default_rng(5), np.full((8, K), 0.5))
     drawn = np.random.default_rng(3).integers(8, size=(50, 8))
     looped = [metrics.f1_weighted(sums[who].sum(0)) for who in drawn]
@@ -104,12 +105,12 @@ def test_the_resamples_equal_a_loop_over_actors():
     assert metrics.f1_weighted(found) == pytest.approx(looped)
 
 
-def test_one_actor_has_a_value_and_a_reason():
+def test_one_speaker_has_a_value_and_a_reason():
     sums = simulated(np.random.default_rng(6), np.full((1, K), 0.5))
     interval = bootstrap.bootstrap_interval(sums, "uar")
     assert interval.value == pytest.approx(metrics.uar(sums[0]))
     assert (interval.low, interval.high, interval.method) == (None, None, None)
-    assert "one actor" in interval.reason
+    assert "one speaker" in interval.reason
     found = bootstrap.paired_difference(sums, sums, "uar")
     assert (found.low, found.evidence) == (None, False)
 
@@ -123,7 +124,7 @@ def test_an_undefined_statistic_has_a_reason():
     assert "undefined" in interval.reason
 
 
-def test_intervals_of_few_actors_stay_in_range():
+def test_intervals_of_few_speakers_stay_in_range():
     sums = np.array([[[9, 0], [1, 9]], [[9, 0], [0, 9]]])
     assert bootstrap.bootstrap_interval(sums, "uar").high == 1
     free = bootstrap.bootstrap_interval(sums, metrics.uar)
@@ -133,9 +134,9 @@ def test_intervals_of_few_actors_stay_in_range():
 
 @given(st.integers(8, 30), st.integers(0, 99))
 @settings(deadline=None, max_examples=20)
-def test_a_higher_level_is_wider_and_within_what_actors_reach(actors, seed):
+def test_a_higher_level_is_wider_and_within_what_speakers_reach(speakers, seed):
     rng = np.random.default_rng(seed)
-    sums = simulated(rng, recalls(rng, actors))
+    sums = simulated(rng, recalls(rng, speakers))
     narrow, wide = (bootstrap.bootstrap_interval(sums, "uar", seed=seed, level=level) for level in (0.8, 0.95))
     assert wide.low <= narrow.low <= narrow.high <= wide.high
     accuracies = metrics.accuracy(sums)
@@ -175,10 +176,10 @@ def test_what_does_not_fit_is_refused():
     for call, message in (
         (lambda: bootstrap.bootstrap_interval(sums, "recall"), "unknown statistic 'recall'"),
         (lambda: bootstrap.bootstrap_interval(sums, "uar", level=95), "between 0 and 1"),
-        (lambda: bootstrap.bootstrap_interval(np.zeros((0, K, K)), "uar"), "at least one actor"),
-        (lambda: bootstrap.paired_difference(sums, sums[:2], "uar"), "not of the same actors"),
-        (lambda: bootstrap.actor_confusions(["a", "b"], [0], [0], K), "do not fit"),
-        (lambda: bootstrap.actor_confusions(["a"], [0], [[1, 0]], K), "do not fit"),
+        (lambda: bootstrap.bootstrap_interval(np.zeros((0, K, K)), "uar"), "at least one speaker"),
+        (lambda: bootstrap.paired_difference(sums, sums[:2], "uar"), "not of the same speakers"),
+        (lambda: bootstrap.speaker_confusions(["a", "b"], [0], [0], K), "do not fit"),
+        (lambda: bootstrap.speaker_confusions(["a"], [0], [[1, 0]], K), "do not fit"),
         (lambda: bootstrap.mcnemar_exact([True], [True, False]), "same clips"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serflow.evaluation import calibration
+from serflow.metrics import calibration
 
 K = 6
 

@@ -10,7 +10,7 @@ import soundfile as sf
 
 from serflow.report import evaluation_charts, run_charts
 from serflow.report.charts import for_page, intervals, save_charts, theme
-from serflow.report.embedding import PLAYED_SECONDS, player, script, source_digest
+from serflow.report.inline import PLAYED_SECONDS, player, script, source_digest
 
 HARM = "$x$ {{ 7 }} <script>alert(1)</script> \\ \n 'q\" é 😀"
 HISTORY = [

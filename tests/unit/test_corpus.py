@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from serflow.corpus import copies, grammar, metadata, sources, splits
+from serflow.corpus import copies, grammar, metadata, sources
 from serflow.corpus.formats import crema_d
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
+from serflow.splits import split_clips as splits
 
 SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
 AUGMENT = {
@@ -18,8 +19,8 @@ AUGMENT = {
 EMOTIONS = sorted(grammar.EMOTIONS)
 
 
-def corpus(actors=range(1001, 1092), sentences=tuple(grammar.SENTENCES), emotions=EMOTIONS, levels=("XX",)):
-    return ["_".join(map(str, parts)) for parts in itertools.product(actors, sentences, emotions, levels)]
+def corpus(speakers=range(1001, 1092), sentences=tuple(grammar.SENTENCES), emotions=EMOTIONS, levels=("XX",)):
+    return ["_".join(map(str, parts)) for parts in itertools.product(speakers, sentences, emotions, levels)]
 
 
 def as_many_as_crema_d():
@@ -34,7 +35,7 @@ def test_names_of_the_grammar():
     name = grammar.parse_name("1001_IEO_ANG_HI")
     assert name == ("1001", "IEO", "ANG", "HI") and name.clip == "1001_IEO_ANG_HI"
     assert grammar.parse_name("1040_ITH_SAD_X").clip == "1040_ITH_SAD_XX"
-    assert grammar.parse_name("10234_DFA_SAD_XX").actor == "10234"
+    assert grammar.parse_name("10234_DFA_SAD_XX").speaker == "10234"
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,8 @@ def test_names_outside_the_grammar(stem):
         grammar.parse_name(stem)
 
 
-def test_shards_hold_whole_actors_evenly():
-    counts = Counter(grammar.shard_of(str(actor), 8) for actor in range(1001, 1092))
+def test_shards_hold_whole_speakers_evenly():
+    counts = Counter(grammar.shard_of(str(speaker), 8) for speaker in range(1001, 1092))
     assert set(counts.values()) == {11, 12}
 
 
@@ -108,26 +109,26 @@ def test_random_split_copies_training_clips_only():
     assert copied == {clip for clip in clips if part_of[clip] == "train"}
 
 
-def test_speaker_independent_folds_are_whole_actors():
+def test_speaker_independent_folds_are_whole_speakers():
     clips = corpus()
     made = [(f"{clip}.time_stretch", clip) for clip in clips]
     rows = splits.PROTOCOLS["speaker-independent"]({clip: label(clip) for clip in clips}, made, SPLIT)
     assert {row[2] for row in rows} == set(range(5))
     tested = []
     for fold, (first, last) in enumerate(crema_d.BLOCKS):
-        actors = {part: {row[0][:4] for row in rows if row[2] == fold and row[3] == part} for part in splits.PARTS}
-        assert actors["test"] == {str(actor) for actor in range(first, last + 1)}
-        assert not (actors["train"] & actors["test"] or actors["train"] & actors["valid"])
+        speakers = {part: {row[0][:4] for row in rows if row[2] == fold and row[3] == part} for part in splits.PARTS}
+        assert speakers["test"] == {str(speaker) for speaker in range(first, last + 1)}
+        assert not (speakers["train"] & speakers["test"] or speakers["train"] & speakers["valid"])
         tested += [row[0] for row in rows if row[2] == fold and row[3] == "test"]
     assert sorted(tested) == sorted(clips)
 
 
-def test_two_blocks_still_leave_actors_for_each_part():
+def test_two_blocks_still_leave_speakers_for_each_part():
     clips = corpus([*range(1001, 1006), *range(1019, 1024)])
     rows = splits.PROTOCOLS["speaker-independent"]({clip: label(clip) for clip in clips}, [], SPLIT)
     for fold in (0, 1):
-        actors = {part: {row[0][:4] for row in rows if row[2:4] == (fold, part)} for part in splits.PARTS}
-        assert [len(actors[part]) for part in splits.PARTS] == [4, 1, 5]
+        speakers = {part: {row[0][:4] for row in rows if row[2:4] == (fold, part)} for part in splits.PARTS}
+        assert [len(speakers[part]) for part in splits.PARTS] == [4, 1, 5]
 
 
 def test_one_block_cannot_be_speaker_independent():
@@ -176,8 +177,8 @@ def test_listing_refuses_what_is_no_corpus(tmp_path):
 
 
 def test_a_changed_file_changes_the_digest_of_its_shard_only(tmp_path):
-    for actor in range(1001, 1005):
-        (tmp_path / f"{actor}_DFA_ANG_XX.wav").write_bytes(b"x")
+    for speaker in range(1001, 1005):
+        (tmp_path / f"{speaker}_DFA_ANG_XX.wav").write_bytes(b"x")
     before = sources.listing_digests(sources.list_recordings(tmp_path), 4)
     (tmp_path / "1002_DFA_ANG_XX.wav").write_bytes(b"xy")
     after = sources.listing_digests(sources.list_recordings(tmp_path), 4)

@@ -8,7 +8,7 @@ import pytest
 
 from misbehaving import serving, status, tag, whole
 from serflow.corpus.download import Downloader, shown
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 CONTENT = random.Random(0).randbytes(300_000)
 

@@ -9,30 +9,30 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as sk
 
-from serflow.errors import UserError
 from serflow.evaluation.compare import write_comparison
-from serflow.evaluation.evaluate import evaluate_model
+from serflow.evaluation.run_metrics import evaluate_model
 from serflow.evaluation.runs import evaluate_runs
-from serflow.store import read_json, write_json, write_table
+from serflow.runtime.errors import UserError
+from serflow.storage import read_json, write_json, write_table
 
 CLASSES = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
 SETTINGS = {"resamples": 300, "seed": 0, "bins": 15}
-ACTORS = [str(actor) for actor in range(1001, 1013)]
+SPEAKERS = [str(speaker) for speaker in range(1001, 1013)]
 
 
-def clips_of(actor):
-    return [f"{actor}_{sentence}_{emotion}_XX" for sentence in ("DFA", "IEO", "TAI") for emotion in CLASSES]
+def clips_of(speaker):
+    return [f"{speaker}_{sentence}_{emotion}_XX" for sentence in ("DFA", "IEO", "TAI") for emotion in CLASSES]
 
 
 def write_run(folder, protocol, model, fold, skill, extra=()):
-    """Write predictions and training of a run: four actors are tested on, four validated on."""
+    """Write predictions and training of a run: four speakers are tested on, four validated on."""
     rng = np.random.default_rng([len(model), fold, len(protocol)])
-    tested = ACTORS[fold * 4 : fold * 4 + 4]
-    following = ACTORS[(fold * 4 + 4) % 12 :][:4]
+    tested = SPEAKERS[fold * 4 : fold * 4 + 4]
+    following = SPEAKERS[(fold * 4 + 4) % 12 :][:4]
     rows = []
-    for actor in ACTORS:
-        part = "test" if actor in tested else "valid" if actor in following else "train"
-        rows += [(clip, part, clip.split("_")[2]) for clip in clips_of(actor)]
+    for speaker in SPEAKERS:
+        part = "test" if speaker in tested else "valid" if speaker in following else "train"
+        rows += [(clip, part, clip.split("_")[2]) for clip in clips_of(speaker)]
     rows += extra
     rng.shuffle(rows := [list(row) for row in rows])
     truth = np.array([CLASSES.index(row[2]) for row in rows])
@@ -53,12 +53,12 @@ def write_run(folder, protocol, model, fold, skill, extra=()):
 def evaluated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     rows = [
-        {"clip": clip, "actor": actor, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
-        | {"sex": "Male" if int(actor) % 2 else "Female", "age": 20 + int(actor) % 1000 * 3, "race": "x"}
+        {"clip": clip, "speaker": speaker, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
+        | {"sex": "Male" if int(speaker) % 2 else "Female", "age": 20 + int(speaker) % 1000 * 3, "race": "x"}
         | {"ethnicity": None}
-        | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if int(actor) > 1002 else None for name in CLASSES}
-        for actor in ACTORS
-        for clip in clips_of(actor)
+        | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if int(speaker) > 1002 else None for name in CLASSES}
+        for speaker in SPEAKERS
+        for clip in clips_of(speaker)
     ]
     write_table(folder / "clips.parquet", pa.Table.from_pylist(rows))
     paths = [write_run(folder, "speaker-independent", "good", fold, 2.0) for fold in range(3)]
@@ -92,7 +92,7 @@ def test_figures_are_scikit_learns(evaluated, number):
     pooled = run["pooled"]
     truth, p = answers(folder, run["protocol"], run["model"])
     predicted = np.array(CLASSES)[p.argmax(1)]
-    assert pooled["n_clips"] == len(truth) and pooled["n_actors"] == (12 if number < 2 else 4)
+    assert pooled["n_clips"] == len(truth) and pooled["n_speakers"] == (12 if number < 2 else 4)
     assert pooled["uar"]["value"] == pytest.approx(sk.balanced_accuracy_score(truth, predicted))
     assert pooled["accuracy"]["value"] == pytest.approx(sk.accuracy_score(truth, predicted))
     for average in ("weighted", "macro"):
@@ -127,7 +127,7 @@ def test_groups_share_out_the_clips(evaluated):
 def test_references_are_of_the_same_clips(evaluated):
     strict, notebook = (evaluated[2]["references"][name] for name in ("speaker-independent", "notebook"))
     assert strict["chance"] == pytest.approx(1 / 6) and strict["majority_class"]["uar"]["value"] == pytest.approx(1 / 6)
-    # Ten of twelve actors have votes; each clip two for its emotion and one for each of the five others.
+    # Ten of twelve speakers have votes; each clip two for its emotion and one for each of the five others.
     assert (strict["human"]["n_clips"], strict["human"]["n_test"]) == (180, 216)
     assert strict["human"]["listener"]["uar"]["value"] == pytest.approx(2 / 7)
     assert strict["human"]["majority"]["accuracy"]["value"] == 1

@@ -8,8 +8,8 @@ import math
 import pytest
 import yaml
 
-from serflow.errors import UserError
-from serflow.settings import check_file, check_settings, read_scalars, read_schema
+from serflow.runtime.errors import UserError
+from serflow.runtime.settings import check_file, check_settings, read_scalars, read_schema
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,12 @@ import librosa
 import numpy as np
 import pytest
 
+from serflow.audio import stft
 from serflow.audio.io import read_clip
 from serflow.audio.length import choose_length, fit
-from serflow.errors import UserError
-from serflow.features import frames, mel, stft
+from serflow.features import frames, mel
 from serflow.features.frame_features import FEATURES
+from serflow.runtime.errors import UserError
 
 RATE = 16_000
 CHOSEN = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}

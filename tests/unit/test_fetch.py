@@ -16,11 +16,11 @@ from serflow.corpus import fetch, kaggle
 from serflow.corpus.download import Downloader
 from serflow.corpus.metadata import find_metadata, read_demographics, voice_votes
 from serflow.corpus.official import MIRRORS, TABLES, Mirror, named_mirror, official_clips
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 CLIPS = {
-    f"100{actor}_DFA_{emotion}_XX": f"{actor}{emotion}".encode() * 1000
-    for actor in (1, 2)
+    f"100{speaker}_DFA_{emotion}_XX": f"{speaker}{emotion}".encode() * 1000
+    for speaker in (1, 2)
     for emotion in ("ANG", "SAD")
 }
 PEOPLE = b'"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n'
@@ -92,7 +92,7 @@ def test_the_official_clips_are_as_many_as_were_published():
     assert Counter(name.emotion for name in official_clips()) == {
         "ANG": 1271, "DIS": 1271, "FEA": 1271, "HAP": 1271, "SAD": 1271, "NEU": 1087,
     }  # fmt: skip
-    assert len({name.actor for name in official_clips()}) == 91
+    assert len({name.speaker for name in official_clips()}) == 91
     assert {"1001_IEO_ANG_LO", "1091_WSI_SAD_XX", "1040_ITH_SAD_XX", "1076_MTI_SAD_XX"} < set(names)
     assert not {"1001_IEO_NEU_LO", "1008_WSI_ANG_XX", "1002_TIE_NEU_XX"} & set(names)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serflow import fingerprint as module
+from serflow.runtime import fingerprint as module
 
 SOURCES = {
     "a.py": '"""Says."""\nfrom serflow.b import f\n\n\ndef g(x):\n    """Say."""\n    return f(x) + 1\n',

@@ -6,12 +6,12 @@ import soundfile as sf
 import yaml
 
 from serflow.audio.scan import scan_recordings
-from serflow.corpus import splits
 from serflow.corpus.catalog import catalog_clips
 from serflow.corpus.ids import corpus_of, speaker_of
-from serflow.corpus.leaks import check_leaks
-from serflow.errors import UserError
-from serflow.store import read_json, read_table
+from serflow.runtime.errors import UserError
+from serflow.splits import split_clips as splits
+from serflow.splits.leaks import check_leaks
+from serflow.storage import read_json, read_table
 
 SPLIT = {"test": 0.3, "valid": 0.1, "random_state": 42}
 AUGMENT = {"seed": 0} | {
@@ -37,7 +37,7 @@ def split(protocol, labels, formats):
     rows = splits.PROTOCOLS[protocol](labels, copies, SPLIT | {"formats": formats})
     digests = {clip: clip for clip in labels}
     across = protocol == "cross-corpus"
-    check_leaks(protocol, rows, digests, actors_apart=True, corpora_apart=across)
+    check_leaks(protocol, rows, digests, speakers_apart=True, corpora_apart=across)
     folds = splits.folds_of(protocol, sorted({speaker_of(clip) for clip in labels}), None, formats)
     assert {row[2] for row in rows} == set(range(folds))
     return [parts_of(rows, fold) for fold in range(folds)]
@@ -83,8 +83,8 @@ UNION = {"crema-d": "crema-d", "ravdess": "ravdess", "tess": "tess"}
 
 def union():
     return (
-        labelled([f"crema-d:{actor}" for actor in range(1001, 1021)], ("ANG", "DIS", "HAP", "SAD"))
-        | labelled([f"ravdess:{actor:02d}" for actor in range(1, 25)], ("ANG", "CAL", "HAP", "SAD", "SUR"))
+        labelled([f"crema-d:{speaker}" for speaker in range(1001, 1021)], ("ANG", "DIS", "HAP", "SAD"))
+        | labelled([f"ravdess:{speaker:02d}" for speaker in range(1, 25)], ("ANG", "CAL", "HAP", "SAD", "SUR"))
         | labelled(["tess:OAF", "tess:YAF"], ("ANG", "HAP", "SAD", "SUR"))
     )
 
@@ -133,11 +133,11 @@ def row(clip, part):
 def test_a_planted_leak_across_corpora_is_refused():
     sound = [row("a:1_x", "train"), row("a:2_x", "valid"), row("b:1_x", "test")]
     digests = {clip: clip for clip in ("a:1_x", "a:2_x", "a:2_y", "b:1_x", "b:2_x")}
-    options = {"actors_apart": True, "corpora_apart": True}
+    options = {"speakers_apart": True, "corpora_apart": True}
     check_leaks("cross-corpus", sound, digests, **options)
     with pytest.raises(UserError, match=r"the same corpus \(b\) stands in more than one part"):
         check_leaks("cross-corpus", [*sound, row("b:2_x", "train")], digests, **options)
-    with pytest.raises(UserError, match=r"the same actor \(a:2\)"):
+    with pytest.raises(UserError, match=r"the same speaker \(a:2\)"):
         check_leaks("cross-corpus", [*sound, row("a:2_y", "train")], digests, **options)
     with pytest.raises(UserError, match="identical audio"):
         check_leaks("cross-corpus", sound, digests | {"b:1_x": "a:1_x"}, **options)
@@ -146,9 +146,9 @@ def test_a_planted_leak_across_corpora_is_refused():
 def test_a_single_training_speaker_may_validate_and_not_be_tested():
     shared = [row("OAF_x", "train"), row("OAF_y", "valid"), row("YAF_x", "test")]
     digests = {clip: clip for clip in ("OAF_x", "OAF_y", "OAF_z", "YAF_x")}
-    check_leaks("speaker-independent", shared, digests, actors_apart=True)
-    with pytest.raises(UserError, match=r"the same actor \(OAF\)"):
-        check_leaks("speaker-independent", [*shared, row("OAF_z", "test")], digests, actors_apart=True)
+    check_leaks("speaker-independent", shared, digests, speakers_apart=True)
+    with pytest.raises(UserError, match=r"the same speaker \(OAF\)"):
+        check_leaks("speaker-independent", [*shared, row("OAF_z", "test")], digests, speakers_apart=True)
 
 
 def test_the_tables_of_a_union(tmp_path, project):
@@ -176,9 +176,9 @@ def test_the_tables_of_a_union(tmp_path, project):
     rows = {row["clip"]: row for row in read_table(outputs["output"]).to_pylist()}
     assert len(rows) == len(files) and {row["corpus"] for row in rows.values()} == set(formats)
     heard = rows["crema-d:1001_DFA_ANG_XX"]
-    assert (heard["actor"], heard["age"], heard["sex"], heard["votes_ANG"]) == ("crema-d:1001", 51, "Male", 5)
+    assert (heard["speaker"], heard["age"], heard["sex"], heard["votes_ANG"]) == ("crema-d:1001", 51, "Male", 5)
     acted = rows["savee:DC_su01"]
-    assert (acted["actor"], acted["sex"], acted["emotion"], acted["votes_ANG"]) == ("savee:DC", "Male", "SUR", None)
+    assert (acted["speaker"], acted["sex"], acted["emotion"], acted["votes_ANG"]) == ("savee:DC", "Male", "SUR", None)
     assert acted["file"] == "savee/DC_su01.wav"
     assert read_json(outputs["audit"])["corpora"] == {"crema-d": 4, "savee": 5}
     splits.split_clips(scans, AUGMENT, audit, "cross-corpus", SPLIT, tmp_path / "split.parquet", formats)

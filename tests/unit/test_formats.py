@@ -10,7 +10,7 @@ from serflow.corpus.formats.base import FOLDS, Person, deal_speakers
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, shard_of
 from serflow.corpus.ids import speaker_of
 from serflow.corpus.labels import LABELS
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 FOLDERS = [name for name in FORMATS if name != "manifest"]
 
@@ -19,12 +19,12 @@ def two(numbers):
     return [f"{number:02d}" for number in numbers]
 
 
-def ravdess(channel, emotions, actors):
+def ravdess(channel, emotions, speakers):
     """Name the recordings as the paper counts them: no strong neutral."""
-    places = itertools.product(emotions, ("01", "02"), ("01", "02"), ("01", "02"), actors)
+    places = itertools.product(emotions, ("01", "02"), ("01", "02"), ("01", "02"), speakers)
     return [
-        f"Actor_{actor}/03-{channel}-{emotion}-{intensity}-{statement}-{repetition}-{actor}"
-        for emotion, intensity, statement, repetition, actor in places
+        f"Actor_{speaker}/03-{channel}-{emotion}-{intensity}-{statement}-{repetition}-{speaker}"
+        for emotion, intensity, statement, repetition, speaker in places
         if (emotion, intensity) != ("01", "02")
     ]
 
@@ -45,7 +45,7 @@ DOCUMENTED = {
         "_".join(parts) for parts in itertools.product(("1001", "1091"), SENTENCES, EMOTIONS, ("LO", "MD", "HI", "XX"))
     ],
     "ravdess": ravdess("01", two(range(1, 9)), two(range(1, 25))),
-    "ravdess-song": ravdess("02", two(range(1, 7)), [actor for actor in two(range(1, 25)) if actor != "18"]),
+    "ravdess-song": ravdess("02", two(range(1, 7)), [speaker for speaker in two(range(1, 25)) if speaker != "18"]),
     "savee": savee("{speaker}_{name}"),
     "tess": [
         f"{speaker}_{emotion}/{speaker}_{word}_{emotion}"
@@ -83,11 +83,11 @@ def test_every_documented_name_is_read(name):
     found = [format_.parse(path) for path in DOCUMENTED[name]]
     assert len({utterance.clip for utterance in found}) == len(found)
     assert {utterance.emotion for utterance in found} == HAS[name] <= set(LABELS)
-    assert len({utterance.actor for utterance in found}) == SPEAKERS[name]
+    assert len({utterance.speaker for utterance in found}) == SPEAKERS[name]
     for path, utterance in zip(DOCUMENTED[name], found, strict=True):
         stem = path.rpartition("/")[2]
-        assert utterance.clip in (stem, f"{utterance.actor}_{stem}")
-        assert speaker_of(utterance.clip) == utterance.actor and "." not in utterance.clip
+        assert utterance.clip in (stem, f"{utterance.speaker}_{stem}")
+        assert speaker_of(utterance.clip) == utterance.speaker and "." not in utterance.clip
         assert format_.apart(path) is None
 
 
@@ -133,11 +133,11 @@ def test_one_recording_has_one_id_however_it_is_kept():
         ("ravdess", "03-01-01-02-02-01-12", "no strong intensity"),
         ("ravdess", "03-01-06-01-03-01-12", "statement '03'"),
         ("ravdess", "03-01-06-01-02-03-12", "repetition '03'"),
-        ("ravdess", "03-01-06-01-02-01-25", "actor '25' must be one of 01 to 24"),
-        ("ravdess", "03-01-06-01-02-01-00", "actor '00'"),
+        ("ravdess", "03-01-06-01-02-01-25", "speaker '25' must be one of 01 to 24"),
+        ("ravdess", "03-01-06-01-02-01-00", "speaker '00'"),
         ("ravdess", "02-01-06-01-02-01-12", "modality '02' must be 03"),
         ("ravdess", "03-03-06-01-02-01-12", "channel '03'"),
-        ("ravdess", "03-01-06-01-02-01-12 (1)", "actor '12 (1)'"),
+        ("ravdess", "03-01-06-01-02-01-12 (1)", "speaker '12 (1)'"),
         ("ravdess", "03_01_06_01_02_01_12", "expected MODALITY"),
         ("ravdess-song", "03-02-07-01-02-01-12", "song has no emotion 07"),
         ("savee", "DC_a16", "sentence 16 of 'a' must be one of 01 to 15"),
@@ -223,12 +223,12 @@ def listed(folder, name="ravdess"):
 
 
 def test_recordings_below_folders(tmp_path):
-    for actor in ("01", "02"):
-        folder = tmp_path / f"Actor_{actor}"
+    for speaker in ("01", "02"):
+        folder = tmp_path / f"Actor_{speaker}"
         folder.mkdir()
-        (folder / f"03-01-05-01-01-01-{actor}.wav").touch()
-        (folder / f"03-02-05-01-01-01-{actor}.wav").touch()  # a song
-        (folder / f"._03-01-05-01-01-01-{actor}.wav").touch()  # left behind by another system
+        (folder / f"03-01-05-01-01-01-{speaker}.wav").touch()
+        (folder / f"03-02-05-01-01-01-{speaker}.wav").touch()  # a song
+        (folder / f"._03-01-05-01-01-01-{speaker}.wav").touch()  # left behind by another system
     (tmp_path / "Actor_02/notes.txt").touch()
     (tmp_path / "Actor_02/again").symlink_to(tmp_path, target_is_directory=True)  # a loop
     (tmp_path / "__MACOSX").mkdir()

@@ -6,14 +6,14 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from serflow.corpus import splits
-from serflow.corpus.custom import read_custom_split
 from serflow.corpus.grammar import EMOTIONS
-from serflow.corpus.leaks import check_leaks
-from serflow.errors import UserError
-from serflow.store import read_table, write_table
+from serflow.runtime.errors import UserError
+from serflow.splits import split_clips as splits
+from serflow.splits.custom import read_custom_split
+from serflow.splits.leaks import check_leaks
+from serflow.storage import read_table, write_table
 
-CLIPS = [f"{actor}_DFA_{emotion}_XX" for actor in range(1001, 1007) for emotion in sorted(EMOTIONS)]
+CLIPS = [f"{speaker}_DFA_{emotion}_XX" for speaker in range(1001, 1007) for emotion in sorted(EMOTIONS)]
 DIGESTS = {clip: clip for clip in CLIPS}
 
 
@@ -26,7 +26,7 @@ SOUND = {CLIPS[0]: "train", f"{CLIPS[0]}.time_stretch": "train", CLIPS[6]: "vali
 
 
 def test_a_sound_split_passes():
-    check_leaks("x", rows(SOUND), DIGESTS, actors_apart=True)
+    check_leaks("x", rows(SOUND), DIGESTS, speakers_apart=True)
 
 
 @pytest.mark.parametrize(
@@ -37,23 +37,23 @@ def test_a_sound_split_passes():
             {},
             f"the same recording .*{CLIPS[12]}.*train: {CLIPS[12]}.time_stretch",
         ),
-        ({CLIPS[13]: "train"}, {}, rf"the same actor \(1003\) .*test: {CLIPS[12]}; train: {CLIPS[13]}"),
+        ({CLIPS[13]: "train"}, {}, rf"the same speaker \(1003\) .*test: {CLIPS[12]}; train: {CLIPS[13]}"),
         ({CLIPS[20]: "valid"}, {CLIPS[20]: CLIPS[0]}, f"identical audio .*train: {CLIPS[0]}.*; valid: {CLIPS[20]}"),
     ],
 )
 def test_a_planted_leak_is_refused_and_its_clips_named(planted, digests, message):
     with pytest.raises(UserError, match=message) as error:
-        check_leaks("x", rows(SOUND | planted), DIGESTS | digests, actors_apart=True)
+        check_leaks("x", rows(SOUND | planted), DIGESTS | digests, speakers_apart=True)
     assert "\n" not in str(error.value)
 
 
-def test_actors_may_stand_in_two_parts_where_the_protocol_does_not_forbid_it():
-    check_leaks("random", rows(SOUND | {CLIPS[13]: "train"}), DIGESTS, actors_apart=False)
+def test_speakers_may_stand_in_two_parts_where_the_protocol_does_not_forbid_it():
+    check_leaks("random", rows(SOUND | {CLIPS[13]: "train"}), DIGESTS, speakers_apart=False)
 
 
 def test_a_leak_in_another_fold_is_none():
     split = [*rows(SOUND), (CLIPS[12], CLIPS[12], 1, "train", "ANG")]
-    check_leaks("x", split, DIGESTS, actors_apart=True)
+    check_leaks("x", split, DIGESTS, speakers_apart=True)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def catalogue(tmp_path, project):
     def write(digests=DIGESTS):
         columns = {
             "clip": CLIPS,
-            "actor": [clip[:4] for clip in CLIPS],
+            "speaker": [clip[:4] for clip in CLIPS],
             "emotion": [clip.split("_")[2] for clip in CLIPS],
             "sha256": [digests[clip] for clip in CLIPS],
             "problem": pa.nulls(len(CLIPS), pa.string()),
@@ -102,7 +102,7 @@ def custom(tmp_path, catalogue, lines, header="clip,part"):
 
 def test_a_split_by_part(tmp_path, catalogue):
     part_of = {1001: "train", 1002: "train", 1003: "valid", 1004: "test"}
-    lines = [(clip, part_of[actor]) for clip in CLIPS if (actor := int(clip[:4])) in part_of]
+    lines = [(clip, part_of[speaker]) for clip in CLIPS if (speaker := int(clip[:4])) in part_of]
     found = custom(tmp_path, catalogue, lines)
     assert {(row["clip"], row["part"]) for row in found if row["clip"] == row["origin"]} == set(lines)
     copied = {row["origin"] for row in found if row["clip"] != row["origin"]}

@@ -12,8 +12,8 @@ from serflow.audio.segments import decode_piece, read_row
 from serflow.corpus import sources
 from serflow.corpus.formats import load_format
 from serflow.corpus.ids import speaker_of
-from serflow.errors import UserError
-from serflow.store import read_table
+from serflow.runtime.errors import UserError
+from serflow.storage import read_table
 
 RATE = 16_000
 STRANGE = [
@@ -61,10 +61,10 @@ def test_any_names_speakers_and_labels(tmp_path, suffix):
     table = write(tmp_path / f"here/list{suffix}", file=files, speaker=speakers, label=labels)
     rows = scan(table, tmp_path)
     assert {row["file"]: row["emotion"] for row in rows} == dict(zip(files, labels, strict=True))
-    assert len({row["clip"] for row in rows}) == len({row["actor"] for row in rows}) == len(files)
+    assert len({row["clip"] for row in rows}) == len({row["speaker"] for row in rows}) == len(files)
     for row in rows:
         assert row["problem"] is None and row["samples"] == 2 * RATE
-        assert speaker_of(row["clip"]) == row["actor"] and "." not in row["clip"] and "\n" not in row["clip"]
+        assert speaker_of(row["clip"]) == row["speaker"] and "." not in row["clip"] and "\n" not in row["clip"]
 
 
 def test_pieces_of_a_file(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serflow.evaluation import metrics
+from serflow.metrics import scores as metrics
 
 K = 6
 CODES = st.integers(0, K - 1)

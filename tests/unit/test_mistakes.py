@@ -9,21 +9,21 @@ import soundfile as sf
 from PIL import Image
 
 from serflow.corpus.grammar import EMOTIONS
-from serflow.errors import UserError
-from serflow.evaluation.answers import Answers
+from serflow.evaluation.predictions import Predictions
 from serflow.report.best import best_run
+from serflow.report.clip_figure import envelope, show_clip
 from serflow.report.clips import draw_clips
 from serflow.report.mistakes import Mistake, choose_mistakes, draw_mistakes, heard, wrong_answers
-from serflow.report.sound import envelope, show_clip
-from serflow.store import read_json, write_json, write_table
+from serflow.runtime.errors import UserError
+from serflow.storage import read_json, write_json, write_table
 
 MEL = {"n_mels": 32, "n_fft": 512, "hop_length": 128}
 CLASSES = ["ANG", "HAP", "SAD"]
 
 
 def row_of(clip):
-    actor, sentence = clip.split("_")[:2]
-    return {"actor": actor, "sentence": sentence if sentence in ("DFA", "TIE") else None}
+    speaker, sentence = clip.split("_")[:2]
+    return {"speaker": speaker, "sentence": sentence if sentence in ("DFA", "TIE") else None}
 
 
 def chosen(found, count):
@@ -36,7 +36,7 @@ def test_confusions_take_turns_and_nobody_says_the_same_twice():
     found = [
         ("1_DFA_a", "ANG", "HAP", 0.9),
         ("2_DFA_a", "ANG", "HAP", 0.8),
-        ("1_DFA_b", "SAD", "HAP", 0.7),  # the first's actor and sentence
+        ("1_DFA_b", "SAD", "HAP", 0.7),  # the first's speaker and sentence
         ("3_TIE_a", "SAD", "HAP", 0.6),
         ("2_TIE_a", "ANG", "HAP", 0.5),
         ("4_TIE_a", "HAP", "SAD", 0.4),
@@ -54,7 +54,7 @@ def test_where_nobody_knows_what_is_said_each_clip_counts():
 def test_wrong_answers_are_those_on_recordings_the_surest_first():
     scaled = np.array([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.0, 0.9, 0.1]])
     clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "1_DFA_ANG.pitch_shift"])
-    answers = Answers(clips, clips, np.array([1, 2, 0, 0, 0]), scaled, scaled, [1.0], [])
+    answers = Predictions(clips, clips, np.array([1, 2, 0, 0, 0]), scaled, scaled, [1.0], [])
     found = wrong_answers(answers, CLASSES)
     assert [mistake.clip for mistake in found] == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
     assert found[2].truth == "HAP" and found[2].predicted == "ANG" and found[2].confidence == 0.5
@@ -83,9 +83,9 @@ def corpus(tmp_path):
     clips = ["1001_DFA_ANG_XX", "1001_TIE_HAP_XX", "1002_DFA_ANG_XX", "1002_TIE_SAD_XX"]
     rows, predictions = [], []
     for number, clip in enumerate(clips):
-        actor, sentence, emotion, level = clip.split("_")
+        speaker, sentence, emotion, level = clip.split("_")
         sf.write(tmp_path / f"{clip}.wav", 0.1 * np.sin(np.arange(8000 + number) / (3 + number)), 16_000)
-        rows.append({"clip": clip, "file": f"{clip}.wav", "actor": actor, "sentence": sentence, "emotion": emotion})
+        rows.append({"clip": clip, "file": f"{clip}.wav", "speaker": speaker, "sentence": sentence, "emotion": emotion})
         rows[-1] |= {"level": level, "duration": 0.5} | {
             f"votes_{name}": 2 if number < 2 else None for name in sorted(EMOTIONS)
         }

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from serflow.errors import UserError
 from serflow.models.data import Features, read_split
 from serflow.models.registry import MODELS, Architecture, known_model
-from serflow.store import ArrayWriter, write_table
+from serflow.runtime.errors import UserError
+from serflow.storage import ArrayWriter, write_table
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from serflow.corpus.places import configured_places, places_of, read_source, recording_path, write_source
+from serflow.corpus.locations import configured_places, places_of, read_source, recording_path, write_source
 from serflow.corpus.sources import open_source
-from serflow.errors import UserError
-from serflow.settings import check_settings, runs_on
+from serflow.runtime.errors import UserError
+from serflow.runtime.settings import check_settings, runs_on
 
 
 @pytest.fixture
@@ -54,14 +54,14 @@ def test_settings_that_do_not_fit(opened, settings, message):
 
 def test_the_corpus_name_is_its_format(opened):
     by_name, set_ = opened(corpus="tess", audio="audio"), opened(corpus="mine", format="tess", audio="audio")
-    assert by_name.formats == set_.formats == {"": "tess"} and by_name.actors == ["OAF", "YAF"]
+    assert by_name.formats == set_.formats == {"": "tess"} and by_name.speakers == ["OAF", "YAF"]
     assert by_name.listings == set_.listings and by_name.plans == set_.plans and by_name.text == set_.text
     assert opened(corpus="mine", audio="crema").formats == {"": "crema-d"}
 
 
 def test_a_union_keeps_its_corpora_apart(opened):
     source = opened(corpus="mix", audio={"tess": "audio", "other": {"format": "tess", "path": "audio"}})
-    assert source.actors == ["other:OAF", "other:YAF", "tess:OAF", "tess:YAF"]
+    assert source.speakers == ["other:OAF", "other:YAF", "tess:OAF", "tess:YAF"]
     assert source.formats == {"other": "tess", "tess": "tess"}
     assert recording_path(places_of(read_source(source.text)), "tess/below/x.wav").as_posix() == "audio/below/x.wav"
 
@@ -78,10 +78,10 @@ def test_only_song_where_speech_is_wanted(opened, tmp_path):
     (tmp_path / "songs/03-02-05-01-01-01-01.wav").touch()
     with pytest.raises(UserError, match="recordings of song that are left out: 1"):
         opened(corpus="ravdess", audio="songs")
-    assert opened(corpus="ravdess-song", audio="songs").actors == ["01"]
+    assert opened(corpus="ravdess-song", audio="songs").speakers == ["01"]
     (tmp_path / "songs/03-01-05-01-01-01-02.wav").touch()
     speech = opened(corpus="ravdess", audio="songs")
-    assert speech.actors == ["02"] and "of song that are left out: 1" in speech.notes[0]
+    assert speech.speakers == ["02"] and "of song that are left out: 1" in speech.notes[0]
 
 
 def test_runs_across_are_added_to_those_of_several_corpora():

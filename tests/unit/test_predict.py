@@ -15,9 +15,9 @@ from serflow.bundle.inputs import Source, list_sources, shard_of_source
 from serflow.bundle.output import writer_for
 from serflow.bundle.predict import confidence
 from serflow.bundle.reader import open_bundle
-from serflow.bundle.windows import cut
-from serflow.errors import UserError
-from serflow.store import read_table
+from serflow.inference.windows import cut
+from serflow.runtime.errors import UserError
+from serflow.storage import read_table
 
 HOW = {"sampling_rate": 16000, "target_length": 4000, "longest": 8000}
 DRAWS = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import select
 
 import pytest
 
-from serflow import progress
+from serflow.runtime import progress
 
 
 @pytest.fixture

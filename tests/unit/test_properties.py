@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from serflow.audio.containers import length_fault, plain_wav
 from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName, parse_name
-from serflow.errors import UserError, printable
-from serflow.settings import check_settings, read_scalars
-from serflow.store import open_array, read_json, read_table
+from serflow.runtime.errors import UserError, printable
+from serflow.runtime.settings import check_settings, read_scalars
+from serflow.storage import open_array, read_json, read_table
 
 # The same cases each time: a test that fails once in a while tells nobody what to do.
 settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
@@ -26,7 +26,7 @@ settings.load_profile("same")
 
 NAMES = st.builds(
     ClipName,
-    actor=st.integers(1000, 10**9).map(str).filter(lambda actor: actor.startswith("1")),
+    speaker=st.integers(1000, 10**9).map(str).filter(lambda speaker: speaker.startswith("1")),
     sentence=st.sampled_from(sorted(SENTENCES)),
     emotion=st.sampled_from(sorted(EMOTIONS)),
     level=st.sampled_from(["LO", "MD", "HI", "XX"]),

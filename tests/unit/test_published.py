@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from serflow.evaluation import metrics, published
+from serflow.evaluation import published
+from serflow.metrics import scores as metrics
 
 PRINTED = [run for run in published.RUNS if run.confusion_matrix]
 BY_NAME = {run.name: run for run in published.RUNS}

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from serflow.corpus import metadata
-from serflow.errors import UserError
-from serflow.evaluation import bootstrap, metrics, references
+from serflow.evaluation import references
+from serflow.metrics import bootstrap
+from serflow.metrics import scores as metrics
+from serflow.runtime.errors import UserError
 
 HEADER = '"","A","D","F","H","N","S","fileName","numResponses"\n'
 
@@ -122,10 +124,10 @@ def corpus_votes():
     votes = metadata.voice_votes(path)
     clips = sorted(votes)
     truth = np.array([references.CLASSES.index(clip.split("_")[2]) for clip in clips])
-    actors = np.array([clip[:4] for clip in clips])
+    speakers = np.array([clip[:4] for clip in clips])
     voted, counts = references.votes_on(votes, clips)
     assert voted.all()
-    return actors, truth, counts
+    return speakers, truth, counts
 
 
 def test_human_listeners_over_the_whole_corpus(corpus_votes):
@@ -140,10 +142,10 @@ def test_human_listeners_over_the_whole_corpus(corpus_votes):
 
 
 def test_intervals_of_human_listeners_over_the_whole_corpus(corpus_votes):
-    actors, truth, counts = corpus_votes
+    speakers, truth, counts = corpus_votes
     for answers, expected in ((counts, (38.4, 41.5)), (references.majority_shares(counts), (42.3, 46.9))):
-        sums = bootstrap.actor_confusions(actors, truth, answers, 6)
+        sums = bootstrap.speaker_confusions(speakers, truth, answers, 6)
         interval = bootstrap.bootstrap_interval(sums, "accuracy")
-        assert interval.actors == 91
+        assert interval.speakers == 91
         # 2,000 resamples leave a tenth of a point of chance in an end
         assert (100 * interval.low, 100 * interval.high) == pytest.approx(expected, abs=0.2)

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from serflow.corpus import sample
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, parse_name
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 CLIPS = sample.sample_clips()
 
@@ -77,17 +77,17 @@ def test_names_are_sorted_unique_and_of_the_grammar():
 
 
 def test_the_design_is_balanced():
-    assert set(Counter(clip.actor for clip in CLIPS).values()) == {24}
-    by_actor = Counter((clip.actor, clip.emotion) for clip in CLIPS)
-    assert len(by_actor) == 12 * 6 and set(by_actor.values()) == {4}
+    assert set(Counter(clip.speaker for clip in CLIPS).values()) == {24}
+    by_speaker = Counter((clip.speaker, clip.emotion) for clip in CLIPS)
+    assert len(by_speaker) == 12 * 6 and set(by_speaker.values()) == {4}
     by_sentence = Counter((clip.sentence, clip.emotion) for clip in CLIPS)
     assert len(by_sentence) == 12 * 6 and set(by_sentence.values()) == {4}
-    spoken = Counter((clip.actor, clip.sentence) for clip in CLIPS)
+    spoken = Counter((clip.speaker, clip.sentence) for clip in CLIPS)
     assert len(spoken) == 12 * len(SENTENCES) and set(spoken.values()) == {2}
     assert len({clip[:3] for clip in CLIPS}) == 288
-    blocks = Counter((int(actor) - 1001) // 18 for actor in sample.ACTORS)
+    blocks = Counter((int(speaker) - 1001) // 18 for speaker in sample.SPEAKERS)
     assert blocks == {0: 4, 1: 4, 2: 4}
-    assert Counter(sex for _, sex in sample.ACTORS.values()) == {"Male": 6, "Female": 6}
+    assert Counter(sex for _, sex in sample.SPEAKERS.values()) == {"Male": 6, "Female": 6}
 
 
 def test_only_one_sentence_has_levels():
@@ -146,7 +146,7 @@ def test_manifest_lists_what_is_there(corpus):
 def test_metadata_and_readme(corpus):
     people = list(csv.DictReader((corpus / "metadata" / "VideoDemographics.csv").open()))
     assert list(people[0]) == ["ActorID", "Age", "Sex", "Race", "Ethnicity"]
-    assert {row["ActorID"]: row["Sex"] for row in people} == {a: sex for a, (_, sex) in sample.ACTORS.items()}
+    assert {row["ActorID"]: row["Sex"] for row in people} == {a: sex for a, (_, sex) in sample.SPEAKERS.items()}
     assert {row["Race"] for row in people} == {row["Ethnicity"] for row in people} == {"Synthetic"}
     readme = (corpus / "README.txt").read_text()
     assert "synthetic speech" in readme and "espeak-ng 1." in readme and "seed 1:" in readme
@@ -168,21 +168,21 @@ def test_audio_is_within_bounds(audio):
 
 def test_voices_differ_and_have_the_pitch_of_their_sex(audio):
     heard = {}
-    for actor, (_, sex) in sample.ACTORS.items():
-        plain = [x for x, clip in zip(audio, CLIPS, strict=True) if clip[0] == actor and clip.emotion == "NEU"]
+    for speaker, (_, sex) in sample.SPEAKERS.items():
+        plain = [x for x, clip in zip(audio, CLIPS, strict=True) if clip[0] == speaker and clip.emotion == "NEU"]
         frames = np.concatenate([loud_frames(x) for x in plain])
         middle = np.median(pitch(frames))
-        assert middle < 155 if sex == "Male" else middle > 155, (actor, middle)
+        assert middle < 155 if sex == "Male" else middle > 155, (speaker, middle)
         spectrum = np.log(np.mean(np.abs(np.fft.rfft(frames)) ** 2, axis=0))
-        heard[actor] = spectrum[1:].reshape(16, -1).mean(1)  # bands of 500 Hz
-    for actor, spectrum in heard.items():
-        nearest = min(np.abs(spectrum - other).mean() for a, other in heard.items() if a != actor)
-        assert nearest > 0.3, actor  # 1.3 dB
+        heard[speaker] = spectrum[1:].reshape(16, -1).mean(1)  # bands of 500 Hz
+    for speaker, spectrum in heard.items():
+        nearest = min(np.abs(spectrum - other).mean() for a, other in heard.items() if a != speaker)
+        assert nearest > 0.3, speaker  # 1.3 dB
 
 
 def test_emotions_can_be_learned_across_speakers_but_not_perfectly(audio):
     features = np.array([statistics(x) for x in audio])
-    blocks = [int(clip.actor) // 18 for clip in CLIPS]
+    blocks = [int(clip.speaker) // 18 for clip in CLIPS]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     accuracy = cross_val_score(model, features, [c.emotion for c in CLIPS], groups=blocks, cv=LeaveOneGroupOut())
     assert 0.5 < accuracy.mean() < 0.85, accuracy
@@ -193,7 +193,7 @@ def test_emotions_can_be_learned_across_speakers_but_not_perfectly(audio):
 
 def test_an_unknown_voice_is_an_error_although_espeak_accepts_it(monkeypatch, tmp_path):
     for voice in ("en-us+nobody", "en-gb+f5", "nowhere"):
-        monkeypatch.setitem(sample.ACTORS, "1001", (voice, "Male"))
+        monkeypatch.setitem(sample.SPEAKERS, "1001", (voice, "Male"))
         with pytest.raises(UserError, match=f"1001_DFA.*no voice {voice.replace('+', '.')}"):
             sample.synthesize_sample(tmp_path, seed=1)
         assert not (tmp_path / "manifest.csv").exists()

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serflow.errors import UserError
-from serflow.store import open_array, read_json, read_row_groups, read_table
+from serflow.runtime.errors import UserError
+from serflow.storage import open_array, read_json, read_row_groups, read_table
 
 
 class Payload:
@@ -86,9 +86,9 @@ def test_models_that_bring_code(tmp_path, pwned):
 import io, json, pickle, sys, zipfile
 from pathlib import Path
 import keras
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 from serflow.models.keras_run import load_model, prepare
-from serflow.store import write_archive
+from serflow.storage import write_archive
 prepare(0, 1)
 folder, pwned = Path(sys.argv[1]), sys.argv[2]
 good, bad = folder / "good.keras", folder / "bad.keras"

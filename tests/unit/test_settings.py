@@ -3,8 +3,8 @@ import copy
 import pytest
 import yaml
 
-from serflow.errors import UserError
-from serflow.settings import check_settings, read_scalars
+from serflow.runtime.errors import UserError
+from serflow.runtime.settings import check_settings, read_scalars
 
 
 @pytest.fixture

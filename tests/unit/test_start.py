@@ -34,7 +34,7 @@ def test_tables_are_made_and_read_without_pandas():
     code = """
 import sys
 import numpy as np
-from serflow.arrow import pa
+from serflow.storage.arrow import pa
 table = pa.table({"number": np.arange(3), "word": ["a", "b", "c"]})
 assert table["number"].to_numpy().sum() == 3 and pa.Table.from_pylist(table.to_pylist()) == table
 assert "pandas" not in sys.modules

@@ -2,54 +2,54 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from serflow import store
-from serflow.errors import UserError
+from serflow import storage
+from serflow.runtime.errors import UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "x.json"
-    store.write_json(path, {"old": 1})
-    with pytest.raises(RuntimeError), store.replacing(path) as partial:
+    storage.write_json(path, {"old": 1})
+    with pytest.raises(RuntimeError), storage.replacing(path) as partial:
         partial.write_text("half")
         raise RuntimeError
-    assert store.read_json(path) == {"old": 1}
+    assert storage.read_json(path) == {"old": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
-        store.write_json(tmp_path / "x.json", {"a": float("nan")})
+        storage.write_json(tmp_path / "x.json", {"a": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
 def test_broken_json_names_the_file(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(UserError, match=r"x\.json: not valid JSON"):
-        store.read_json(tmp_path / "x.json")
+        storage.read_json(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize("pieces", [[], [3], [3, 1, 2]])
 def test_array_written_in_pieces_is_the_array(tmp_path, pieces):
     path = tmp_path / "x.npy"
     rows = np.arange(sum(pieces) * 2, dtype=np.float32).reshape(-1, 2)
-    with store.ArrayWriter(path, (2,)) as out:
+    with storage.ArrayWriter(path, (2,)) as out:
         for piece in np.split(rows, np.cumsum(pieces)[:-1]) if pieces else []:
             out.write(piece)
-    opened = store.open_array(path)
+    opened = storage.open_array(path)
     assert opened.shape == rows.shape and opened.dtype == np.float32
     np.testing.assert_array_equal(opened, rows)
     np.testing.assert_array_equal(np.load(path, allow_pickle=False), rows)
 
 
 def test_an_interrupted_array_does_not_appear(tmp_path):
-    with pytest.raises(KeyboardInterrupt), store.ArrayWriter(tmp_path / "x.npy", (2,)) as out:
+    with pytest.raises(KeyboardInterrupt), storage.ArrayWriter(tmp_path / "x.npy", (2,)) as out:
         out.write(np.zeros((1, 2)))
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
 
 
 def test_rows_of_another_shape_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="do not fit"), store.ArrayWriter(tmp_path / "x.npy", (2,)) as out:
+    with pytest.raises(ValueError, match="do not fit"), storage.ArrayWriter(tmp_path / "x.npy", (2,)) as out:
         out.write(np.zeros((1, 3)))
 
 
@@ -58,20 +58,20 @@ def test_truncated_and_pickled_arrays_are_refused(tmp_path):
     np.save(path, np.zeros((5, 4), dtype=np.float32))
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"x\.npy: not a readable"):
-        store.open_array(path)
+        storage.open_array(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match=r"x\.npy: not a readable"):
-        store.open_array(path)
+        storage.open_array(path)
     with pytest.raises(UserError, match="no such file"):
-        store.open_array(tmp_path / "none.npy")
+        storage.open_array(tmp_path / "none.npy")
 
 
 def test_tables_are_the_same_bytes_each_time(tmp_path):
     table = pa.table({"clip": ["a", "b"], "value": [1.0, 2.0]})
     for name in ("x", "y"):
-        store.write_table(tmp_path / f"{name}.parquet", table)
+        storage.write_table(tmp_path / f"{name}.parquet", table)
     assert (tmp_path / "x.parquet").read_bytes() == (tmp_path / "y.parquet").read_bytes()
-    assert store.read_table(tmp_path / "x.parquet").equals(table)
+    assert storage.read_table(tmp_path / "x.parquet").equals(table)
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="not a readable Parquet"):
-        store.read_table(tmp_path / "x.parquet")
+        storage.read_table(tmp_path / "x.parquet")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from serflow.corpus.stratify import divide
+from serflow.splits.stratify import divide
 
 
 @settings(max_examples=300, deadline=None)

@@ -16,7 +16,7 @@ from serflow.models.architectures import svm_functionals
 from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.standardize import mean_and_sd, with_standardization
-from serflow.store import read_json, read_table, write_archive, write_table
+from serflow.storage import read_json, read_table, write_archive, write_table
 
 CLASSES = ["ANG", "DIS", "FEA"]
 

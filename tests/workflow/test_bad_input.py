@@ -4,13 +4,13 @@ import shutil
 
 import pytest
 
-from serflow.store import read_table
+from serflow.storage import read_table
 from workspace import lines
 
 
 @pytest.fixture
 def recordings(sample, tmp_path):
-    """A folder of some actors' recordings, of two blocks."""
+    """A folder of some speakers' recordings, of two blocks."""
     folder = tmp_path / "AudioWAV"
     folder.mkdir()
     for clip in (sample.folder / "resources/corpora/sample/AudioWAV").glob("10[02]?_*.wav"):

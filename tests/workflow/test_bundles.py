@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
-from serflow.store import read_json, read_table
+from serflow.storage import read_json, read_table
 from workspace import BUNDLED as MODELS
 from workspace import BUNDLED_RUN as RUN
 

@@ -9,14 +9,14 @@ import pytest
 from test_bad_input import lines
 
 from serflow.corpus.ids import corpus_of, speaker_of
-from serflow.store import read_json, read_table
+from serflow.storage import read_json, read_table
 from workspace import SMALL, Workspace
 
 # Names of each corpus, few speakers and labels of it.
 NAMES = {
     "ravdess": [
-        f"Actor_{actor}/03-01-{emotion}-01-{statement}-01-{actor}.wav"
-        for actor, emotion, statement in itertools.product(("01", "02", "03"), ("02", "03", "04", "05"), ("01", "02"))
+        f"Actor_{speaker}/03-01-{emotion}-01-{statement}-01-{speaker}.wav"
+        for speaker, emotion, statement in itertools.product(("01", "02", "03"), ("02", "03", "04", "05"), ("01", "02"))
     ],
     "savee": [
         f"{speaker}/{code}{number}.wav"
@@ -109,7 +109,7 @@ def union(sample, make_once):
 
     def fill(folder):
         emotions = ("ANG", "DIS", "HAP", "SAD")
-        names = [f"{actor}_{sentence}_{label}_XX.wav" for actor in (1001, 1002, 1019) for sentence in ("DFA", "TIE")
+        names = [f"{speaker}_{sentence}_{label}_XX.wav" for speaker in (1001, 1002, 1019) for sentence in ("DFA", "TIE")
                  for label in emotions]  # fmt: skip
         put(sample, folder / "crema", names)
         put(sample, folder / "ravdess", NAMES["ravdess"], first=24)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from serflow.store import read_table
+from serflow.storage import read_table
 
 ONE = {"train_model": 1, "predict_test": 1, "evaluate_model": 1, "draw_run": 1}
 REPORTED = ("evaluate_runs", "compare_runs", "record_provenance", "draw_evaluation", "draw_mistakes", "render_report")
@@ -47,8 +47,10 @@ def test_speaker_independent_runs_cover_every_clip_once(sample):
     for path in folder.glob("fold*/predictions.parquet"):
         rows = read_table(path).to_pylist()
         tested += [row["clip"] for row in rows if row["part"] == "test"]
-        actors = {part: {row["clip"][:4] for row in rows if row["part"] == part} for part in ("train", "valid", "test")}
-        assert not actors["train"] & actors["test"] and not actors["train"] & actors["valid"]
+        speakers = {
+            part: {row["clip"][:4] for row in rows if row["part"] == part} for part in ("train", "valid", "test")
+        }
+        assert not speakers["train"] & speakers["test"] and not speakers["train"] & speakers["valid"]
         assert not [row for row in rows if row["part"] != "train" and "." in row["clip"]]
     assert sorted(tested) == read_table(sample.results() / "catalog/clips.parquet")["clip"].to_pylist()
     assert not list(sample.results().rglob("*.pkl")) and (folder / "fold0/model.keras").is_file()

@@ -18,7 +18,7 @@ import pytest
 
 from misbehaving import serving, status, whole
 from serflow.corpus.official import official_clips
-from serflow.store import read_table
+from serflow.storage import read_table
 from workspace import RUNS, Workspace
 
 CATALOG = Counter(scan_recordings=4, catalog_clips=1, split_clips=1)
@@ -26,7 +26,7 @@ CATALOG = Counter(scan_recordings=4, catalog_clips=1, split_clips=1)
 
 @pytest.fixture
 def archive(sample, tmp_path):
-    """An archive of some of the sample's recordings, with their table of actors."""
+    """An archive of some of the sample's recordings, with their table of speakers."""
     place, made = tmp_path / "my recordings.tar.gz", sample.folder / "resources/corpora/sample"
     with tarfile.open(place, "w:gz") as archive:
         for clip in sorted((made / "AudioWAV").glob("10[02]?_*.wav")):
@@ -95,7 +95,7 @@ def corpus():
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in official_clips():
             archive.writestr(f"CREMA-D-1.0/AudioWAV/{name.clip}.wav", recording(generator))
-        people = "".join(f"{actor},{20 + actor % 50},Male,Other,Other\n" for actor in range(1001, 1092))
+        people = "".join(f"{speaker},{20 + speaker % 50},Male,Other,Other\n" for speaker in range(1001, 1092))
         archive.writestr("CREMA-D-1.0/VideoDemographics.csv", f"ActorID,Age,Sex,Race,Ethnicity\n{people}")
         votes = '"","A","D","F","H","N","S","fileName"\n"100001",0,0,0,1,10,0,"1001_IEO_NEU_XX"\n'
         archive.writestr("CREMA-D-1.0/processedResults/tabulatedVotes.csv", votes)

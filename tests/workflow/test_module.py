@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import readme
-from serflow.store import read_table
+from serflow.storage import read_table
 
 OUTER = """
 rule count_clips:

@@ -13,7 +13,7 @@ import soundfile as sf
 
 from serflow.corpus.grammar import SENTENCES
 from serflow.report.page import render_report
-from serflow.store import read_json, read_table
+from serflow.storage import read_json, read_table
 from workspace import Workspace
 
 CATALOG = "results/mine/catalog/clips.parquet"

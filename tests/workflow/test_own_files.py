@@ -12,7 +12,7 @@ import pytest
 from test_stale import EVALUATION, PAGE, RUN
 
 import readme
-from serflow.store import FileArray, read_json, read_table
+from serflow.storage import FileArray, read_json, read_table
 from workspace import lines
 
 CORPUS = "workflow/src/serflow/corpus/formats/theatre.py"
@@ -164,7 +164,7 @@ def test_a_corpus(checkout):
     rows = read_table(checkout.results("theatre") / "catalog/clips.parquet").to_pylist()
     spoken = itertools.product((("anna", "Female"), ("ben", "Male")), ("ANG", "HAP", "SAD"))
     expected = {(speaker, sex, emotion): 4 for (speaker, sex), emotion in spoken}
-    assert Counter((row["actor"], row["sex"], row["emotion"]) for row in rows) == expected
+    assert Counter((row["speaker"], row["sex"], row["emotion"]) for row in rows) == expected
     assert not checkout.jobs(**settings, **short)
     refused(checkout, "must be one of crema-d, emo-db, manifest", **settings | {"format": "theater"})
     refused(checkout, "did you mean 'theatre'?", **settings | {"format": "theater"})

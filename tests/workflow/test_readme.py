@@ -19,7 +19,7 @@ import soundfile as sf
 from test_corpora import NAMES, put
 
 import readme
-from serflow.store import read_table
+from serflow.storage import read_table
 from workspace import check_out
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -92,13 +92,14 @@ def recordings(checkout, command):
     assert "train_model" in without_running(checkout, command)
     checkout.shell(command.replace("snakemake", "snakemake catalog", 1))
     clips = read_table(checkout.results("crema-d") / "catalog/clips.parquet")
-    assert set(clips["actor"].to_pylist()) == set(SPEAKERS)
+    assert set(clips["speaker"].to_pylist()) == set(SPEAKERS)
 
 
 def ravdess(checkout, command):
     places = itertools.product(range(1, 6), range(2, 6), (1, 2), (1, 2), (1, 2))
     names = [
-        f"Actor_{actor:02d}/03-01-{'-'.join(f'{code:02d}' for code in (*codes, actor))}.wav" for actor, *codes in places
+        f"Actor_{speaker:02d}/03-01-{'-'.join(f'{code:02d}' for code in (*codes, speaker))}.wav"
+        for speaker, *codes in places
     ]
     put_clips(checkout, "data/ravdess", names)
     assert "train_model" in without_running(checkout, command)
@@ -113,7 +114,9 @@ def put_clips(checkout, folder, names):
 def union(checkout, command):
     """Plan it; `test_corpora` runs it on such a union."""
     emotions = ("ANG", "HAP", "SAD")
-    put_clips(checkout, "data/AudioWAV", [f"{actor}_DFA_{label}_XX.wav" for actor in SPEAKERS for label in emotions])
+    put_clips(
+        checkout, "data/AudioWAV", [f"{speaker}_DFA_{label}_XX.wav" for speaker in SPEAKERS for label in emotions]
+    )
     put_clips(checkout, "data/ravdess", NAMES["ravdess"])
     put_clips(checkout, "data", ["day 1/interview.wav"])
     # The sample's clips are shorter than the interview.

@@ -7,7 +7,7 @@ import pytest
 
 from serflow.corpus.grammar import shard_names
 from serflow.models.data import Features
-from serflow.store import read_table
+from serflow.storage import read_table
 
 FOLDERS = ("catalog", "augmented", "fixed", "frames", "functionals", "mel", "splits")
 

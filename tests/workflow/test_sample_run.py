@@ -9,7 +9,7 @@ import pytest
 
 from serflow.corpus.grammar import shard_names
 from serflow.models.data import Features
-from serflow.store import open_array, read_table
+from serflow.storage import open_array, read_table
 
 SHARDS = shard_names(4)
 RUNS = [(model, seed) for model in ("cnn1d", "cnn2d") for seed in (0, 1)]
@@ -41,7 +41,7 @@ KEYS = {
 def test_catalogue(sample):
     rows = read_table(sample.results() / "catalog/clips.parquet").to_pylist()
     assert len(rows) == 288 and [row["clip"] for row in rows] == sorted(row["clip"] for row in rows)
-    assert {row["actor"] for row in rows} == {str(a + b) for a in (1001, 1019, 1037) for b in range(4)}
+    assert {row["speaker"] for row in rows} == {str(a + b) for a in (1001, 1019, 1037) for b in range(4)}
     assert all(row["rate"] == 16_000 and row["sex"] in ("Male", "Female") for row in rows)
     assert (sample.results() / "catalog/excluded.tsv").read_text() == "file\trule\treason\tleft_out_of\n"
     audit = json.loads((sample.results() / "catalog/audit.json").read_text())

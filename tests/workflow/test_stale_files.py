@@ -55,11 +55,11 @@ def rename(audio):
     (audio / "1001_DFA_ANG_XX.wav").rename(audio / "1001_TAI_ANG_XX.wav")
 
 
-def rename_to_another_actor(audio):
+def rename_to_another_speaker(audio):
     (audio / "1001_DFA_ANG_XX.wav").rename(audio / "1002_TAI_ANG_XX.wav")
 
 
-def add_an_actor(audio):
+def add_an_speaker(audio):
     for clip in list(audio.glob("1001_*")):
         shutil.copy(clip, audio / clip.name.replace("1001", "1005"))
 
@@ -80,8 +80,8 @@ def other_files(audio):
         (remove, of_shards(1)),
         (replace, of_shards(1)),
         (rename, of_shards(1)),
-        (rename_to_another_actor, of_shards(2)),
-        (add_an_actor, of_shards(1)),
+        (rename_to_another_speaker, of_shards(2)),
+        (add_an_speaker, of_shards(1)),
         (touch_the_metadata, Counter()),
         (other_files, Counter()),
     ],

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import time
 
-from serflow.locking import hold_lock
+from serflow.runtime.locking import hold_lock
 
 
 def test_the_second_run_is_refused_in_one_line(empty):
-    code = f"from serflow.locking import hold_lock; hold_lock({str(empty.folder / 'results/.lock')!r}); input()"
+    code = f"from serflow.runtime.locking import hold_lock; hold_lock({str(empty.folder / 'results/.lock')!r}); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as holder:
         while not (empty.folder / "results/.lock").exists() or not (empty.folder / "results/.lock").read_text():
             time.sleep(0.05)
@@ -35,7 +35,8 @@ def test_a_killed_run_leaves_no_lock(empty):
 
 
 def test_a_lock_that_is_given_up_in_a_moment_is_waited_for(tmp_path):
-    code = f"import time; from serflow.locking import hold_lock; hold_lock({str(tmp_path / 'lock')!r}); time.sleep(0.5)"
+    held = f"hold_lock({str(tmp_path / 'lock')!r})"
+    code = f"import time; from serflow.runtime.locking import hold_lock; {held}; time.sleep(0.5)"
     with subprocess.Popen([sys.executable, "-c", code]) as holder:
         while not (tmp_path / "lock").exists() or not (tmp_path / "lock").read_text():
             time.sleep(0.05)

@@ -160,7 +160,7 @@ rule split_clips:
         ),
         contents=lambda wildcards, input: digest_of(input.table) if wildcards.protocol == "custom" else "",
         formats=json.dumps(SOURCE.formats),
-        code=fingerprint("serflow.corpus.splits", *SOURCE.modules),
+        code=fingerprint("serflow.splits.split_clips", *SOURCE.modules),
     shell:
         "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q} --audit {params.audit:q}"
         " --protocol {wildcards.protocol} --settings {params.settings:q} --formats {params.formats:q}"

@@ -90,7 +90,7 @@ rule record_provenance:
     params:
         benchmarks=f"results/{CORPUS}/benchmarks",
         config=json.dumps(config),
-        code=fingerprint("serflow.provenance"),
+        code=fingerprint("serflow.report.provenance"),
     shell:
         "python -m serflow record_provenance --runs {input.metrics:q} --clips {input.clips:q} --splits {input.splits:q}"
         " --benchmarks {params.benchmarks:q} --config {params.config:q} --output {output:q} --log {log:q}"

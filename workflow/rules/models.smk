@@ -77,7 +77,7 @@ rule evaluate_model:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.evaluation.evaluate"),
+        code=fingerprint("serflow.evaluation.run_metrics"),
     shell:
         "python -m serflow evaluate_model --predictions {input.predictions:q} --training {input.training:q}"
         " --protocol {wildcards.protocol} --seed {wildcards.seed} --fold {wildcards.fold}"

@@ -12,18 +12,18 @@ from types import SimpleNamespace
 
 from serflow.bundle.inputs import source_digests
 from serflow.corpus.coming import find_coming
-from serflow.corpus.folds import corpora_of
+from serflow.splits.folds import corpora_of
 from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_source
-from serflow.corpus.splits import LEAKY, PROTOCOLS, folds_of
-from serflow.errors import UserError
+from serflow.splits.split_clips import LEAKY, PROTOCOLS, folds_of
+from serflow.runtime.errors import UserError
 from serflow.features.frame_features import ENERGY, FEATURES, modules_of
-from serflow.fingerprint import digest_of, fingerprint
-from serflow.locking import LOCK_VARIABLE, hold_lock
+from serflow.runtime.fingerprint import digest_of, fingerprint
+from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
 from serflow.models.registry import MODELS, training_settings, training_threads
-from serflow.settings import check_file, check_settings, read_scalars, runs_on, with_defaults
-from serflow.slurm import prepare_cluster
-from serflow.store import tidy
+from serflow.runtime.settings import check_file, check_settings, read_scalars, runs_on, with_defaults
+from serflow.runtime.slurm import prepare_cluster
+from serflow.storage import tidy
 
 LOCK = Path("results/.lock")
 
@@ -94,7 +94,7 @@ try:
         for run in runs_on(config, SOURCE.formats)
         for model in run["models"]
         for seed in run["seeds"]
-        for fold in range(folds_of(run["protocol"], SOURCE.actors, config["split"]["table"], SOURCE.formats))
+        for fold in range(folds_of(run["protocol"], SOURCE.speakers, config["split"]["table"], SOURCE.formats))
     ]
 except UserError as error:
     stop(error)

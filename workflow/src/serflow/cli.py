@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.errors import UserError, printable
-from serflow.locking import LOCK_VARIABLE, end_with_run
-from serflow.memory import keep_freed_memory
-from serflow.progress import show_on
+from serflow.runtime.errors import UserError, printable
+from serflow.runtime.locking import LOCK_VARIABLE, end_with_run
+from serflow.runtime.memory import keep_freed_memory
+from serflow.runtime.progress import show_on
 
 
 class Command(NamedTuple):
@@ -59,7 +59,7 @@ COMMANDS = {
         "output:path excluded:path audit:path copies:path",
     ),
     "split_clips": Command(
-        "serflow.corpus.splits",
+        "serflow.splits.split_clips",
         "Write a protocol's split table.",
         "scans:paths augment:json audit:json protocol:str settings:json formats:json output:path",
     ),
@@ -106,7 +106,7 @@ COMMANDS = {
         "model:path split:path features:paths fold:int threads:int output:path",
     ),
     "evaluate_model": Command(
-        "serflow.evaluation.evaluate",
+        "serflow.evaluation.run_metrics",
         "Measure a run by its predictions.",
         "predictions:path training:path protocol:str seed:int fold:int output:path",
     ),
@@ -121,7 +121,7 @@ COMMANDS = {
         "metrics:paths evaluation:path table:path figure:path",
     ),
     "record_provenance": Command(
-        "serflow.provenance",
+        "serflow.report.provenance",
         "Write what the results were made of and with.",
         "runs:paths clips:path splits:paths benchmarks:path config:json output:path",
     ),
@@ -244,7 +244,7 @@ def _length(text: str) -> str | int:
 
 
 def _source(text: str):
-    from serflow.corpus.places import read_source
+    from serflow.corpus.locations import read_source
 
     return read_source(text)
 

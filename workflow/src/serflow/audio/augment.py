@@ -18,10 +18,10 @@ import numpy as np
 from serflow.audio.io import decode, mono, resample
 from serflow.audio.segments import decode_piece
 from serflow.corpus.copies import Copy, plan_copies
-from serflow.corpus.places import Location, Place, places_of, recording_path
+from serflow.corpus.locations import Location, Place, places_of, recording_path
 from serflow.corpus.sources import list_recordings
-from serflow.errors import UserError
-from serflow.store import ArrayWriter, read_table, write_table
+from serflow.runtime.errors import UserError
+from serflow.storage import ArrayWriter, read_table, write_table
 
 N_FFT = 2048
 HOP_LENGTH = N_FFT // 4
@@ -161,7 +161,7 @@ def augment_audio(
         The section ``augment`` of the configuration. Which clips are copied is planned over the names of the
         whole corpus, as everywhere; only the copies of this shard's clips are made.
     source
-        What the table's file names are relative to: see :func:`serflow.corpus.places.places_of`.
+        What the table's file names are relative to: see :func:`serflow.corpus.locations.places_of`.
     sampling_rate
         Of the output, in Hz.
     output, index
@@ -172,7 +172,7 @@ def augment_audio(
     UserError
         If a recording is not the one that was scanned.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     table = read_table(scan)
     columns = [name for name in ("clip", "file", "sha256", "problem", "start", "end") if name in table.column_names]

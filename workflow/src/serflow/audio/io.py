@@ -9,7 +9,7 @@ import numpy as np
 import soundfile as sf
 
 from serflow.audio.containers import PlainWav, length_fault, plain_wav
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 # What is longer is no clip of one emotion. A job takes some 120 bytes per sample to stretch it: 300 MB for this, at
 # 16 kHz and the default rates.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
-from serflow.store import ArrayWriter, FileArray, read_json, read_table, write_json, write_table
+from serflow.runtime.errors import UserError
+from serflow.storage import ArrayWriter, FileArray, read_json, read_table, write_json, write_table
 
 FIRST_FACTOR = 15
 LAST_USUAL_FACTOR = 24

@@ -8,18 +8,18 @@ import numpy as np
 
 from serflow.audio.io import decode, read_content
 from serflow.audio.segments import decode_piece
-from serflow.corpus.places import Location, Place, places_of, recording_path, row_of
+from serflow.corpus.locations import Location, Place, places_of, recording_path, row_of
 from serflow.corpus.policy import apply_policy
 from serflow.corpus.sources import Entry, entry_shard, list_recordings
-from serflow.errors import UserError, printable
-from serflow.store import write_table
+from serflow.runtime.errors import UserError, printable
+from serflow.storage import write_table
 
 # From here on a sample counts as clipped: 16-bit audio within 33 steps of its end.
 FULL_SCALE = 0.999
 SCHEMA = {
     "clip": "string",
     "file": "string",
-    "actor": "string",
+    "speaker": "string",
     "sentence": "string",
     "emotion": "string",
     "level": "string",
@@ -46,7 +46,7 @@ def scan_recordings(source: Location, *, shard: int, shards: int, policy: str, o
     Parameters
     ----------
     source
-        The corpus' recordings: see :func:`serflow.corpus.places.places_of`.
+        The corpus' recordings: see :func:`serflow.corpus.locations.places_of`.
     shard, shards
         Which shard, of how many.
     policy
@@ -60,7 +60,7 @@ def scan_recordings(source: Location, *, shard: int, shards: int, policy: str, o
     UserError
         Under ``"fail"``: the first problem, and how many there are.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     entries = [entry for entry in list_recordings(source) if entry_shard(entry, shards) == shard]
     places = places_of(source)
@@ -85,7 +85,7 @@ def _describe(places: Sequence[Place], columns: Iterable[str], entry: Entry) -> 
         # No table holds text that is not UTF-8, and no reader of one expects a newline in a name.
         shown = {"clip": printable(row["clip"]), "file": printable(entry.file)}
         return row | shown | {"problem": printable(f"{path}: {entry.problem}; rename or remove it")}
-    row |= {key: getattr(entry.name, key) for key in ("clip", "actor", "sentence", "emotion", "level")}
+    row |= {key: getattr(entry.name, key) for key in ("clip", "speaker", "sentence", "emotion", "level")}
     try:
         if entry.start is None and entry.end is None:
             content = read_content(path)

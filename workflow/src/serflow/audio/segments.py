@@ -7,8 +7,8 @@ import numpy as np
 import soundfile as sf
 
 from serflow.audio.io import LONGEST_SECONDS, Recording, check_samples, decode, mono, read_clip
-from serflow.corpus.places import Location, places_of, recording_path
-from serflow.errors import UserError
+from serflow.corpus.locations import Location, places_of, recording_path
+from serflow.runtime.errors import UserError
 
 # How far an end may lie beyond the file's, in seconds: times are often rounded to hundredths.
 TOLERANCE = 0.01
@@ -61,7 +61,7 @@ def read_row(source: Location, row: Mapping, sampling_rate: int) -> np.ndarray:
     Parameters
     ----------
     source
-        See :func:`serflow.corpus.places.places_of`.
+        See :func:`serflow.corpus.locations.places_of`.
     row
         Has ``file`` and, where there are pieces, ``start`` and ``end``.
     sampling_rate

@@ -17,7 +17,7 @@ nothing about other speakers. Use a model of the protocol `speaker-independent`.
 ## Data
 
 Trained on {{ about.metrics.n_train }} clips, validated on {{ about.metrics.n_valid }}, tested on \
-{{ about.metrics.n_test }}. Classes: {{ about.classes | join(", ") }}: what the actors were asked to show, not what \
+{{ about.metrics.n_test }}. Classes: {{ about.classes | join(", ") }}: what the speakers were asked to show, not what \
 they felt. Recordings are mixed down, resampled to {{ about.preprocessing.sampling_rate }} Hz and cut or padded to \
 {{ about.preprocessing.target_length }} samples; the model reads {{ about.features }}.
 
@@ -26,7 +26,7 @@ they felt. Recordings are mixed down, resampled to {{ about.preprocessing.sampli
 On the test clips of this fold: UAR {{ percent(about.metrics.uar) }}, accuracy {{ percent(about.metrics.accuracy) }}, \
 weighted F1 {{ percent(about.metrics.f1_weighted) }}. Chance is {{ percent(1 / about.classes | length) }}.
 On the test clips of all folds together (models trained in the same way): UAR {{ with_interval(run.pooled.uar) }}, \
-95 % over actors.
+95 % over speakers.
 
 | class | recall on this fold |
 |---|---:|

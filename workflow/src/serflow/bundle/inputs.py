@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.audio.io import Content, read_content
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 # Those of libsndfile's formats that speech is kept in.
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}

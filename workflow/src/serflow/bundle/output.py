@@ -9,8 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
-from serflow.errors import UserError
-from serflow.store import read_table, replacing, write_tables
+from serflow.runtime.errors import UserError
+from serflow.storage import read_table, replacing, write_tables
 
 _ROWS_AT_ONCE = 1000
 
@@ -51,7 +51,7 @@ class _Parquet(Rows):
     """Rows are kept as columns, some 50 bytes each, until the end."""
 
     def __init__(self, path: Path, columns: Mapping[str, str]):
-        from serflow.arrow import pa
+        from serflow.storage.arrow import pa
 
         self._path, self._make = path, pa.Table.from_pylist
         self._schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])

@@ -13,13 +13,13 @@ from serflow import __version__
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
 from serflow.bundle.reader import BUNDLE_FORMAT, TOLERANCE, Network
-from serflow.errors import UserError
-from serflow.evaluation.answers import load_answers
+from serflow.evaluation.predictions import load_predictions
 from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.predict import PROBABILITY
 from serflow.models.registry import MODELS
-from serflow.store import read_json, read_table, replacing
+from serflow.runtime.errors import UserError
+from serflow.storage import read_json, read_table, replacing
 
 _CHECKED = 64
 _MEASURES = ("accuracy", "uar", "f1_weighted", "f1_macro", "recall", "confusion_matrix", "n_train", "n_valid", "n_test")
@@ -74,7 +74,7 @@ def bundle_model(
     difference = _difference(converted, features, predictions, classes)
     if difference > TOLERANCE:
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
-    answers = load_answers(predictions, classes)
+    answers = load_predictions(predictions, classes)
     described = {
         "bundle_format": BUNDLE_FORMAT,
         "serflow": __version__,

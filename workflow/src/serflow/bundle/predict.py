@@ -12,9 +12,9 @@ import numpy as np
 from serflow.bundle.inputs import Source, list_sources, shard_of_source
 from serflow.bundle.output import Rows, writer_for
 from serflow.bundle.reader import Bundle, open_bundle
-from serflow.bundle.windows import Window, cut
-from serflow.errors import UserError
-from serflow.features.compute import compute_features
+from serflow.inference.features import compute_features
+from serflow.inference.windows import Window, cut
+from serflow.runtime.errors import UserError
 
 BATCH = 16
 SOME_FAILED = 3

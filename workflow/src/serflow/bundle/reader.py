@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 BUNDLE_FORMAT = 2
 # Probabilities of the converted model are those of the original within this.

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 from serflow.corpus.formats.base import SUFFIXES
 from serflow.corpus.items import Item, archive_kind, tar_items, too_large, zip_items
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 AUDIO, METADATA = "AudioWAV", "metadata"
 TABLES = (DEMOGRAPHICS, VOTES, "summaryTable.csv", "SentenceFilenames.csv")

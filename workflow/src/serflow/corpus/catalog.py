@@ -8,15 +8,15 @@ from pathlib import Path
 
 from serflow.corpus.audit import audit_clips, count_by_rule, left_out_clips
 from serflow.corpus.copies import plan_copies
-from serflow.corpus.folds import people_of
 from serflow.corpus.formats import CREMA_D
 from serflow.corpus.grammar import EMOTIONS
 from serflow.corpus.ids import of_corpus
+from serflow.corpus.locations import ALONE
 from serflow.corpus.metadata import read_demographics, voice_votes
-from serflow.corpus.places import ALONE
 from serflow.corpus.policy import apply_policy
-from serflow.errors import UserError, printable
-from serflow.store import read_tables, write_json, write_table, write_text
+from serflow.runtime.errors import UserError, printable
+from serflow.splits.folds import people_of
+from serflow.storage import read_tables, write_json, write_table, write_text
 
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
 
@@ -70,7 +70,7 @@ def catalog_clips(
     UserError
         If no usable clip is left, or the policy refuses the corpus.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     table = read_tables(scans).sort_by([("clip", "ascending"), ("file", "ascending")])
     rows = table.to_pylist()
@@ -87,7 +87,7 @@ def catalog_clips(
     for row in usable:
         del row["problem"]
         row["left_out"] = row["clip"] in left_out
-        row |= people.get(row["actor"], nothing)
+        row |= people.get(row["speaker"], nothing)
         counts = heard.get(row["clip"])
         row |= {
             f"votes_{emotion}": None if counts is None else int(counts[index])
@@ -124,22 +124,22 @@ def catalog_clips(
         rules.setdefault(_rule_of(row), {"clips": 0, "left_out_of": EVERYTHING})["clips"] += 1
     write_json(audit, _count(usable, broken) | {"left_out": len(left_out), "rules": rules})
 
-    named = [row["clip"] for row in rows if row["actor"]]
+    named = [row["clip"] for row in rows if row["speaker"]]
     write_table(copies, _copies_table(named, augment))
 
 
 def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
-    """Put what is known of CREMA-D's clips or actors under the ids that they have here."""
+    """Put what is known of CREMA-D's clips or speakers under the ids that they have here."""
     names = [name for name, format_ in formats.items() if format_ == CREMA_D]
     return {of_corpus(name, id_): value for name in names for id_, value in known.items()}
 
 
 def _rule_of(row: Mapping) -> str:
-    return "unusable" if row["actor"] else "name"
+    return "unusable" if row["speaker"] else "name"
 
 
 def _copies_table(clips: Sequence[str], augment: Mapping):
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     schema = pa.schema(
         [("clip", pa.string()), ("origin", pa.string()), ("kind", pa.string()), ("parameter", pa.float64())]
@@ -161,7 +161,7 @@ def _count(usable: Sequence[Mapping], broken: Sequence[Mapping]) -> dict:
     return {
         "clips": len(usable),
         "excluded": len(broken),
-        "actors": len({row["actor"] for row in usable}),
+        "speakers": len({row["speaker"] for row in usable}),
         "hours": sum(row["duration"] for row in usable) / 3600,
         **({"corpora": _counts(usable, "corpus")} if "corpus" in usable[0] else {}),
         "emotions": _counts(usable, "emotion"),

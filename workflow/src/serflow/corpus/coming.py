@@ -5,14 +5,14 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from serflow import store
+from serflow import storage
 from serflow.corpus.archive import AUDIO, METADATA, Member, list_archive
 from serflow.corpus.formats import CREMA_D
 from serflow.corpus.items import archive_kind
+from serflow.corpus.locations import default_format
 from serflow.corpus.official import TABLES, official_clips
-from serflow.corpus.places import default_format
 from serflow.corpus.sources import FETCHED_FOLDER, Coming
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 
 def find_coming(config: Mapping) -> Coming | None:
@@ -64,8 +64,8 @@ def _list_once(path: Path) -> list[Member]:
         FETCHED_FOLDER / ".listings" / f"{hashlib.sha256(identity.encode(errors='surrogateescape')).hexdigest()}.json"
     )
     if kept.is_file():
-        return [Member(*member) for member in store.read_json(kept)["members"]]
+        return [Member(*member) for member in storage.read_json(kept)["members"]]
     members = list_archive(path)
     with contextlib.suppress(OSError):  # where it cannot be kept that costs time and nothing else
-        store.write_json(kept, {"members": members})
+        storage.write_json(kept, {"members": members})
     return members

@@ -16,9 +16,9 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from serflow import __version__, store
-from serflow.errors import UserError
-from serflow.progress import Progress, tell
+from serflow import __version__, storage
+from serflow.runtime.errors import UserError
+from serflow.runtime.progress import Progress, tell
 
 _REDIRECTS = 5
 _PIECE = 1 << 18
@@ -139,7 +139,7 @@ class Downloader:
             need_room(partial.parent, (total or 0) - offset + room)
             with partial.open("r+b" if offset else "wb") as file:
                 file.truncate(offset)
-                store.write_json(note, {"url": url, "validator": _validator(answer), "total": total})
+                storage.write_json(note, {"url": url, "validator": _validator(answer), "total": total})
                 file.seek(offset)
                 self._receive(answer, file, offset, total, check, url)
 
@@ -274,7 +274,7 @@ def _validator(answer) -> str | None:
 
 def _read_note(note: Path, url: str) -> dict:
     try:
-        kept = store.read_json(note)
+        kept = storage.read_json(note)
     except (UserError, OSError):
         return {}
     return kept if isinstance(kept, dict) and kept.get("url") == url else {}

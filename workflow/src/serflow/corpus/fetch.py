@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from serflow import store
+from serflow import storage
 from serflow.corpus.archive import (
     AUDIO,
     LIMITS,
@@ -29,9 +29,9 @@ from serflow.corpus.grammar import parse_name
 from serflow.corpus.kaggle import fetch_from_kaggle
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 from serflow.corpus.official import TABLES, UNPACKED_BYTES, Mirror, named_mirror, official_clips
-from serflow.errors import UserError
-from serflow.locking import hold_lock
-from serflow.progress import tell
+from serflow.runtime.errors import UserError
+from serflow.runtime.locking import hold_lock
+from serflow.runtime.progress import tell
 
 MANIFEST = "manifest.csv"
 SOURCE = "source.json"  # says where recordings came from, and thereby that they may be replaced
@@ -280,7 +280,7 @@ def _add_tables(folder: Path, work: Path, tables: Mapping[str, Sequence[str]], d
             break
         if not (folder / name).exists():
             tell(f"fetch_corpus: {name} could not be had; set metadata to a folder that has it")
-            store.write_text(folder / name, _HEADERS[name])
+            storage.write_text(folder / name, _HEADERS[name])
 
 
 def _check_is_table(head: bytes, name: str) -> None:
@@ -291,7 +291,7 @@ def _check_is_table(head: bytes, name: str) -> None:
 
 def _put_in_place(work: Path, folder: Path, digests: Digests, about: Mapping) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)  # it would vouch for recordings that are about to change
-    store.write_json(folder / SOURCE, dict(about))
+    storage.write_json(folder / SOURCE, dict(about))
     (work / "replaced").mkdir()
     if (folder / AUDIO).exists():
         (folder / AUDIO).rename(work / "replaced" / AUDIO)
@@ -304,4 +304,4 @@ def _put_in_place(work: Path, folder: Path, digests: Digests, about: Mapping) ->
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "bytes", "sha256"])
     writer.writerows([file, *digests[file][:2]] for file in sorted(digests))
-    store.write_text(folder / MANIFEST, text.getvalue())
+    storage.write_text(folder / MANIFEST, text.getvalue())

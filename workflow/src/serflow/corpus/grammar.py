@@ -7,7 +7,7 @@ import re
 import zlib
 from typing import NamedTuple
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 SENTENCES = {
     "DFA": "Don't forget a jacket.",
@@ -25,10 +25,10 @@ SENTENCES = {
 }
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 
-# 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while. CREMA-D's actors are 1001 to 1091; more digits leave
-# room for corpora of its kind with more actors.
+# 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while. CREMA-D's speakers are 1001 to 1091; more digits leave
+# room for corpora of its kind with more speakers.
 _NAME = re.compile(
-    rf"(?P<actor>1\d{{3,}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
+    rf"(?P<speaker>1\d{{3,}})_(?P<sentence>{'|'.join(SENTENCES)})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<level>LO|MD|HI|XX?)"
 )
 _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 
@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}\Z")
 class ClipName(NamedTuple):
     """What a file name says of its clip."""
 
-    actor: str
+    speaker: str
     sentence: str
     emotion: str
     level: str
@@ -64,17 +64,17 @@ def parse_name(stem: str) -> ClipName:
     if match is None:
         raise UserError(f"{stem!r} is not a CREMA-D name: expected ACTOR_SENTENCE_EMOTION_LEVEL like 1001_IEO_ANG_HI")
     level = "XX" if match["level"] == "X" else match["level"]
-    return ClipName(match["actor"], match["sentence"], match["emotion"], level)
+    return ClipName(match["speaker"], match["sentence"], match["emotion"], level)
 
 
-def shard_of(actor: str, shards: int) -> int:
-    """Give the shard that holds an actor: a whole actor, the same one whatever else the corpus holds.
+def shard_of(speaker: str, shards: int) -> int:
+    """Give the shard that holds a speaker: a whole speaker, the same one whatever else the corpus holds.
 
-    Actors are mostly numbered, and the number modulo ``shards`` spreads them more evenly than a hash does, which is
+    Speakers are mostly numbered, and the number modulo ``shards`` spreads them more evenly than a hash does, which is
     for those without a number at the end of their name.
     """
-    number = _NUMBER.search(actor)
-    return (int(number[0]) if number else zlib.crc32(actor.encode())) % shards
+    number = _NUMBER.search(speaker)
+    return (int(number[0]) if number else zlib.crc32(speaker.encode())) % shards
 
 
 def shard_names(shards: int) -> list[str]:

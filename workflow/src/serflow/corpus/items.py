@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 _PIECE = 1 << 20
 _BLOCK = bytes(512)  # what a tar ends with

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from serflow.errors import UserError
-from serflow.progress import Progress
+from serflow.runtime.errors import UserError
+from serflow.runtime.progress import Progress
 
 _INSTALL = "Kaggle's client is not installed; run: python -m pip install kaggle"
 _CREDENTIALS = (

@@ -1,11 +1,11 @@
-"""The tables that come with CREMA-D: who the actors are, and what listeners heard."""
+"""The tables that come with CREMA-D: who the speakers are, and what listeners heard."""
 
 from pathlib import Path
 
 import numpy as np
 
 from serflow.corpus.grammar import EMOTIONS, parse_name
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 DEMOGRAPHICS = "VideoDemographics.csv"
 VOTES = "tabulatedVotes.csv"
@@ -54,7 +54,7 @@ def read_demographics(path: str | Path) -> dict[str, dict]:
     Returns
     -------
     dict
-        Actor → ``age`` in years, ``sex``, ``race``, ``ethnicity``.
+        Speaker → ``age`` in years, ``sex``, ``race``, ``ethnicity``.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def read_demographics(path: str | Path) -> dict[str, dict]:
     """
     import pyarrow.csv
 
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     columns = {
         "ActorID": pa.string(),
@@ -77,7 +77,7 @@ def read_demographics(path: str | Path) -> dict[str, dict]:
         rows = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not the table of actors of CREMA-D ({reason}); fetch it again") from error
+        raise UserError(f"{path}: not the table of speakers of CREMA-D ({reason}); fetch it again") from error
     return {row.pop("ActorID"): {key.lower(): value for key, value in row.items()} for row in rows}
 
 
@@ -108,7 +108,7 @@ def voice_votes(path: str | Path) -> dict[str, np.ndarray]:
     """
     import pyarrow.csv
 
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; it is tabulatedVotes.csv of the CREMA-D repository")

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 
-ACTORS = range(1001, 1092)
+SPEAKERS = range(1001, 1092)
 LEVELS = ("LO", "MD", "HI")
-# What the official corpus does not have: all emotions of three actors' sentences, and two neutral clips.
+# What the official corpus does not have: all emotions of three speakers' sentences, and two neutral clips.
 _MISSING = {("1008", "WSI"), ("1009", "MTI"), ("1019", "ITH")}
 _MISSING_CLIPS = {"1002_TIE_NEU_XX", "1076_ITS_NEU_XX"}
 
@@ -53,17 +53,17 @@ UNPACKED_BYTES = 605_899_936
 def official_clips() -> list[ClipName]:
     """List the 7,442 clips of CREMA-D, sorted.
 
-    Each actor speaks each sentence in each emotion; ``IEO`` at three levels, but for neutral, the others at none.
+    Each speaker speaks each sentence in each emotion; ``IEO`` at three levels, but for neutral, the others at none.
     """
     names = [
-        ClipName(str(actor), sentence, emotion, level)
-        for actor in ACTORS
+        ClipName(str(speaker), sentence, emotion, level)
+        for speaker in SPEAKERS
         for sentence in SENTENCES
         for emotion in EMOTIONS
         for level in (LEVELS if sentence == "IEO" and emotion != "NEU" else ("XX",))
     ]
     return sorted(
-        name for name in names if (name.actor, name.sentence) not in _MISSING and name.clip not in _MISSING_CLIPS
+        name for name in names if (name.speaker, name.sentence) not in _MISSING and name.clip not in _MISSING_CLIPS
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 
 def apply_policy(policy: str, problems: Sequence[str]) -> None:

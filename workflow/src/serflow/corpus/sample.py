@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
-# Four actors in each of three of the five blocks that are the folds of the speaker-independent protocol. The
+# Four speakers in each of three of the five blocks that are the folds of the speaker-independent protocol. The
 # voices are natural ones, far apart in pitch and mean MFCC. Variants whose file has a `breath` line (f2, f3,
 # f5, Alicia, victor, sandro) are left out: espeak-ng 1.52 speaks them differently in every process.
-ACTORS = {
+SPEAKERS = {
     "1001": ("en-us+m3", "Male"),
     "1002": ("en-us+f1", "Female"),
     "1003": ("en-us+Annie", "Female"),
@@ -78,18 +78,18 @@ Made by serflow.corpus.sample with seed {seed}: {clips} clips, 16 kHz, mono, 16 
 def sample_clips() -> list[ClipName]:
     """List the 288 clips of the sample corpus, sorted.
 
-    Each actor speaks each sentence in two emotions and each emotion four times; over the actors each pair of
+    Each speaker speaks each sentence in two emotions and each emotion four times; over the speakers each pair of
     sentence and emotion occurs four times. As in CREMA-D only ``IEO`` has levels, and ``NEU`` has none.
     """
     emotions, names = list(EMOTIONS), []
-    for a, actor in enumerate(ACTORS):
-        turn = a // len(emotions)  # without it actors six apart would speak the same clips
+    for a, speaker in enumerate(SPEAKERS):
+        turn = a // len(emotions)  # without it speakers six apart would speak the same clips
         for s, sentence in enumerate(SENTENCES):
             for take, shift in enumerate((0, 1 + turn)):
                 emotion = emotions[(a + s + shift) % len(emotions)]
                 grade = ("LO", "MD", "HI")[(a + turn + take) % 3]
                 level = grade if sentence == "IEO" and emotion != "NEU" else "XX"
-                names.append(ClipName(actor, sentence, emotion, level))
+                names.append(ClipName(speaker, sentence, emotion, level))
     return sorted(names)
 
 
@@ -115,7 +115,7 @@ def synthesize_sample(
     UserError
         If espeak-ng or a voice is missing, the platform cannot fork, or the folder holds other recordings.
     """
-    from serflow import store
+    from serflow import storage
 
     folder, clips = Path(folder).resolve(), sample_clips()
     audio, manifest = folder / "AudioWAV", folder / "manifest.csv"
@@ -126,14 +126,14 @@ def synthesize_sample(
         raise UserError(f"{audio}: {strangers[0]}.wav is not of the sample corpus; choose an empty folder")
     manifest.unlink(missing_ok=True)  # it would vouch for clips that are about to change
     version = _espeak()[0].espeak_Info(None).decode()
-    store.write_text(folder / "README.txt", README.format(version=version, seed=seed, clips=len(clips)))
+    storage.write_text(folder / "README.txt", README.format(version=version, seed=seed, clips=len(clips)))
     people = "ActorID,Age,Sex,Race,Ethnicity\n"
-    people += "".join(f"{actor},{AGE},{sex},Synthetic,Synthetic\n" for actor, (_, sex) in ACTORS.items())
-    store.write_text(folder / "metadata" / "VideoDemographics.csv", people)
+    people += "".join(f"{speaker},{AGE},{sex},Synthetic,Synthetic\n" for speaker, (_, sex) in SPEAKERS.items())
+    storage.write_text(folder / "metadata" / "VideoDemographics.csv", people)
     _speak_all(audio, clips, seed, processes, progress)
     files = {clip.clip: (audio / f"{clip.clip}.wav").read_bytes() for clip in clips}
     lines = [f"{clip},{hashlib.sha256(data).hexdigest()},{len(data)}\n" for clip, data in files.items()]
-    store.write_text(manifest, "clip,sha256,bytes\n" + "".join(lines))
+    storage.write_text(manifest, "clip,sha256,bytes\n" + "".join(lines))
 
 
 def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int, progress) -> None:
@@ -165,11 +165,11 @@ def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int, pr
 
 
 def _write_clip(path: Path, clip: ClipName, seed: int, complaints) -> None:
-    from serflow import store
+    from serflow import storage
 
     try:
         samples = _render(clip, seed)
-        with store.replacing(path) as partial, wave.open(str(partial), "wb") as file:
+        with storage.replacing(path) as partial, wave.open(str(partial), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "not compressed"))
             file.writeframes(samples)
     except (UserError, OSError) as error:
@@ -188,7 +188,7 @@ def _render(clip: ClipName, seed: int) -> bytes:
 
     target = np.array(STYLES[clip.emotion]) * INTENSITY[clip.level]
     style = Style(*(target + np.array(SPREAD) * draw("style").standard_normal(len(target))))
-    spoken, rate = _speak(ACTORS[clip.actor][0], SENTENCES[clip.sentence], style)
+    spoken, rate = _speak(SPEAKERS[clip.speaker][0], SENTENCES[clip.sentence], style)
     speech = np.frombuffer(spoken, np.int16) / 32768
     loud = np.flatnonzero(np.abs(speech) > 0.01 * np.abs(speech).max())
     speech = speech[loud[0] : loud[-1] + 1]  # the silence around it becomes ours below

@@ -11,8 +11,7 @@ from serflow.corpus.formats import CREMA_D, FORMATS, load_format
 from serflow.corpus.formats.base import Entry, Utterance, make_entries
 from serflow.corpus.grammar import shard_of
 from serflow.corpus.ids import of_corpus, speaker_of
-from serflow.corpus.metadata import DEMOGRAPHICS, VOTES, find_metadata
-from serflow.corpus.places import (
+from serflow.corpus.locations import (
     Location,
     Place,
     configured_places,
@@ -21,8 +20,9 @@ from serflow.corpus.places import (
     places_of,
     write_source,
 )
+from serflow.corpus.metadata import DEMOGRAPHICS, VOTES, find_metadata
 from serflow.corpus.sample import sample_clips
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 SAMPLE = "sample"
 FETCHED_FOLDER = Path("resources/corpora")
@@ -35,7 +35,7 @@ def list_recordings(source: Location) -> list[Entry]:
     Parameters
     ----------
     source
-        See :func:`serflow.corpus.places.places_of`.
+        See :func:`serflow.corpus.locations.places_of`.
 
     Returns
     -------
@@ -63,14 +63,14 @@ def _in_union(corpus: str, entry: Entry) -> Entry:
     """Put a corpus' name before file, clip and speaker, so that those of several never meet."""
     name = entry.name
     if name:
-        clip, actor = of_corpus(corpus, name.clip), of_corpus(corpus, name.actor)
-        name = Utterance(clip, actor, name.sentence, name.emotion, name.level)
+        clip, speaker = of_corpus(corpus, name.clip), of_corpus(corpus, name.speaker)
+        name = Utterance(clip, speaker, name.sentence, name.emotion, name.level)
     return entry._replace(file=f"{corpus}/{entry.file}", name=name)
 
 
 def entry_shard(entry: Entry, shards: int) -> int:
     """Give the shard of a file; one whose name is not of the grammar is reported by the first."""
-    return shard_of(entry.name.actor, shards) if entry.name else 0
+    return shard_of(entry.name.speaker, shards) if entry.name else 0
 
 
 def listing_digests(entries: Sequence[Entry], shards: int) -> list[str]:
@@ -119,7 +119,7 @@ class Source(NamedTuple):
         Where the recordings are, or will be; of a union, where its first corpus is.
     made
         Whether a rule of the workflow puts them there.
-    actors
+    speakers
         Sorted.
     listings, plans
         For each shard, digests of its files and of its augmented copies. A rule that carries its
@@ -141,7 +141,7 @@ class Source(NamedTuple):
 
     folder: Path
     made: bool
-    actors: list[str]
+    speakers: list[str]
     listings: list[str]
     plans: list[str]
     metadata: dict[str, Path]
@@ -198,11 +198,11 @@ def open_source(config: Mapping, coming: Coming | None = None) -> Source:
         places = configured_places(config)
         names, listings, notes = _known(_list_all(places), shards)
         metadata = _metadata(places, config["metadata"])
-    actors = sorted({name.actor for name in names})
+    speakers = sorted({name.speaker for name in names})
     plans = plan_digests([name.clip for name in names], config["augment"], shards)
     formats = formats_of(places)
     modules = sorted({FORMATS[format_] for format_ in formats.values()})
-    known = (actors, listings, plans, metadata, write_source(places), formats, modules, notes)
+    known = (speakers, listings, plans, metadata, write_source(places), formats, modules, notes)
     return Source(places[0].path, name == SAMPLE or coming is not None, *known, coming)
 
 

@@ -5,9 +5,9 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.corpus.splits import LEAKY
 from serflow.evaluation.published import N_TEST, N_TRAIN, N_VALID, RUNS, PublishedRun
-from serflow.store import read_json, write_text
+from serflow.splits.split_clips import LEAKY
+from serflow.storage import read_json, write_text
 
 COLUMNS = (
     "run",

@@ -6,25 +6,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.evaluation import calibration
-from serflow.evaluation.answers import Answers
-from serflow.evaluation.bootstrap import actor_confusions, bootstrap_interval
-from serflow.evaluation.metrics import STATISTICS, row_shares, scores_from_confusion
+from serflow.evaluation.predictions import Predictions
 from serflow.evaluation.references import chance, human_reference, majority_class, majority_shares, votes_on
+from serflow.metrics import calibration
+from serflow.metrics.bootstrap import bootstrap_interval, speaker_confusions
+from serflow.metrics.scores import STATISTICS, row_shares, scores_from_confusion
 
 _CURVE_POINTS = 50
 _NOT_STATED = "not stated"
 
 
 class Resampling(NamedTuple):
-    """How many resamples of actors, and the seed that they are drawn with."""
+    """How many resamples of speakers, and the seed that they are drawn with."""
 
     resamples: int
     seed: int
 
 
 def intervals(sums: np.ndarray, resampling: Resampling) -> dict[str, dict]:
-    """Give UAR, accuracy and both F1 with their intervals, of confusion matrices by actor (A, K, K)."""
+    """Give UAR, accuracy and both F1 with their intervals, of confusion matrices by speaker (A, K, K)."""
     return {name: interval(sums, name, resampling) for name in STATISTICS}
 
 
@@ -33,7 +33,7 @@ def interval(sums: np.ndarray, statistic: str, resampling: Resampling) -> dict:
     return asdict(bootstrap_interval(sums, statistic, resampling.resamples, resampling.seed))
 
 
-def measure(answers: Answers, classes: Sequence[str], bins: int, resampling: Resampling) -> dict:
+def measure(answers: Predictions, classes: Sequence[str], bins: int, resampling: Resampling) -> dict:
     """Measure a set of answers.
 
     Parameters
@@ -53,7 +53,7 @@ def measure(answers: Answers, classes: Sequence[str], bins: int, resampling: Res
     per_class = zip(classes, *(scores[key] for key in ("recall", "precision", "f1", "support")), strict=True)
     return {
         "n_clips": len(answers.clips),
-        "n_actors": len(sums),
+        "n_speakers": len(sums),
         **intervals(sums, resampling),
         "per_class": [
             {"class": name, "recall": recall, "precision": precision, "f1": f1, "support": support}
@@ -97,7 +97,7 @@ GROUPINGS = {
 }
 
 
-def by_group(answers: Answers, catalog: Mapping[str, Mapping], resampling: Resampling) -> dict[str, list[dict]]:
+def by_group(answers: Predictions, catalog: Mapping[str, Mapping], resampling: Resampling) -> dict[str, list[dict]]:
     """Give the UAR of each group of clips, with its interval and size.
 
     Parameters
@@ -123,19 +123,23 @@ def by_group(answers: Answers, catalog: Mapping[str, Mapping], resampling: Resam
     return found
 
 
-def _group(answers: Answers, groups: np.ndarray, group: str, resampling: Resampling) -> dict:
+def _group(answers: Predictions, groups: np.ndarray, group: str, resampling: Resampling) -> dict:
     within = answers.where(groups == group)
     return {
         "group": group,
         "n_clips": len(within.clips),
-        "n_actors": len(set(within.actors)),
+        "n_speakers": len(set(within.speakers)),
         "classes": len(set(within.truth)),
         "uar": interval(within.confusions(), "uar", resampling),
     }
 
 
 def references(
-    answers: Answers, fold_answers: Sequence[Answers], votes: Mapping, classes: Sequence[str], resampling: Resampling
+    answers: Predictions,
+    fold_answers: Sequence[Predictions],
+    votes: Mapping,
+    classes: Sequence[str],
+    resampling: Resampling,
 ) -> dict:
     """Measure what a model is compared with, on its own test clips.
 
@@ -159,7 +163,7 @@ def references(
         np.full(len(fold.truth), majority_class(fold.train_truth[0], fold.truth, len(classes))[0])
         for fold in fold_answers
     ]
-    sums = actor_confusions(answers.actors, answers.truth, np.concatenate(guessed), len(classes))
+    sums = speaker_confusions(answers.speakers, answers.truth, np.concatenate(guessed), len(classes))
     return {
         "chance": chance(len(classes)),
         "majority_class": {
@@ -171,16 +175,16 @@ def references(
     }
 
 
-def _human(answers: Answers, votes: Mapping, classes: Sequence[str], resampling: Resampling) -> dict | None:
+def _human(answers: Predictions, votes: Mapping, classes: Sequence[str], resampling: Resampling) -> dict | None:
     voted, counts = votes_on(votes, list(answers.clips))
     if not voted.any():
         return None
-    truth, actors = answers.truth[voted], answers.actors[voted]
+    truth, speakers = answers.truth[voted], answers.speakers[voted]
     scores = human_reference(counts, truth)
     shares = {"listener": counts, "majority": majority_shares(counts)}
     return {"n_clips": int(voted.sum()), "n_test": len(voted)} | {
         name: {
-            **intervals(actor_confusions(actors, truth, given, len(classes)), resampling),
+            **intervals(speaker_confusions(speakers, truth, given, len(classes)), resampling),
             "recall": dict(zip(classes, scores[name]["recall"], strict=True)),
         }
         for name, given in shares.items()

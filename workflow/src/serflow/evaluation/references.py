@@ -2,7 +2,7 @@
 
 Each reference is a confusion matrix, of counts or of shares, so every score and every interval of a model
 exists for it as well. Human listeners come from the votes that Cao et al. (IEEE Trans. Affective Computing
-5(4), 2014) collected; the truth is, as for the models, the emotion that the actor was asked for.
+5(4), 2014) collected; the truth is, as for the models, the emotion that the speaker was asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from serflow.corpus.grammar import EMOTIONS
-from serflow.evaluation.metrics import as_codes, confusion_matrix, scores_from_confusion
+from serflow.metrics.scores import as_codes, confusion_matrix, scores_from_confusion
 
 CLASSES = tuple(sorted(EMOTIONS))
 
@@ -110,7 +110,7 @@ def human_reference(counts, truth) -> dict[str, dict]:
         that among the votes on clips of a class. ``majority``: the class with most votes, equals sharing the
         clip. Each has all of `metrics.scores_from_confusion` and ``confusion_matrix``, K lists of K floats:
         votes for the listener, clips for the majority. For intervals give ``counts`` or `majority_shares` to
-        `bootstrap.actor_confusions`.
+        `bootstrap.speaker_confusions`.
 
     Raises
     ------

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from serflow.corpus.grammar import EMOTIONS
-from serflow.errors import UserError
 from serflow.evaluation import published
-from serflow.evaluation.answers import EvaluatedRun, load_runs
+from serflow.evaluation.comparisons import compare_pairs, leakage, over_seeds
 from serflow.evaluation.measures import Resampling, by_group, measure, references
-from serflow.evaluation.metrics import STATISTICS
-from serflow.evaluation.pairs import compare_pairs, leakage, over_seeds
-from serflow.store import read_table, write_json
+from serflow.evaluation.predictions import EvaluatedRun, load_runs
+from serflow.metrics.scores import STATISTICS
+from serflow.runtime.errors import UserError
+from serflow.storage import read_table, write_json
 
 
 def evaluate_runs(runs: Sequence[Path], *, clips: Path, settings: Mapping, output: Path) -> None:
@@ -48,7 +48,7 @@ def evaluate_runs(runs: Sequence[Path], *, clips: Path, settings: Mapping, outpu
         output,
         {
             "classes": sorted({name for run in loaded for name in run.classes}),
-            "resampling": {**resampling._asdict(), "unit": "actor", "level": 0.95},
+            "resampling": {**resampling._asdict(), "unit": "speaker", "level": 0.95},
             "runs": [_run(run, catalog, settings["bins"], resampling) for run in loaded],
             "models": summaries,
             "references": {

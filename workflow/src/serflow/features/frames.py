@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
+from serflow.audio.framing import FramedClips
+from serflow.audio.stft import CLIPS_AT_ONCE, in_batches
 from serflow.features.frame_features import feature_names, load_feature
-from serflow.features.framed import FramedClips
-from serflow.features.stft import CLIPS_AT_ONCE, in_batches
-from serflow.store import FileArray, read_json, read_table, write_tables
+from serflow.runtime.errors import UserError
+from serflow.storage import FileArray, read_json, read_table, write_tables
 
 ROWS_AT_ONCE = 256 * CLIPS_AT_ONCE  # of a table: some 7 MB
 
@@ -105,7 +105,7 @@ def extract_frames(
     output
         The Parquet table.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     clips = FileArray(fixed)
     frame_size = read_json(length)["frame_size"]

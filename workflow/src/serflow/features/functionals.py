@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
 from serflow.features.frame_features import ENERGY
-from serflow.store import read_row_groups, write_tables
+from serflow.runtime.errors import UserError
+from serflow.storage import read_row_groups, write_tables
 
 STATISTICS = ("mean", "sd", "p05", "p50", "p95", "slope")
 _DELTA_REACH = 2
@@ -111,7 +111,7 @@ def extract_functionals(frames: Path, *, output: Path) -> None:
     UserError
         If the table is not one of frame features.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     def described() -> Iterator[pa.Table]:
         for table in read_row_groups(frames):

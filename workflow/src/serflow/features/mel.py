@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.features.stft import in_batches, mel_spectrum, power_spectrum, power_to_db
-from serflow.store import ArrayWriter, FileArray, read_table, write_table
+from serflow.audio.stft import in_batches, mel_spectrum, power_spectrum, power_to_db
+from serflow.storage import ArrayWriter, FileArray, read_table, write_table
 
 
 def log_mel(

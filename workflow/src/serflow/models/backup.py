@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
-from serflow.fingerprint import fingerprint
-from serflow.store import checksum, read_arrays, write_arrays
+from serflow.runtime.errors import UserError
+from serflow.runtime.fingerprint import fingerprint
+from serflow.storage import checksum, read_arrays, write_arrays
 
 _STOPPING = ("wait", "stopped_epoch", "best", "best_epoch")
 _PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow")

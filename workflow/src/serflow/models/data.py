@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.errors import UserError
-from serflow.store import open_array, read_table
+from serflow.runtime.errors import UserError
+from serflow.storage import open_array, read_table
 
 
 class Rows(NamedTuple):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
 from serflow.models.data import Features, Rows
-from serflow.store import read_archive
+from serflow.runtime.errors import UserError
+from serflow.storage import read_archive
 
 
 def prepare(seed: int, threads: int):

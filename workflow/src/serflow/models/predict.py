@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serflow.models.data import Features, read_split
 from serflow.models.keras_run import dataset, load_model, prepare
-from serflow.store import write_table
+from serflow.storage import write_table
 
 PROBABILITY = "p_{}"
 
@@ -25,7 +25,7 @@ def predict_test(model: Path, split: Path, features: Sequence[Path], *, fold: in
         ``predictions.parquet``: clip, part, label and a float32 column ``p_{class}`` for each class,
         for the clips of all three parts.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     prepare(0, threads)
     classes, parts = read_split(split, fold)

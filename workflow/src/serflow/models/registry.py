@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from serflow.errors import UserError, did_you_mean
 from serflow.models import architectures
+from serflow.runtime.errors import UserError, did_you_mean
 
 KINDS = ("frames", "mel", "functionals")
 # Of every model that is trained by gradient. The rules are those of the schema of the configuration.

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.errors import UserError
 from serflow.models.backup import Backup, backup_path, training_key
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.keras_run import dataset, prepare
 from serflow.models.registry import known_model
 from serflow.models.standardize import mean_and_sd, with_standardization
-from serflow.store import write_archive, write_json, write_text
+from serflow.runtime.errors import UserError
+from serflow.storage import write_archive, write_json, write_text
 
 
 def train_model(

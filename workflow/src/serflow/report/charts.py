@@ -8,7 +8,7 @@ from pathlib import Path
 
 import altair as alt
 
-from serflow.store import replacing
+from serflow.storage import replacing
 
 # After Okabe & Ito's colours, which colour-blind readers can tell apart, with enough contrast to the ground.
 _LIGHT = {

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from serflow.audio.segments import read_row
 from serflow.corpus.copies import draw
-from serflow.corpus.places import Location
-from serflow.errors import UserError
-from serflow.report.sound import show_clip
-from serflow.store import read_table, write_json
+from serflow.corpus.locations import Location
+from serflow.report.clip_figure import show_clip
+from serflow.runtime.errors import UserError
+from serflow.storage import read_table, write_json
 
 # What the page says of a clip.
-KEYS = ("clip", "actor", "sentence", "emotion", "level", "duration")
+KEYS = ("clip", "speaker", "sentence", "emotion", "level", "duration")
 
 
 def draw_clips(
@@ -24,7 +24,7 @@ def draw_clips(
     catalog
         ``clips.parquet``.
     source
-        The corpus' recordings: see :func:`serflow.corpus.places.places_of`.
+        The corpus' recordings: see :func:`serflow.corpus.locations.places_of`.
     count, seed
         How many, and the seed of the draw.
     sampling_rate

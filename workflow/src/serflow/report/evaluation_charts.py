@@ -8,7 +8,7 @@ import altair as alt
 from serflow.evaluation.compare import write_comparison
 from serflow.report.charts import PER_CENT, REFERENCE, data, dots, intervals, per_cent, save_charts
 from serflow.report.run_charts import reliability
-from serflow.store import read_json
+from serflow.storage import read_json
 
 MEASURES = {
     "train_accuracy": "training accuracy",

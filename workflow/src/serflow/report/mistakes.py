@@ -8,12 +8,12 @@ import numpy as np
 
 from serflow.audio.segments import read_row
 from serflow.corpus.grammar import EMOTIONS, SENTENCES
-from serflow.corpus.places import Location
-from serflow.evaluation.answers import Answers, RunKey, load_runs
+from serflow.corpus.locations import Location
+from serflow.evaluation.predictions import Predictions, RunKey, load_runs
 from serflow.report.best import best_run
+from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
-from serflow.report.sound import show_clip
-from serflow.store import read_json, read_table, write_json
+from serflow.storage import read_json, read_table, write_json
 
 
 class Mistake(NamedTuple):
@@ -53,7 +53,7 @@ def draw_mistakes(
     catalog
         ``clips.parquet``, with the listeners' votes.
     source
-        The corpus' recordings: see :func:`serflow.corpus.places.places_of`.
+        The corpus' recordings: see :func:`serflow.corpus.locations.places_of`.
     count
         How many; fewer where fewer answers are wrong.
     sampling_rate
@@ -91,7 +91,7 @@ def draw_mistakes(
     write_json(index, {"run": known, "n_clips": recordings, "wrong": len(found), "drawn": drawn})
 
 
-def wrong_answers(answers: Answers, classes: Sequence[str]) -> list[Mistake]:
+def wrong_answers(answers: Predictions, classes: Sequence[str]) -> list[Mistake]:
     """Give the wrong answers on recordings (not on augmented copies), the surest first."""
     confidence = answers.scaled.max(axis=1)
     order = sorted(np.flatnonzero(~answers.right), key=lambda row: (-confidence[row], answers.clips[row]))
@@ -108,14 +108,14 @@ def wrong_answers(answers: Answers, classes: Sequence[str]) -> list[Mistake]:
 
 
 def choose_mistakes(found: Sequence[Mistake], catalog: Mapping[str, Mapping], count: int) -> list[Mistake]:
-    """Choose the surest mistake of each confusion in turn, and at most one of an actor saying the same sentence.
+    """Choose the surest mistake of each confusion in turn, and at most one of a speaker saying the same sentence.
 
     Parameters
     ----------
     found
         The surest first.
     catalog
-        Clip → its row, with ``actor`` and ``sentence``.
+        Clip → its row, with ``speaker`` and ``sentence``.
     count
         How many at most.
     """
@@ -126,7 +126,7 @@ def choose_mistakes(found: Sequence[Mistake], catalog: Mapping[str, Mapping], co
         confused, later = set(), []
         for mistake in waiting:
             row = catalog[mistake.clip]
-            said = (row["actor"], row["sentence"] or mistake.clip)  # where nobody knows what is said
+            said = (row["speaker"], row["sentence"] or mistake.clip)  # where nobody knows what is said
             if said in spoken:
                 continue
             if len(chosen) == count or (mistake.truth, mistake.predicted) in confused:

@@ -10,15 +10,15 @@ import yaml
 from serflow import __version__
 from serflow.corpus.formats import CREMA_D
 from serflow.corpus.labels import LABELS
-from serflow.corpus.places import default_format
+from serflow.corpus.locations import default_format
 from serflow.corpus.sources import SAMPLE
-from serflow.corpus.splits import LEAKY
 from serflow.report import evaluation_charts, run_charts
 from serflow.report.best import HEADLINE_PROTOCOLS
 from serflow.report.charts import for_page, theme
-from serflow.report.embedding import PLAYED_SECONDS, data_address, player, script, source_digest
 from serflow.report.filters import FILTERS
-from serflow.store import read_json, write_text
+from serflow.report.inline import PLAYED_SECONDS, data_address, player, script, source_digest
+from serflow.splits.split_clips import LEAKY
+from serflow.storage import read_json, write_text
 
 # What fingerprint counts as code beside this file.
 DATA_FILES = ("templates",)
@@ -94,7 +94,7 @@ def render_report(
             for protocol in HEADLINE_PROTOCOLS
             if (members := [row for row in evaluated["models"] if row["protocol"] == protocol])
         },
-        # Its folds are the blocks of actors that are present.
+        # Its folds are the blocks of speakers that are present.
         blocks=isinstance(config["audio"], str | None) and (config["format"] or default_format(corpus)) == CREMA_D,
         charts=_charts(evaluated, rows),
         flagged=_rows(excluded, delimiter="\t"),

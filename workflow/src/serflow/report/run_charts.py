@@ -8,7 +8,7 @@ import altair as alt
 
 from serflow.corpus.labels import LABELS
 from serflow.report.charts import ON_HIGH, ON_LOW, PER_CENT, REFERENCE, data, dots, per_cent, save_charts
-from serflow.store import read_json
+from serflow.storage import read_json
 
 TRAINING, VALIDATION = "training", "validation"
 _SHADE_OF_WHITE_TEXT = 0.5

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from serflow.bundle.windows import Window
-from serflow.features.stft import hz_to_mel, mel_spectrum, power_spectrum, power_to_db
+from serflow.audio.stft import hz_to_mel, mel_spectrum, power_spectrum, power_to_db
+from serflow.inference.windows import Window
 
 # Of the picture, so that an hour takes no more memory than a minute.
 _COLUMNS = 600

@@ -11,10 +11,10 @@ from serflow.bundle.demo.picture import Spectrogram, draw
 from serflow.bundle.inputs import Source
 from serflow.bundle.predict import confidence, label_recordings
 from serflow.bundle.reader import Bundle
-from serflow.bundle.windows import Window
 from serflow.corpus.labels import LABELS
 from serflow.corpus.sources import SAMPLE
-from serflow.errors import UserError
+from serflow.inference.windows import Window
+from serflow.runtime.errors import UserError
 
 LONGEST_SECONDS = 3600
 # More rows than that are no table for people; `predict --timeline` writes them all.

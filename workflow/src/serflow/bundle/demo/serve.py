@@ -12,8 +12,8 @@ import webbrowser
 from threading import Event
 
 from serflow.bundle.reader import open_bundle
-from serflow.errors import UserError
-from serflow.memory import share_freed_memory
+from serflow.runtime.errors import UserError
+from serflow.runtime.memory import share_freed_memory
 
 HOST, PORT = "127.0.0.1", 7860
 # Gradio and the libraries below it read these when they are imported.

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 
 from serflow.corpus.formats.base import Format
-from serflow.errors import UserError, did_you_mean
+from serflow.runtime.errors import UserError, did_you_mean
 
 CREMA_D = "crema-d"
 # The name of a format is that of its file, with hyphens.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 SUFFIXES = (".wav", ".flac")
 FOLDS = 5  # at most, where a corpus has no published ones
@@ -19,7 +19,7 @@ class Utterance(NamedTuple):
     """What is known of a clip by its name; ``sentence`` and ``level`` (of intensity) are None where nothing is."""
 
     clip: str
-    actor: str
+    speaker: str
     sentence: str | None
     emotion: str
     level: str | None

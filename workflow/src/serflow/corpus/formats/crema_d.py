@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from serflow.corpus.formats.base import Format
 from serflow.corpus.grammar import ClipName, parse_name
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
-# The blocks of actors of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
+# The blocks of speakers of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
 BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 
 
@@ -14,22 +14,23 @@ def _parse(path: str) -> ClipName:
     return parse_name(path.rpartition("/")[2])
 
 
-def actor_blocks(actors: Sequence[str]) -> list[list[str]]:
-    """Give the actors of those of the five blocks that have any.
+def speaker_blocks(speakers: Sequence[str]) -> list[list[str]]:
+    """Give the speakers of those of the five blocks that have any.
 
     Raises
     ------
     UserError
         If there are fewer than two, so that no fold can be held out.
     """
-    members = [sorted(actor for actor in actors if first <= int(actor) <= last) for first, last in BLOCKS]
+    members = [sorted(speaker for speaker in speakers if first <= int(speaker) <= last) for first, last in BLOCKS]
     present = [block for block in members if block]
     if len(present) < 2:
         raise UserError(
-            f"protocol speaker-independent: needs actors of at least two of the blocks {BLOCKS}, found {len(present)}; "
+            f"protocol speaker-independent: needs speakers of at least two of the blocks {BLOCKS}, "
+            f"found {len(present)}; "
             "leave it out of runs"
         )
     return present
 
 
-FORMAT = Format("CREMA-D", _parse, nested=False, folds=actor_blocks)
+FORMAT = Format("CREMA-D", _parse, nested=False, folds=speaker_blocks)

@@ -9,7 +9,7 @@ import re
 from pathlib import PurePosixPath
 
 from serflow.corpus.formats.base import Format, Person, Utterance
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral.
 LABELS = {"W": "ANG", "L": "BOR", "E": "DIS", "A": "FEA", "F": "HAP", "T": "SAD", "N": "NEU"}

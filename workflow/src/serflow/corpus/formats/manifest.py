@@ -14,7 +14,7 @@ import numpy as np
 
 from serflow.corpus.formats.base import Entry, Format, Utterance
 from serflow.corpus.ids import escape_name, escape_speaker
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 TEXTS = ("file", "speaker", "label")
 TIMES = ("start", "end")
@@ -40,17 +40,17 @@ def _list(path: Path) -> list[Entry]:
     pieces = _pieces(start, end)
     _refuse_doubles([f"{file}{piece}" for file, piece in zip(files, pieces, strict=True)], first, path, "recording")
     speaker_of = {speaker: escape_speaker(speaker) for speaker in set(speakers)}
-    actors = [speaker_of[speaker] for speaker in speakers]
+    speakers = [speaker_of[speaker] for speaker in speakers]
     stem_of = {file: escape_name(os.path.splitext(file)[0]) for file in set(files)}  # noqa: PTH122 (ten times as fast)
-    clips = [f"{actor}_{stem_of[file]}{piece}" for actor, file, piece in zip(actors, files, pieces, strict=True)]
+    clips = [f"{speaker}_{stem_of[file]}{piece}" for speaker, file, piece in zip(speakers, files, pieces, strict=True)]
     _refuse_doubles(clips, first, path, "clip, as names without suffix and milliseconds go,")
     status_of = {file: _status(path.parent, file) for file in set(files)}
     starts, ends = (_or_none(column) for column in (start, end))
-    rows = zip(clips, actors, labels, files, starts, ends, range(first, first + len(clips)), strict=True)
+    rows = zip(clips, speakers, labels, files, starts, ends, range(first, first + len(clips)), strict=True)
     # Sorted, so that the order of the rows means nothing.
     return [
-        Entry(file, Utterance(clip, actor, None, label, None), *status_of[file], None, None, start, end, row)
-        for clip, actor, label, file, start, end, row in sorted(rows, key=itemgetter(0))
+        Entry(file, Utterance(clip, speaker, None, label, None), *status_of[file], None, None, start, end, row)
+        for clip, speaker, label, file, start, end, row in sorted(rows, key=itemgetter(0))
     ]
 
 
@@ -58,7 +58,7 @@ def _read(path: Path):
     """Read the table: text and no nulls in the first columns, float64 or null in the others."""
     import pyarrow.csv
 
-    from serflow.arrow import pa, pq
+    from serflow.storage.arrow import pa, pq
 
     kind = path.suffix.lower()
     if kind not in _FIRST:
@@ -104,7 +104,7 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 def _text(column, *, stripped: bool):
     import pyarrow.compute as pc
 
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     text = pc.fill_null(pc.cast(column, pa.string()), "")
     return pc.utf8_trim_whitespace(text) if stripped else text
@@ -113,7 +113,7 @@ def _text(column, *, stripped: bool):
 def _numbers(column, path: Path, name: str):
     import pyarrow.compute as pc
 
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = pc.utf8_trim_whitespace(column)

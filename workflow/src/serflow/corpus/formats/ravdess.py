@@ -1,14 +1,14 @@
 """RAVDESS: ``03-01-06-01-02-01-12``, in ``Actor_12/``; speech only.
 
 Source: Livingstone & Russo, "The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS)", PLoS ONE 13(5),
-2018, doi 10.1371/journal.pone.0196391. 24 actors, of whom odd numbers are men and even ones women; their ages are
+2018, doi 10.1371/journal.pone.0196391. 24 speakers, of whom odd numbers are men and even ones women; their ages are
 published as a range only. 1,440 recordings of speech; the 1,012 of song are the format ``ravdess-song``.
 """
 
 from pathlib import PurePosixPath
 
 from serflow.corpus.formats.base import Format, Person, Utterance
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 SPEECH, SONG = "01", "02"
 LABELS = {
@@ -23,8 +23,8 @@ LABELS = {
 }
 LEVELS = {"01": "normal", "02": "strong"}
 STATEMENTS = {"01": "kids", "02": "dogs"}  # Kids are talking by the door. Dogs are sitting by the door.
-ACTORS = [f"{number:02d}" for number in range(1, 25)]
-PEOPLE = {actor: Person(None, "Male" if int(actor) % 2 else "Female") for actor in ACTORS}
+SPEAKERS = [f"{number:02d}" for number in range(1, 25)]
+PEOPLE = {speaker: Person(None, "Male" if int(speaker) % 2 else "Female") for speaker in SPEAKERS}
 # The places of a name, with the codes that stand there.
 _PLACES = {
     "modality": ("03",),
@@ -33,7 +33,7 @@ _PLACES = {
     "intensity": tuple(LEVELS),
     "statement": tuple(STATEMENTS),
     "repetition": ("01", "02"),
-    "actor": tuple(ACTORS),
+    "speaker": tuple(SPEAKERS),
 }
 _CHANNELS = {SPEECH: "speech", SONG: "song"}
 _UNSUNG = ("07", "08")  # nobody sang disgust and surprise
@@ -61,12 +61,12 @@ def make_format(channel: str) -> Format:
             if code not in known:
                 allowed = known[0] if not known[1:] else f"one of {known[0]} to {known[-1]}"
                 raise UserError(f"{wrong}{place} {code!r} must be {allowed}")
-        _, _, emotion, intensity, statement, _, actor = codes
+        _, _, emotion, intensity, statement, _, speaker = codes
         if (emotion, intensity) == ("01", "02"):
             raise UserError(f"{wrong}neutral (emotion 01) has no strong intensity (02)")
         if channel == SONG and emotion in _UNSUNG:
             raise UserError(f"{wrong}song has no emotion {emotion}")
-        return Utterance(f"{actor}_{stem}", actor, STATEMENTS[statement], LABELS[emotion], LEVELS[intensity])
+        return Utterance(f"{speaker}_{stem}", speaker, STATEMENTS[statement], LABELS[emotion], LEVELS[intensity])
 
     def apart(path: str) -> str | None:
         found = _channel(path)

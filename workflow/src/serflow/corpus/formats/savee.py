@@ -8,7 +8,7 @@ counts the sentences of one emotion and does not say which text it is.
 import re
 
 from serflow.corpus.formats.base import Format, Person, Utterance
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 LABELS = {"a": "ANG", "d": "DIS", "f": "FEA", "h": "HAP", "n": "NEU", "sa": "SAD", "su": "SUR"}
 SPEAKERS = ("DC", "JE", "JK", "KL")

@@ -9,7 +9,7 @@ import re
 from pathlib import PurePosixPath
 
 from serflow.corpus.formats.base import Format, Person, Utterance
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 LABELS = {"angry": "ANG", "disgust": "DIS", "fear": "FEA", "happy": "HAP", "neutral": "NEU", "ps": "SUR", "sad": "SAD"}
 PEOPLE = {"OAF": Person(64, "Female"), "YAF": Person(26, "Female")}

@@ -1,7 +1,7 @@
 """What is measured of each frame: a feature is a file here, and a new file is a new feature.
 
 Such a file has ``compute(frames, settings)``, which gives the feature of each frame of a few clips, of shape (clips,
-frames), from a :class:`serflow.features.framed.FramedClips`. A feature of several columns gives (clips, columns,
+frames), from a :class:`serflow.audio.framing.FramedClips`. A feature of several columns gives (clips, columns,
 frames) and has ``columns(settings)``, which names them; else the column is called as the file. ``settings`` is the
 section ``frames`` of the configuration without the list of features.
 """
@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
-from serflow.errors import UserError, did_you_mean
+from serflow.runtime.errors import UserError, did_you_mean
 
 FEATURES = {name: f"{__name__}.{name}" for _, name, _ in pkgutil.iter_modules(__path__)}
 ENERGY = "rms"  # by which a clip is told from the silence that it was padded with

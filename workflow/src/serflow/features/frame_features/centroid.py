@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serflow.features.framed import FramedClips
+from serflow.audio.framing import FramedClips
 
 
 def compute(frames: FramedClips, settings: Mapping) -> np.ndarray:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from serflow.features.framed import FramedClips
-from serflow.features.stft import mel_spectrum, power_to_db
+from serflow.audio.framing import FramedClips
+from serflow.audio.stft import mel_spectrum, power_to_db
 
 N_MELS = 128
 

@@ -10,11 +10,11 @@ from importlib import metadata
 from pathlib import Path
 
 from serflow import __version__
-from serflow.store import read_json, read_table, write_json
+from serflow.storage import read_json, read_table, write_json
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "tensorflow-cpu", "tensorflow", "keras", "soundfile", "soxr", "pyarrow")
 _PACKAGES += ("matplotlib", "altair", "vl-convert-python", "Jinja2", "snakemake")
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[4]
 
 
 def record_provenance(

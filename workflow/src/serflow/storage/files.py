@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from serflow.errors import UserError
-from serflow.sealing import seal_digits, seal_place
+from serflow.runtime.errors import UserError
+from serflow.storage.checksums import seal_digits, seal_place
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 

@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from serflow.features.stft import fft_frequencies, frame, power_spectrum
+from serflow.audio.stft import fft_frequencies, frame, power_spectrum
 
 
 class FramedClips:

@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 LOCK_VARIABLE = "SERFLOW_LOCK"  # tells a step the lock of its run
 # For a moment after a run was killed others have its lock: a program that was just being started, and steps that end.

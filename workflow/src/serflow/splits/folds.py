@@ -6,7 +6,7 @@ from serflow.corpus.copies import draw
 from serflow.corpus.formats import load_format
 from serflow.corpus.formats.base import Person, deal_speakers
 from serflow.corpus.ids import corpus_of, of_corpus, speaker_of
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 
 def people_of(formats: Mapping[str, str]) -> dict[str, Person]:

@@ -1,9 +1,9 @@
-"""How far a figure can be trusted: resampling whole actors, and whether A is better than B.
+"""How far a figure can be trusted: resampling whole speakers, and whether A is better than B.
 
-The clips of one actor resemble each other, so resampling clips would give intervals that are too narrow.
-Here an actor is drawn with all of their clips, and everything is computed from sums per actor: a resample
-is a row of integer weights over actors, and all resamples are one matrix product. The intervals speak of
-other actors; what another training run would give is not in them, that is the spread over seeds.
+The clips of one speaker resemble each other, so resampling clips would give intervals that are too narrow.
+Here a speaker is drawn with all of their clips, and everything is computed from sums per speaker: a resample
+is a row of integer weights over speakers, and all resamples are one matrix product. The intervals speak of
+other speakers; what another training run would give is not in them, that is the spread over seeds.
 """
 
 import math
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serflow.evaluation.metrics import STATISTICS, as_codes
+from serflow.metrics.scores import STATISTICS, as_codes
 
 Statistic = str | Callable[[np.ndarray], np.ndarray]
 
-# Below this many actors the resamples are too few different ones for their quantiles to mean anything: by
-# simulation 94 % of the 95 % intervals held the truth with eight actors, 92 with five, 76 with three.
-MIN_ACTORS_FOR_QUANTILES = 8
+# Below this many speakers the resamples are too few different ones for their quantiles to mean anything: by
+# simulation 94 % of the 95 % intervals held the truth with eight speakers, 92 with five, 76 with three.
+MIN_SPEAKERS_FOR_QUANTILES = 8
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Interval:
     Attributes
     ----------
     value
-        The statistic over all actors.
+        The statistic over all speakers.
     low, high
         The interval, or None where there is none.
     level
         Its nominal coverage.
-    actors, resamples
+    speakers, resamples
         What it was computed from.
     method
-        ``"percentile"`` (expanded), ``"t"`` for few actors, or None.
+        ``"percentile"`` (expanded), ``"t"`` for few speakers, or None.
     reason
         Why there is no interval, else None.
     """
@@ -45,7 +45,7 @@ class Interval:
     low: float | None
     high: float | None
     level: float
-    actors: int
+    speakers: int
     resamples: int
     method: str | None
     reason: str | None
@@ -58,12 +58,12 @@ class Difference(Interval):
     evidence: bool
 
 
-def actor_sums(actors, values) -> np.ndarray:
-    """Add up values per actor.
+def speaker_sums(speakers, values) -> np.ndarray:
+    """Add up values per speaker.
 
     Parameters
     ----------
-    actors
+    speakers
         One name per clip, shape (n,).
     values
         One row per clip, shape (n, ...). For a mean give it as columns (value, 1) and use `ratio`.
@@ -71,28 +71,28 @@ def actor_sums(actors, values) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float64, shape (A, ...), the actors in sorted order.
+        float64, shape (A, ...), the speakers in sorted order.
 
     Raises
     ------
     ValueError
         If the lengths differ or there are no clips.
     """
-    actors, values = np.asarray(actors), np.asarray(values, dtype=np.float64)
-    if actors.ndim != 1 or not actors.size or len(values) != actors.size:
-        raise ValueError(f"{actors.shape} actors do not fit values of shape {values.shape}")
-    names, who = np.unique(actors, return_inverse=True)
+    speakers, values = np.asarray(speakers), np.asarray(values, dtype=np.float64)
+    if speakers.ndim != 1 or not speakers.size or len(values) != speakers.size:
+        raise ValueError(f"{speakers.shape} speakers do not fit values of shape {values.shape}")
+    names, who = np.unique(speakers, return_inverse=True)
     sums = np.zeros((names.size, *values.shape[1:]))
     np.add.at(sums, who, values)
     return sums
 
 
-def actor_confusions(actors, truth, predicted, classes: int) -> np.ndarray:
-    """Count one confusion matrix per actor.
+def speaker_confusions(speakers, truth, predicted, classes: int) -> np.ndarray:
+    """Count one confusion matrix per speaker.
 
     Parameters
     ----------
-    actors
+    speakers
         One name per clip, shape (n,).
     truth
         Class codes, shape (n,).
@@ -105,7 +105,7 @@ def actor_confusions(actors, truth, predicted, classes: int) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        float64, shape (A, K, K): actors in sorted order, rows truth, columns prediction. The same clips give
+        float64, shape (A, K, K): speakers in sorted order, rows truth, columns prediction. The same clips give
         the same order, so two models can be paired.
 
     Raises
@@ -120,7 +120,7 @@ def actor_confusions(actors, truth, predicted, classes: int) -> np.ndarray:
         raise ValueError(f"predictions {given.shape} do not fit {truth.size} clips and {classes} classes")
     rows = np.zeros((truth.size, classes, classes))
     rows[np.arange(truth.size), truth] = shares
-    return actor_sums(actors, rows)
+    return speaker_sums(speakers, rows)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:
@@ -128,32 +128,32 @@ def ratio(sums: np.ndarray) -> np.ndarray:
     return sums[..., 0] / sums[..., 1]
 
 
-def resample_weights(actors: int, resamples: int, seed: int) -> np.ndarray:
-    """Draw how often each actor stands in each resample: float64, shape (resamples, actors)."""
-    drawn = np.random.default_rng(seed).integers(actors, size=(resamples, actors))
-    cell = drawn + actors * np.arange(resamples)[:, None]
+def resample_weights(speakers: int, resamples: int, seed: int) -> np.ndarray:
+    """Draw how often each speaker stands in each resample: float64, shape (resamples, speakers)."""
+    drawn = np.random.default_rng(seed).integers(speakers, size=(resamples, speakers))
+    cell = drawn + speakers * np.arange(resamples)[:, None]
     return np.bincount(cell.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 def _interval(sums, statistic: Callable, limits, resamples: int, seed: int, level: float) -> dict:
     if sums.ndim < 2 or not len(sums):
-        raise ValueError(f"expected sums of shape (A, ...) with at least one actor, got {sums.shape}")
+        raise ValueError(f"expected sums of shape (A, ...) with at least one speaker, got {sums.shape}")
     if not 0 < level < 1:
         raise ValueError(f"a level of {level} is not between 0 and 1")
-    actors, value = len(sums), float(statistic(sums.sum(0)))
-    found = {"value": value, "level": level, "actors": actors, "resamples": resamples}
+    speakers, value = len(sums), float(statistic(sums.sum(0)))
+    found = {"value": value, "level": level, "speakers": speakers, "resamples": resamples}
     found |= {"low": None, "high": None, "method": None, "reason": None}
-    if actors < 2:
-        return found | {"resamples": 0, "reason": "one actor: nothing to resample"}
-    weighted = resample_weights(actors, resamples, seed) @ sums.reshape(actors, -1)
+    if speakers < 2:
+        return found | {"resamples": 0, "reason": "one speaker: nothing to resample"}
+    weighted = resample_weights(speakers, resamples, seed) @ sums.reshape(speakers, -1)
     replicates = statistic(weighted.reshape(resamples, *sums.shape[1:]))
     if not np.isfinite(replicates).all():
         return found | {"reason": "the statistic is undefined in some resamples"}
 
     from scipy.special import ndtr, stdtrit  # scipy.stats has them too, at ten times the import
 
-    reach = math.sqrt(actors / (actors - 1)) * stdtrit(actors - 1, (1 + level) / 2)
-    if actors < MIN_ACTORS_FOR_QUANTILES:
+    reach = math.sqrt(speakers / (speakers - 1)) * stdtrit(speakers - 1, (1 + level) / 2)
+    if speakers < MIN_SPEAKERS_FOR_QUANTILES:
         half = reach * replicates.std()
         low, high = np.clip([value - half, value + half], *limits)
         return found | {"low": float(low), "high": float(high), "method": "t"}
@@ -170,35 +170,35 @@ def _named(statistic: Statistic, limits: tuple[float, float] | None):
 
 
 def bootstrap_interval(
-    sums_by_actor,
+    sums_by_speaker,
     statistic: Statistic,
     resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
     limits: tuple[float, float] | None = None,
 ) -> Interval:
-    """Give a statistic and its interval from resampling actors with replacement.
+    """Give a statistic and its interval from resampling speakers with replacement.
 
-    The plain percentile interval is too narrow for few actors (93 % of 95 % at 24 actors, 89 at eight).
+    The plain percentile interval is too narrow for few speakers (93 % of 95 % at 24 speakers, 89 at eight).
     It is taken at the expanded percentiles ``Φ(±√(A/(A-1)) t)``, t the quantile of Student's distribution
     with A - 1 degrees of freedom, which makes up for the variance that is short by (A-1)/A and for its
-    being an estimate. With fewer than eight actors it is ``value ± t √(A/(A-1)) s``, s the standard
-    deviation of the resamples. With one actor there is no interval and the reason is given.
+    being an estimate. With fewer than eight speakers it is ``value ± t √(A/(A-1)) s``, s the standard
+    deviation of the resamples. With one speaker there is no interval and the reason is given.
 
     Parameters
     ----------
-    sums_by_actor
-        Shape (A, ...): confusion matrices (A, K, K) of `actor_confusions`, or other sums of `actor_sums`.
+    sums_by_speaker
+        Shape (A, ...): confusion matrices (A, K, K) of `speaker_confusions`, or other sums of `speaker_sums`.
     statistic
         A name from `metrics.STATISTICS`, or a function (..., K, K) → (...) of the summed array.
     resamples
-        How many resamples of actors.
+        How many resamples of speakers.
     seed
-        The same seed and number of actors give the same resamples.
+        The same seed and number of speakers give the same resamples.
     level
         Nominal coverage.
     limits
-        The statistic's range, which the interval for few actors is cut to; 0 to 1 for the named ones.
+        The statistic's range, which the interval for few speakers is cut to; 0 to 1 for the named ones.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def bootstrap_interval(
     Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), 2015.
     """
     function, limits = _named(statistic, limits)
-    return Interval(**_interval(np.asarray(sums_by_actor, float), function, limits, resamples, seed, level))
+    return Interval(**_interval(np.asarray(sums_by_speaker, float), function, limits, resamples, seed, level))
 
 
 def paired_difference(
@@ -227,7 +227,7 @@ def paired_difference(
     Parameters
     ----------
     sums_a, sums_b
-        Of either model, shape (A, ...), the actors in the same order.
+        Of either model, shape (A, ...), the speakers in the same order.
     statistic, resamples, seed, level
         As in `bootstrap_interval`.
     limits
@@ -246,7 +246,7 @@ def paired_difference(
     function, (low, high) = _named(statistic, None)
     a, b = np.asarray(sums_a, dtype=np.float64), np.asarray(sums_b, dtype=np.float64)
     if a.shape != b.shape:
-        raise ValueError(f"sums of shapes {a.shape} and {b.shape} are not of the same actors")
+        raise ValueError(f"sums of shapes {a.shape} and {b.shape} are not of the same speakers")
 
     def difference(both: np.ndarray) -> np.ndarray:
         return function(both[..., 0]) - function(both[..., 1])
@@ -270,7 +270,7 @@ def mcnemar_exact(correct_a, correct_b) -> McNemar:
     """Test whether two models on the same clips err equally often.
 
     Under that hypothesis each clip that only one of them gets right is a fair coin's throw, so the smaller
-    count follows Binomial(b + c, 1/2). The test takes clips for independent. Clips of one actor are not, so
+    count follows Binomial(b + c, 1/2). The test takes clips for independent. Clips of one speaker are not, so
     it finds differences too easily; whether there is evidence is for `paired_difference` to say.
 
     Parameters

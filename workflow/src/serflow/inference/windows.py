@@ -12,7 +12,7 @@ from serflow.audio.containers import OnDisk, length_fault
 from serflow.audio.io import check_samples, decode, mono
 from serflow.audio.length import fit
 from serflow.bundle.inputs import Source
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 _AT_ONCE = 1 << 20  # samples of all channels
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.formats.base import Entry
-from serflow.errors import UserError, did_you_mean
+from serflow.runtime.errors import UserError, did_you_mean
 
 ALONE = {"": CREMA_D}  # the formats of a plain folder
 

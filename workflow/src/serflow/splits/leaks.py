@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from serflow.corpus.ids import corpus_of, speaker_of
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 _SHOWN = 6
 _REMEDY = {"identical audio": "remove one of the recordings, or let catalog.audit.exclude leave them out"}
@@ -14,7 +14,7 @@ def check_leaks(
     rows: Sequence[tuple[str, str, int, str, str]],
     digests: Mapping[str, str],
     *,
-    actors_apart: bool,
+    speakers_apart: bool,
     corpora_apart: bool = False,
 ) -> None:
     """Refuse a split in which the same thing stands in two parts of one fold.
@@ -27,8 +27,8 @@ def check_leaks(
         Clip, origin, fold, part and label of each row.
     digests
         sha256 of the recording of each origin.
-    actors_apart
-        Whether an actor must not stand in two parts either. Where a fold has a single one to train and to validate
+    speakers_apart
+        Whether a speaker must not stand in two parts either. Where a fold has a single one to train and to validate
         on, these two parts count as one.
     corpora_apart
         Whether a corpus that is tested on must not stand in another part either.
@@ -37,7 +37,7 @@ def check_leaks(
     ------
     UserError
         With the clips of the first leak found: of an origin (a recording and its copies), of identical audio
-        under different names, of an actor, or of a corpus.
+        under different names, of a speaker, or of a corpus.
     """
     known: dict[int, set[str]] = {}
     for _, origin, fold, part, _ in rows:
@@ -45,8 +45,8 @@ def check_leaks(
             known.setdefault(fold, set()).add(speaker_of(origin))
     alone = {fold for fold, speakers in known.items() if len(speakers) == 1}
     kinds = {"the same recording": (str, ()), "identical audio": (digests.__getitem__, ())}
-    if actors_apart:
-        kinds["the same actor"] = (speaker_of, alone)
+    if speakers_apart:
+        kinds["the same speaker"] = (speaker_of, alone)
     if corpora_apart:
         kinds["the same corpus"] = (corpus_of, known)
     for what, (key_of, merged) in kinds.items():
@@ -57,7 +57,7 @@ def check_leaks(
         leaks = {place: parts for place, parts in places.items() if len(parts) > 1}
         if leaks:
             (fold, key), parts = min(leaks.items())
-            subject = f"{what} ({key})" if what in ("the same actor", "the same corpus") else what
+            subject = f"{what} ({key})" if what in ("the same speaker", "the same corpus") else what
             raise UserError(
                 f"split {protocol}: fold {fold}: {subject} stands in more than one part: "
                 f"{'; '.join(f'{part}: {_listed(clips)}' for part, clips in sorted(parts.items()))}"

@@ -8,9 +8,9 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from serflow.errors import UserError, did_you_mean
 from serflow.features.frame_features import ENERGY, FEATURES
 from serflow.models.registry import MODELS, known_model
+from serflow.runtime.errors import UserError, did_you_mean
 
 _SCALARS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")]
 

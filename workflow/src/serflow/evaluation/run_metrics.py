@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.corpus.splits import LEAKY, PARTS
-from serflow.evaluation.metrics import confusion_matrix, most_confusing_class, scores_from_confusion
+from serflow.metrics.scores import confusion_matrix, most_confusing_class, scores_from_confusion
 from serflow.models.predict import PROBABILITY
-from serflow.store import read_json, read_table, write_json
+from serflow.splits.split_clips import LEAKY, PARTS
+from serflow.storage import read_json, read_table, write_json
 
 
 def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: int, fold: int, output: Path) -> None:

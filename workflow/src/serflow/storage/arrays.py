@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.files import readable, replacing
-from serflow.sealing import BLOCK, BlockSums, check_blocks, read_trailer, trailer_size
+from serflow.storage.checksums import BLOCK, BlockSums, check_blocks, read_trailer, trailer_size
+from serflow.storage.files import readable, replacing
 
 _KIND = "not a readable .npy array"
 _BLOCKS_AT_ONCE = 64

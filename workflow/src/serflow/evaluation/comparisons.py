@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from serflow.evaluation.answers import EvaluatedRun
-from serflow.evaluation.bootstrap import Difference, mcnemar_exact, paired_difference
 from serflow.evaluation.measures import Resampling, intervals
-from serflow.evaluation.metrics import STATISTICS
+from serflow.evaluation.predictions import EvaluatedRun
+from serflow.metrics.bootstrap import Difference, mcnemar_exact, paired_difference
+from serflow.metrics.scores import STATISTICS
 
 NO_EVIDENCE = "no evidence of a difference"
 # From the leakiest to the strictest.
@@ -24,7 +24,7 @@ def over_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dic
     -------
     list of dict
         ``mean`` and ``sd`` (None for one seed) of each measure over seeds, and ``interval``: the measure of
-        all seeds' answers together with its interval over actors. Of UAR and accuracy that is the mean over
+        all seeds' answers together with its interval over speakers. Of UAR and accuracy that is the mean over
         seeds.
     """
     found = []

@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 
 def prepare_cluster(logs: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serflow.evaluation.metrics import as_codes
+from serflow.metrics.scores import as_codes
 
 # Softmax outputs are float32: below this a probability has underflowed and its logarithm means nothing.
 _TINY = float(np.finfo(np.float32).tiny)

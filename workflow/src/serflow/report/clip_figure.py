@@ -9,9 +9,9 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # after the back end is set
 
+from serflow.audio.stft import hz_to_mel
 from serflow.features.mel import log_mel
-from serflow.features.stft import hz_to_mel
-from serflow.store import replacing
+from serflow.storage import replacing
 
 DPI = 120
 # A dark ground in both schemes of the page, as the spectrogram's own is.

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 
 PARTS = ("train", "valid", "test")
 

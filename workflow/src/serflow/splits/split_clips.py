@@ -7,14 +7,14 @@ import numpy as np
 
 from serflow.corpus.audit import AUDITED, audit_clips, left_out_clips
 from serflow.corpus.copies import plan_copies
-from serflow.corpus.custom import PARTS, read_custom_split
-from serflow.corpus.folds import corpora_of, cross_corpus_parts, parts_of_speakers, speaker_folds
 from serflow.corpus.ids import speaker_of
-from serflow.corpus.leaks import check_leaks
-from serflow.corpus.places import ALONE
-from serflow.corpus.stratify import divide
-from serflow.errors import UserError
-from serflow.store import read_tables, write_table
+from serflow.corpus.locations import ALONE
+from serflow.runtime.errors import UserError
+from serflow.splits.custom import PARTS, read_custom_split
+from serflow.splits.folds import corpora_of, cross_corpus_parts, parts_of_speakers, speaker_folds
+from serflow.splits.leaks import check_leaks
+from serflow.splits.stratify import divide
+from serflow.storage import read_tables, write_table
 
 Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
@@ -53,18 +53,18 @@ def split_clips(
         If the corpus is too small for the protocol, or the split leaks (see :func:`check_leaks`). A protocol
         that is declared leaky is exempt, and keeps the clips that the audit leaves out.
     """
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
-    columns = ["clip", "actor", "emotion", "problem", "sha256", *AUDITED]
+    columns = ["clip", "speaker", "emotion", "problem", "sha256", *AUDITED]
     found = read_tables(scans, list(dict.fromkeys(columns))).sort_by("clip").to_pylist()
     usable = [row for row in found if row["problem"] is None]
     if protocol == "custom":
         settings = {"folds": _known(read_custom_split(settings["table"]), usable, settings["table"])}
-    speakers = sorted({row["actor"] for row in found if row["actor"]})
+    speakers = sorted({row["speaker"] for row in found if row["speaker"]})
     settings = {**settings, "formats": formats, "speakers": speakers}
     left_out = set() if protocol in LEAKY else left_out_clips(audit_clips(usable, audit), audit)
     labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
-    plan = plan_copies([row["clip"] for row in found if row["actor"]], augment)
+    plan = plan_copies([row["clip"] for row in found if row["speaker"]], augment)
     made = [(copy.clip, copy.origin) for copy in plan if copy.origin in labels]
     rows = PROTOCOLS[protocol](labels, made, settings)
     if protocol not in LEAKY:
@@ -74,7 +74,7 @@ def split_clips(
             protocol,
             rows,
             digests,
-            actors_apart=corpora_apart or protocol == "speaker-independent",
+            speakers_apart=corpora_apart or protocol == "speaker-independent",
             corpora_apart=corpora_apart,
         )
     names = ("clip", "origin", "fold", "part", "label")
@@ -189,10 +189,10 @@ PROTOCOLS: dict[str, Callable[[Mapping, Sequence, Mapping], list[Row]]] = {
 LEAKY = {"notebook": "copies of test clips, and the test speakers, are in training"}
 
 
-def folds_of(protocol: str, actors: Sequence[str], table: str | None, formats: Mapping[str, str] = ALONE) -> int:
-    """Count the folds of a protocol on a corpus with these actors; ``table`` is the setting ``split.table``."""
+def folds_of(protocol: str, speakers: Sequence[str], table: str | None, formats: Mapping[str, str] = ALONE) -> int:
+    """Count the folds of a protocol on a corpus with these speakers; ``table`` is the setting ``split.table``."""
     if protocol == "cross-corpus":
         return len(corpora_of(formats))
     if protocol == "custom":
         return len(read_custom_split(Path(table)))
-    return len(speaker_folds(actors, formats)) if protocol == "speaker-independent" else 1
+    return len(speaker_folds(speakers, formats)) if protocol == "speaker-independent" else 1

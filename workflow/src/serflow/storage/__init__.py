@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.arrays import ArrayWriter, FileArray, npy_header, open_array
-from serflow.files import readable, replacing, seal, tidy
-from serflow.sealing import UNSEALED, check_seal
+from serflow.storage.arrays import ArrayWriter, FileArray, npy_header, open_array
+from serflow.storage.checksums import UNSEALED, check_seal
+from serflow.storage.files import readable, replacing, seal, tidy
 
 __all__ = [
     "ArrayWriter",
@@ -85,7 +85,7 @@ def write_table(path: str | Path, table) -> None:
 
 def write_tables(path: str | Path, tables: Iterable) -> None:
     """Write tables of one schema, of which there is at least one, below each other into one Parquet file."""
-    from serflow.arrow import pa, pq
+    from serflow.storage.arrow import pa, pq
 
     with replacing(path) as partial, contextlib.ExitStack() as stack:
         writer = None
@@ -127,7 +127,7 @@ def _bare(table):
 
 @contextlib.contextmanager
 def _opened_parquet(path: str | Path) -> Iterator:
-    from serflow.arrow import pa, pq
+    from serflow.storage.arrow import pa, pq
 
     with readable(path, "not a readable Parquet file", pa.ArrowException):
         content = Path(path).read_bytes()
@@ -139,7 +139,7 @@ def _opened_parquet(path: str | Path) -> Iterator:
 
 def _check_plain(fields: Iterable) -> None:
     """Refuse extension types: serflow writes none, and there is one that holds a pickle."""
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     for field in fields:
         if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
@@ -149,7 +149,7 @@ def _check_plain(fields: Iterable) -> None:
 
 def read_tables(paths: Sequence[str | Path], columns: Sequence[str] | None = None):
     """Read several Parquet files of one schema as one ``pyarrow.Table``, in the order given."""
-    from serflow.arrow import pa
+    from serflow.storage.arrow import pa
 
     return pa.concat_tables([read_table(path, columns) for path in paths])
 

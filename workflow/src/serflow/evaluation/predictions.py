@@ -8,22 +8,22 @@ from typing import NamedTuple
 import numpy as np
 
 from serflow.corpus.ids import speaker_of
-from serflow.corpus.splits import PARTS
-from serflow.evaluation.bootstrap import actor_confusions
-from serflow.evaluation.calibration import apply_temperature, fit_temperature
+from serflow.metrics.bootstrap import speaker_confusions
+from serflow.metrics.calibration import apply_temperature, fit_temperature
 from serflow.models.predict import PROBABILITY
-from serflow.store import read_json, read_table
+from serflow.splits.split_clips import PARTS
+from serflow.storage import read_json, read_table
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Answers of a fold, or of all folds together.
+class Predictions:
+    """Predictions of a fold, or of all folds together.
 
     Attributes
     ----------
     clips
         Names, shape (n,); an augmented copy's begins with its origin's and a dot.
-    actors
+    speakers
         Shape (n,).
     truth
         Class codes, shape (n,).
@@ -36,7 +36,7 @@ class Answers:
     """
 
     clips: np.ndarray
-    actors: np.ndarray
+    speakers: np.ndarray
     truth: np.ndarray
     probabilities: np.ndarray
     scaled: np.ndarray
@@ -58,14 +58,14 @@ class Answers:
         """The recording that each clip is, or is a copy of."""
         return [clip.partition(".")[0] for clip in self.clips]
 
-    def where(self, chosen: np.ndarray) -> "Answers":
+    def where(self, chosen: np.ndarray) -> "Predictions":
         """Give the answers on some of the clips."""
-        parts = (getattr(self, name)[chosen] for name in ("clips", "actors", "truth", "probabilities", "scaled"))
-        return Answers(*parts, self.temperatures, self.train_truth)
+        parts = (getattr(self, name)[chosen] for name in ("clips", "speakers", "truth", "probabilities", "scaled"))
+        return Predictions(*parts, self.temperatures, self.train_truth)
 
     def confusions(self) -> np.ndarray:
-        """Count one confusion matrix per actor, shape (A, K, K), actors in sorted order."""
-        return actor_confusions(self.actors, self.truth, self.predicted, self.probabilities.shape[1])
+        """Count one confusion matrix per speaker, shape (A, K, K), speakers in sorted order."""
+        return speaker_confusions(self.speakers, self.truth, self.predicted, self.probabilities.shape[1])
 
 
 class RunKey(NamedTuple):
@@ -83,8 +83,8 @@ class EvaluatedRun:
     key: RunKey
     classes: list[str]
     leaky: bool
-    folds: dict[int, Answers]
-    pooled: Answers
+    folds: dict[int, Predictions]
+    pooled: Predictions
 
 
 def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
@@ -100,11 +100,11 @@ def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
     list of EvaluatedRun
         In the order given; the pooled answers are sorted by fold, then by clip.
     """
-    found: dict[RunKey, dict[int, tuple[Mapping, Answers]]] = {}
+    found: dict[RunKey, dict[int, tuple[Mapping, Predictions]]] = {}
     for path in metrics:
         known = read_json(path)
         key = RunKey(known["protocol"], known["model"], known["seed"])
-        answers = load_answers(path.parent / "predictions.parquet", known["classes"])
+        answers = load_predictions(path.parent / "predictions.parquet", known["classes"])
         found.setdefault(key, {})[known["fold"]] = known, answers
     runs = []
     for key, by_fold in found.items():
@@ -114,7 +114,7 @@ def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
     return runs
 
 
-def load_answers(predictions: Path, classes: Sequence[str]) -> Answers:
+def load_predictions(predictions: Path, classes: Sequence[str]) -> Predictions:
     """Load a fold's answers on its test clips, with the temperature fitted on its validation clips."""
     table = read_table(predictions).sort_by("clip")
     clips, parts, labels = (table[name].to_numpy(zero_copy_only=False) for name in ("clip", "part", "label"))
@@ -122,9 +122,9 @@ def load_answers(predictions: Path, classes: Sequence[str]) -> Answers:
     probabilities = np.column_stack([table[PROBABILITY.format(name)].to_numpy() for name in classes])
     train, valid, test = (parts == part for part in PARTS)
     temperature = fit_temperature(probabilities[valid], truth[valid])
-    return Answers(
+    return Predictions(
         clips=clips[test].astype(str),
-        actors=np.array([speaker_of(clip) for clip in clips[test]]),
+        speakers=np.array([speaker_of(clip) for clip in clips[test]]),
         truth=truth[test],
         probabilities=probabilities[test],
         scaled=apply_temperature(probabilities[test], temperature),
@@ -133,12 +133,12 @@ def load_answers(predictions: Path, classes: Sequence[str]) -> Answers:
     )
 
 
-def _pool(folds: Sequence[Answers]) -> Answers:
+def _pool(folds: Sequence[Predictions]) -> Predictions:
     arrays = (
         np.concatenate([getattr(fold, name) for fold in folds])
-        for name in ("clips", "actors", "truth", "probabilities", "scaled")
+        for name in ("clips", "speakers", "truth", "probabilities", "scaled")
     )
-    return Answers(
+    return Predictions(
         *arrays,
         temperatures=[temperature for fold in folds for temperature in fold.temperatures],
         train_truth=[truth for fold in folds for truth in fold.train_truth],

@@ -1,0 +1,1 @@
+"""What every step needs to run: errors, settings, locking, progress, fingerprints, SLURM."""

@@ -1,8 +1,7 @@
 """pyarrow without pandas.
 
-When it first makes or converts a table, pyarrow looks whether it was given something of pandas, and for that loads
-pandas where there is one: a third of a second, more than all else that a short step loads. So it is made to look
-here, where pandas seems to be missing. Whoever calls ``to_pandas`` still gets it.
+The first conversion makes pyarrow import pandas where it is installed, to recognise pandas objects. That takes 0.4 s
+of CPU per job, most of a short job (MEASURED). Here the first conversion happens while pandas appears to be missing; `to_pandas` still works.
 """
 
 import sys
@@ -12,16 +11,9 @@ import pyarrow.parquet as pq
 
 __all__ = ["pa", "pq"]
 
-
-class _NoPandas:
-    def find_spec(self, name, path=None, target=None):
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
 if "pandas" not in sys.modules:
-    sys.meta_path.insert(0, _NoPandas())
+    sys.modules["pandas"] = None  # an import of it raises ImportError
     try:
         pa.chunked_array([[0]]).to_numpy()
     finally:
-        del sys.meta_path[0]
+        del sys.modules["pandas"]

@@ -22,6 +22,7 @@ import numpy as np
 from serflow.storage.arrays import ArrayWriter, FileArray, npy_header, open_array
 from serflow.storage.checksums import UNSEALED, check_seal
 from serflow.storage.files import readable, replacing, seal, tidy
+from serflow.storage.rows import table_of, table_of_frame
 
 __all__ = [
     "ArrayWriter",
@@ -35,6 +36,8 @@ __all__ = [
     "read_table",
     "read_tables",
     "replacing",
+    "table_of",
+    "table_of_frame",
     "tidy",
     "write_archive",
     "write_arrays",

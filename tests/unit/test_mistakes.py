@@ -8,7 +8,7 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.evaluation.predictions import Predictions
 from serflow.report.best import best_run
 from serflow.report.clip_figure import envelope, show_clip

@@ -47,53 +47,13 @@ COMMANDS = {
         "Bring a corpus' recordings and tables: CREMA-D from a mirror, or out of an archive.",
         "archive:path? settings:json folder:path",
     ),
-    "scan_recordings": Command(
-        "serflow.audio.scan",
-        "Read every recording of a shard once: what it is, and what is wrong with it.",
-        "source:source shard:int shards:int policy:str output:path",
-    ),
-    "catalog_clips": Command(
-        "serflow.corpus.catalog",
-        "Join the shards' scans and the metadata to the catalogue, and plan the augmented copies.",
-        "scans:paths demographics:path? votes:path? formats:json policy:str augment:json audit_settings:json "
-        "output:path excluded:path audit:path copies:path",
-    ),
-    "split_clips": Command(
-        "serflow.splits.split_clips",
-        "Write a protocol's split table.",
-        "scans:paths augment:json audit:json protocol:str settings:json formats:json output:path",
-    ),
-    "augment_audio": Command(
-        "serflow.audio.augment",
-        "Read a shard's recordings and write them and their augmented copies.",
-        "scan:path augment:json source:source sampling_rate:int output:path index:path",
-    ),
-    "measure_length": Command(
-        "serflow.audio.length",
-        "Choose the common length of all clips and the frames that divide it.",
-        "indices:paths setting:length output:path target:path",
-    ),
-    "fix_length": Command(
-        "serflow.audio.length",
-        "Truncate or zero-pad a shard's clips to the common length.",
-        "samples:path index:path length:path output:path output_index:path",
-    ),
-    "extract_frames": Command(
-        "serflow.features.frames",
-        "Compute the frame features of a shard.",
-        "fixed:path index:path length:path sampling_rate:int features:some n_mfcc:int threads:int output:path",
-    ),
-    "extract_mel": Command(
-        "serflow.features.mel",
-        "Compute the log-mel-spectrograms of a shard.",
-        "fixed:path index:path sampling_rate:int n_mels:int n_fft:int hop_length:int threads:int "
-        "output:path output_index:path",
-    ),
-    "extract_functionals": Command(
-        "serflow.features.functionals",
-        "Compute the functionals of a shard's frame features.",
-        "frames:path output:path",
-    ),
+    "read_recordings": Command("serflow.audio.read_recordings", "x", "listing:path sampling_rate:int policy:str output:path index:path"),
+    "catalog_clips": Command("serflow.corpus.catalog", "x", "indices:paths demographics:path? votes:path? formats:json policy:str audit_settings:json output:path excluded:path flagged:path audit:path"),
+    "split_clips": Command("serflow.splits.split_clips", "x", "indices:paths plans:paths audit:json protocol:str settings:json formats:json output:path"),
+    "augment_audio": Command("serflow.audio.augment", "x", "recordings:path index:path plan:path sampling_rate:int output:path output_index:path"),
+    "measure_length": Command("serflow.audio.length", "x", "indices:paths setting:str output:path target:path"),
+    "fix_length": Command("serflow.audio.length", "x", "samples:paths indices:paths length:path output:path output_index:path"),
+    **{f"extract_{k}": Command("serflow.features.extract", "x", "samples:path index:path? length:path settings:json threads:int output:path output_index:path?") for k in ("frames", "functionals", "mel")},
     "train_model": Command(
         "serflow.models.train",
         "Train a model on one fold of a protocol.",
@@ -197,7 +157,11 @@ def main(arguments: list[str] | None = None) -> None:
             show_on(terminal)
         if lock := os.environ.get(LOCK_VARIABLE):
             end_with_run(lock)
-        step = getattr(importlib.import_module(COMMANDS[name].module), name)
+        if name.startswith("extract_"):
+            import functools
+            step = functools.partial(importlib.import_module(COMMANDS[name].module).extract_features, name[8:])
+        else:
+            step = getattr(importlib.import_module(COMMANDS[name].module), name)
         gc.freeze()  # what is loaded stays to the end; the collector need not look through it
         step(**options)
     except UserError as error:
@@ -282,3 +246,9 @@ def _fail(message: str, terminal) -> None:
     if terminal is not sys.stderr:
         print(message, file=terminal, flush=True)
     raise SystemExit(1)
+
+
+def function_of(name: str) -> str:
+    if name.startswith("extract_"):
+        return "serflow.features.extract:extract_features"
+    return f"{COMMANDS[name].module}:{name}"

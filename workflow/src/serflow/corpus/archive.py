@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from serflow.corpus.formats.base import SUFFIXES
 from serflow.corpus.items import Item, archive_kind, tar_items, too_large, zip_items
+from serflow.corpus.listing import SUFFIXES
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 from serflow.runtime.errors import UserError
 

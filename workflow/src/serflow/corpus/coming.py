@@ -11,7 +11,7 @@ from serflow.corpus.formats import CREMA_D
 from serflow.corpus.items import archive_kind
 from serflow.corpus.locations import default_format
 from serflow.corpus.official import TABLES, official_clips
-from serflow.corpus.sources import FETCHED_FOLDER, Coming
+from serflow.corpus.source import FETCHED_FOLDER, Coming
 from serflow.runtime.errors import UserError
 
 

@@ -24,8 +24,8 @@ from serflow.corpus.archive import (
     list_archive,
     unpack_archive,
 )
+from serflow.corpus.crema_d_names import parse_name
 from serflow.corpus.download import Downloader, NoRoom, need_room
-from serflow.corpus.grammar import parse_name
 from serflow.corpus.kaggle import fetch_from_kaggle
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 from serflow.corpus.official import TABLES, UNPACKED_BYTES, Mirror, named_mirror, official_clips

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 
 SPEAKERS = range(1001, 1092)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.metrics.scores import as_codes, confusion_matrix, scores_from_confusion
 
 CLASSES = tuple(sorted(EMOTIONS))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.evaluation import published
 from serflow.evaluation.comparisons import compare_pairs, leakage, over_seeds
 from serflow.evaluation.measures import Resampling, by_group, measure, references

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serflow.audio.segments import read_row
-from serflow.corpus.grammar import EMOTIONS, SENTENCES
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES
 from serflow.corpus.locations import Location
 from serflow.evaluation.predictions import Predictions, RunKey, load_runs
 from serflow.report.best import best_run

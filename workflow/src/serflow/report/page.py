@@ -11,7 +11,7 @@ from serflow import __version__
 from serflow.corpus.formats import CREMA_D
 from serflow.corpus.labels import LABELS
 from serflow.corpus.locations import default_format
-from serflow.corpus.sources import SAMPLE
+from serflow.corpus.source import SAMPLE
 from serflow.report import evaluation_charts, run_charts
 from serflow.report.best import HEADLINE_PROTOCOLS
 from serflow.report.charts import for_page, theme

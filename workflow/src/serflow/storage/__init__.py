@@ -16,6 +16,7 @@ from serflow.storage.arrays import ArrayWriter, FileArray, npy_header, open_arra
 from serflow.storage.checksums import file_checksum
 from serflow.storage.documents import read_json, write_json, write_text
 from serflow.storage.files import readable, replacing, tidy
+from serflow.storage.rows import table_of, table_of_frame
 from serflow.storage.tables import read_row_groups, read_table, read_tables, write_table, write_tables
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "read_table",
     "read_tables",
     "replacing",
+    "table_of",
+    "table_of_frame",
     "tidy",
     "write_archive",
     "write_arrays",

@@ -12,7 +12,7 @@ from serflow.bundle.inputs import Source
 from serflow.bundle.predict import confidence, label_recordings
 from serflow.bundle.reader import Bundle
 from serflow.corpus.labels import LABELS
-from serflow.corpus.sources import SAMPLE
+from serflow.corpus.source import SAMPLE
 from serflow.inference.windows import Window
 from serflow.runtime.errors import UserError
 

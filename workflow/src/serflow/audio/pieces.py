@@ -1,21 +1,18 @@
-"""Recordings that are a piece of a file, as the rows of a manifest may say."""
+"""Recordings that are a part of a file, given by start and end in a manifest."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import soundfile as sf
 
-from serflow.audio.io import LONGEST_SECONDS, Recording, check_samples, decode, mono, read_clip
-from serflow.corpus.locations import Location, places_of, recording_path
+from serflow.audio.io import LONGEST_SECONDS, Recording, check_samples, decode
 from serflow.runtime.errors import UserError
 
-# How far an end may lie beyond the file's, in seconds: times are often rounded to hundredths.
+# How far an end may lie beyond the end of the file, in seconds: times are often rounded to hundredths.
 TOLERANCE = 0.01
 
 
 def decode_piece(path: str | Path, start: float | None, end: float | None) -> Recording:
-    """Decode a piece of a file, and read no more than that of it.
+    """Decode a part of a file without reading the rest.
 
     Parameters
     ----------
@@ -27,7 +24,7 @@ def decode_piece(path: str | Path, start: float | None, end: float | None) -> Re
     Raises
     ------
     UserError
-        Beside the errors of :func:`serflow.audio.io.decode`, if the piece does not lie in the file.
+        As :func:`serflow.audio.io.decode`, and if the part does not lie in the file.
     """
     path = Path(path)
     try:
@@ -51,23 +48,5 @@ def decode_piece(path: str | Path, start: float | None, end: float | None) -> Re
             check_samples(path, samples)
             return Recording(samples, file.samplerate, file.subtype)
     except (sf.LibsndfileError, RuntimeError, OSError) as error:
-        decode(path)  # which says what is wrong with the file
+        decode(path)  # raises what is wrong with the file
         raise UserError(f"{path}: the piece from {start or 0:g} s cannot be read ({error}); replace it") from error
-
-
-def read_row(source: Location, row: Mapping, sampling_rate: int) -> np.ndarray:
-    """Read the recording of a table's row as mono float32 at ``sampling_rate``.
-
-    Parameters
-    ----------
-    source
-        See :func:`serflow.corpus.locations.places_of`.
-    row
-        Has ``file`` and, where there are pieces, ``start`` and ``end``.
-    sampling_rate
-        In Hz.
-    """
-    path, start, end = recording_path(places_of(source), row["file"]), row.get("start"), row.get("end")
-    if start is None and end is None:
-        return read_clip(path, sampling_rate)
-    return mono(decode_piece(path, start, end), sampling_rate)

@@ -10,7 +10,7 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
-from serflow.bundle.inputs import source_digests
+from serflow.inference.recordings import recording_digests
 from serflow.corpus.coming import find_coming
 from serflow.splits.folds import corpora_of
 from serflow.corpus.grammar import shard_names
@@ -20,7 +20,7 @@ from serflow.runtime.errors import UserError
 from serflow.features.frame_features import ENERGY, FEATURES, modules_of
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
-from serflow.models.registry import MODELS, training_settings, training_threads
+from serflow.models.named import named_models, training_settings
 from serflow.runtime.settings import check_file, check_settings, read_scalars, runs_on, with_defaults
 from serflow.runtime.slurm import prepare_cluster
 from serflow.storage import tidy
@@ -83,8 +83,9 @@ try:
     config.clear()
     config.update(settings)
     check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
+    MODELS = named_models(config["models"])
     SOURCE = open_source(config, find_coming(config))
-    TO_LABEL = source_digests(config["input"], config["shards"])
+    TO_LABEL = recording_digests(config["input"], config["shards"])
     for path in filter(None, (*SOURCE.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and a word in <>, as its own; rename the folder or file")

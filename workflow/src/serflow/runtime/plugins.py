@@ -9,6 +9,7 @@ import ast
 import functools
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -65,7 +66,7 @@ class Plugins(Mapping[str, Plugin]):
         self, package: str, *, what: str, function: str, constants: Mapping[str, Any] = {}, hyphens: bool = False
     ):
         self.package, self.what, self._function, self._constants = package, what, function, dict(constants)
-        self._hyphens = hyphens
+        self._hyphens, self._plugins = hyphens, {}
 
     @functools.cached_property
     def _folder(self) -> Path:
@@ -74,15 +75,17 @@ class Plugins(Mapping[str, Plugin]):
     @functools.cached_property
     def _names(self) -> dict[str, Path]:
         paths = sorted(self._folder.glob("*.py"))
-        marker = f"def {self._function}("
+        marker = re.compile(rf"^def {self._function}\(", re.MULTILINE)
         return {
             path.stem.replace("_", "-") if self._hyphens else path.stem: path
             for path in paths
-            if path.stem != "__init__" and marker in path.read_text(encoding="utf-8")
+            if path.stem != "__init__" and marker.search(path.read_text(encoding="utf-8"))
         }
 
     def __getitem__(self, name: str) -> Plugin:
-        return self._read(self._names[name])
+        if name not in self._plugins:
+            self._plugins[name] = self._read(name, self._names[name])
+        return self._plugins[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -112,8 +115,7 @@ class Plugins(Mapping[str, Plugin]):
             raise UserError(f"{path}: has no function {self._function}(), so it is no {self.what}")
         raise UserError(f"{where}: unknown {self.what} {name!r}; known: {', '.join(self)}{did_you_mean(name, self)}")
 
-    @functools.cache  # noqa: B019 - there are a handful of instances, which last as long as the process
-    def _read(self, path: Path) -> Plugin:
+    def _read(self, name: str, path: Path) -> Plugin:
         try:
             tree = ast.parse(path.read_bytes())
         except SyntaxError as error:
@@ -121,15 +123,16 @@ class Plugins(Mapping[str, Plugin]):
         found = {}
         for node in tree.body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in self._constants:
-                name = ast.unparse(node.targets[0])
+                constant = ast.unparse(node.targets[0])
                 try:
-                    found[name] = ast.literal_eval(node.value)
+                    found[constant] = ast.literal_eval(node.value)
                 except ValueError as error:
-                    raise UserError(f"{path}: {name} must be a literal; it is read without running the file") from error
-        missing = [name for name, default in self._constants.items() if default is REQUIRED and name not in found]
+                    raise UserError(
+                        f"{path}: {constant} must be a literal; it is read without running the file"
+                    ) from error
+        missing = [key for key, default in self._constants.items() if default is REQUIRED and key not in found]
         if missing:
             raise UserError(f"{path}: the constant {missing[0]} is missing, which every {self.what} has")
-        name = next(name for name, known in self._names.items() if known == path)
         return Plugin(
             name=name,
             module=f"{self.package}.{path.stem}",

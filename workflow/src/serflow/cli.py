@@ -57,13 +57,13 @@ COMMANDS = {
     "train_model": Command(
         "serflow.models.train",
         "Train a model on one fold of a protocol.",
-        "model:str split:path features:paths fold:int seed:int settings:json standardize:bool threads:int "
+        "model:str architecture:str split:path features:paths indices:paths fold:int seed:int settings:json threads:int "
         "output:path history:path summary:path training:path",
     ),
     "predict_test": Command(
         "serflow.models.predict",
         "Write a trained model's probabilities for the clips of its run.",
-        "model:path split:path features:paths fold:int threads:int output:path",
+        "model:path architecture:str split:path features:paths indices:paths fold:int threads:int output:path",
     ),
     "evaluate_model": Command(
         "serflow.evaluation.run_metrics",
@@ -109,8 +109,8 @@ COMMANDS = {
     "bundle_model": Command(
         "serflow.bundle.pack",
         "Pack a trained run into one file: model, preparation of its input, labels, temperature, measures, model card.",
-        "model:path features:paths predictions:path metrics:path evaluation:path length:path clips:path "
-        "corpus:str preprocessing:json output:path",
+        "model:path architecture:str features:paths indices:paths predictions:path metrics:path length:path "
+        "clips:path corpus:str preprocessing:json resampling:json output:path",
         alias="bundle",
     ),
     "predict_recordings": Command(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from serflow.inference.features import compute_features
+from serflow.features import compute_features
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, cut
 from serflow.runtime.errors import UserError

@@ -1,7 +1,8 @@
 """pyarrow without pandas.
 
-The first conversion makes pyarrow import pandas where it is installed, to recognise pandas objects. That takes 0.4 s
-of CPU per job, most of a short job (MEASURED). Here the first conversion happens while pandas appears to be missing; `to_pandas` still works.
+At the first conversion pyarrow imports pandas, where it is installed, to recognise its objects: 0.4 s of CPU per job,
+29 % of the whole audio and feature path at 480 clips (12.6 against 17.8 s). Here that conversion is made while pandas
+cannot be imported. ``to_pandas`` works nevertheless.
 """
 
 import sys

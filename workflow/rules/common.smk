@@ -104,7 +104,7 @@ def target_length(wildcards):
 
 def brought_with_recordings():
     """Give the metadata tables that are fetched, or unpacked, with the recordings."""
-    return [str(path) for path in SOURCE.metadata.values() if SOURCE.coming and SOURCE.folder.parent in path.parents]
+    return [str(path) for path in SOURCE.metadata.values() if SOURCE.pending and SOURCE.folder.parent in path.parents]
 
 
 def features_of(wildcards):

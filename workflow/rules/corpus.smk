@@ -36,7 +36,7 @@ localrules:
 rule fetch_corpus:
     """Bring the recordings, so that no user has to find out where from: a mirror, or the archive that audio names."""
     input:
-        str(SOURCE.coming.archive) if SOURCE.coming and SOURCE.coming.archive else [],
+        str(SOURCE.pending.archive) if SOURCE.pending and SOURCE.pending.archive else [],
     output:
         brought_with_recordings(),
         manifest=f"{FETCHED_FOLDER}/{CORPUS}/manifest.csv",

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from serflow.bundle.inputs import source_digests
-from serflow.corpus.coming import find_coming
+from serflow.corpus.pending import find_pending
 from serflow.corpus.folds import corpora_of
 from serflow.corpus.grammar import shard_names
 from serflow.corpus.sources import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_source
@@ -83,7 +83,7 @@ try:
     config.clear()
     config.update(settings)
     check_settings(config, Path(BASE, "workflow/schemas/config.schema.yaml"))
-    SOURCE = open_source(config, find_coming(config))
+    SOURCE = open_source(config, find_pending(config))
     TO_LABEL = source_digests(config["input"], config["shards"])
     for path in filter(None, (*SOURCE.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):

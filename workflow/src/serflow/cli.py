@@ -43,7 +43,7 @@ COMMANDS = {
         "folder:path seed:int processes:int",
     ),
     "fetch_corpus": Command(
-        "serflow.corpus.fetch",
+        "serflow.corpus.fetch_corpus",
         "Bring a corpus' recordings and tables: CREMA-D from a mirror, or out of an archive.",
         "archive:path? settings:json folder:path",
     ),

@@ -92,7 +92,7 @@ def plan_digests(clips: Sequence[str], settings: Mapping, shards: int) -> list[s
     return [digest.hexdigest()[:16] for digest in digests]
 
 
-class Coming(NamedTuple):
+class Pending(NamedTuple):
     """What will be fetched or unpacked before anything else.
 
     Attributes
@@ -135,7 +135,7 @@ class Source(NamedTuple):
         Of the formats.
     notes
         What was left out and is worth a line.
-    coming
+    pending
         What is fetched or unpacked, if that is where the recordings come from.
     """
 
@@ -149,17 +149,17 @@ class Source(NamedTuple):
     formats: dict[str, str]
     modules: list[str]
     notes: list[str]
-    coming: Coming | None
+    pending: Pending | None
 
 
-def open_source(config: Mapping, coming: Coming | None = None) -> Source:
+def open_source(config: Mapping, pending: Pending | None = None) -> Source:
     """Find the configured corpus.
 
     Parameters
     ----------
     config
         The configuration.
-    coming
+    pending
         What is to be fetched or unpacked for it, if anything is.
 
     Raises
@@ -178,11 +178,11 @@ def open_source(config: Mapping, coming: Coming | None = None) -> Source:
         places, names, notes = [Place("", CREMA_D, SAMPLE_FOLDER / "AudioWAV")], sample_clips(), []
         listings = [f"sample seed {config['sample']['seed']}"] * shards
         metadata = {"demographics": SAMPLE_FOLDER / "metadata" / DEMOGRAPHICS}
-    elif coming:
+    elif pending:
         place = configured_places(dict(config) | {"audio": str(FETCHED_FOLDER / name / "AudioWAV")})[0]
-        places, listed = [place], make_entries(load_format(place.format), coming.files, coming.archive or place.path)
+        places, listed = [place], make_entries(load_format(place.format), pending.files, pending.archive or place.path)
         names, listings, notes = _known(listed, shards)
-        metadata = _brought(place, coming.tables, config["metadata"])
+        metadata = _brought(place, pending.tables, config["metadata"])
     elif not config["audio"] and (config["format"] or default_format(name)) != CREMA_D:
         format_ = load_format(config["format"] or default_format(name))
         raise UserError(
@@ -203,7 +203,7 @@ def open_source(config: Mapping, coming: Coming | None = None) -> Source:
     formats = formats_of(places)
     modules = sorted({FORMATS[format_] for format_ in formats.values()})
     known = (actors, listings, plans, metadata, write_source(places), formats, modules, notes)
-    return Source(places[0].path, name == SAMPLE or coming is not None, *known, coming)
+    return Source(places[0].path, name == SAMPLE or pending is not None, *known, pending)
 
 
 def _known(listed: Sequence[Entry], shards: int) -> tuple[list[tuple], list[str], list[str]]:

@@ -1,6 +1,7 @@
 import os
 import pty
 import select
+import termios
 
 import pytest
 
@@ -20,6 +21,7 @@ def transfer():
 
 def test_a_bar_on_a_terminal_and_plain_lines_in_the_log(monkeypatch, capsys, at_once):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     with os.fdopen(theirs, "w") as screen:
         monkeypatch.setattr(progress, "_screen", screen)
         transfer()

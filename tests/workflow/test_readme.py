@@ -188,7 +188,7 @@ CHECKS = {
     "source .venv/bin/activate": activate,
     "snakemake --cores 8 --config corpus=crema-d": both(
         fetched,
-        elsewhere("workflow/test_fetch_corpus.py::test_crema_d_is_fetched_killed_on_the_way_and_fetched_on", "crema-d"),
+        elsewhere("workflow/test_fetch_corpus.py::test_an_interrupted_download_of_crema_d_resumes", "crema-d"),
     ),
     "snakemake --cores 8 --config corpus=crema-d audio=/data/AudioWAV": recordings,
     "snakemake --cores 8 --config corpus=crema-d audio=/data/cremad.zip": recordings,

@@ -150,7 +150,7 @@ def test_names_that_are_one_after_normalisation(tmp_path):
 def test_a_recording_that_is_not_a_file(tmp_path, member):
     make, content = (tarred, b"") if isinstance(member, tarfile.TarInfo) else (zipped, b"/etc/passwd")
     archive = make(tmp_path / "a", [("1002_DFA_ANG_XX.wav", SOUND), (member, content)])
-    assert "is a link or a device; unpack it yourself" in refused(tmp_path, archive)
+    assert "is not a plain file; unpack it yourself" in refused(tmp_path, archive)
 
 
 def test_links_and_devices_that_are_not_unpacked(tmp_path):

@@ -158,7 +158,7 @@ def _zip_items(file: BinaryIO) -> Iterator[tuple]:
         for info in archive.infolist():
             problem = "encrypted" if info.flag_bits & 1 else None
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                problem = "a link or a device"
+                problem = "not a plain file"
             yield (info.filename, info.file_size, info.CRC, problem, functools.partial(archive.open, info))
 
 
@@ -172,7 +172,7 @@ def _tar_items(file: BinaryIO, kind: str, most: int) -> Iterator[tuple]:
                 if info.size < 0:
                     raise EOFError
                 name = f"{info.name}/" if info.isdir() else info.name
-                problem = None if info.isreg() and not info.issparse() else "a link or a device"
+                problem = None if info.isreg() and not info.issparse() else "not a plain file"
                 open_member = functools.partial(archive.extractfile, info)
                 yield (name, info.size, int(info.mtime), problem, open_member)
                 archive.members.clear()  # the archive would keep all of them

@@ -131,7 +131,12 @@ def _download(url: str, partial: Path, note: Path, check: Callable[[bytes], obje
         piece = answer.raw.read1(_PIECE) if offset else answer.raw.read(_HEAD)
         if not offset:
             _remove(partial, note)
-            _check_head(piece, check, url)
+            try:
+                if piece.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+                    raise UserError("the server sent a web page instead of the file")
+                check(piece)
+            except UserError as error:
+                raise UserError(f"{shown(url)}: {error}") from error
         store.write_json(note, {"url": url, "validator": validator or known, "total": total})
         with partial.open("ab") as file, byte_progress(shown(url), offset, total) as advance:
             while piece:
@@ -195,15 +200,6 @@ def _explained(url: str) -> Iterator[None]:
         loop = isinstance(error, requests.TooManyRedirects)
         reason = "too many redirects" if loop else "neither it nor what it redirects to may be anything but https"
         raise UserError(f"{shown(url)}: {reason}") from error
-
-
-def _check_head(head: bytes, check: Callable[[bytes], object], url: str) -> None:
-    try:
-        if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-            raise UserError("the server sent a web page instead of the file")
-        check(head)
-    except UserError as error:
-        raise UserError(f"{shown(url)}: {error}") from error
 
 
 def _remove(*paths: Path) -> None:

@@ -83,7 +83,10 @@ def fetch_recordings(
                 raise UserError(f"has {len(found):,} of the {len(clips):,} clips; {missing[0]} is missing")
             if (most := found.most_common(1)[0])[1] > 1:
                 raise UserError(f"has the clip {most[0]} twice")
-            return mirror, digests, check_recordings(digests, pointers, canonical)
+            checked = check_recordings(digests, pointers, canonical)
+            if not pointers:
+                tell("the recordings were not compared with the published ones; fetch.pointers allows that")
+            return mirror, digests, checked
         except UserError as error:
             if not isinstance(error, NoRoom):
                 archive.unlink(missing_ok=True)
@@ -154,10 +157,8 @@ def check_recordings(digests: Digests, pointers: Digests, canonical: Canonical) 
         file, more = wrong[0], f" (and {len(wrong) - 1} more)" if wrong[1:] else ""
         what = "size" if digests[file].bytes != published[file].bytes else "sha256"
         raise UserError(f"{file}{more} is not as published: its {what} differs from that in the Git LFS pointer")
-    compared = f"{len(published):,} of {len(digests):,} recordings have the published size and sha256"
-    tell(
-        compared if pointers else "the recordings were not compared with the published ones; fetch.pointers allows that"
-    )
+    if pointers:
+        tell(f"{len(published):,} of {len(digests):,} recordings have the published size and sha256")
     return len(published)
 
 

@@ -121,7 +121,11 @@ def union(checkout, command):
     put_clips(checkout, "data/ravdess", NAMES["ravdess"])
     put_clips(checkout, "data", ["day 1/interview.wav"])
     # The sample's clips are shorter than the interview.
-    given = readme.block(readme.PROJECT / "docs/corpora.md", "file,speaker,label,start,end").replace("12.5", "0.1").replace("15.25", "0.9")
+    given = (
+        readme.block(readme.PROJECT / "docs/corpora.md", "file,speaker,label,start,end")
+        .replace("12.5", "0.1")
+        .replace("15.25", "0.9")
+    )
     (checkout.folder / "data/list.csv").write_text(given)
     planned = without_running(checkout, command)
     assert "cross-corpus" in planned and "train_model" in planned
@@ -196,7 +200,7 @@ CHECKS = {
     "source .venv/bin/activate": activate,
     "snakemake --cores 8 --config corpus=crema-d": both(
         fetched,
-        elsewhere("workflow/test_fetch_corpus.py::test_crema_d_is_fetched_killed_on_the_way_and_fetched_on", "crema-d"),
+        elsewhere("workflow/test_fetch_corpus.py::test_an_interrupted_download_of_crema_d_resumes", "crema-d"),
     ),
     "snakemake --cores 8 --config corpus=crema-d audio=/data/AudioWAV": recordings,
     "snakemake --cores 8 --config corpus=crema-d audio=/data/cremad.zip": recordings,

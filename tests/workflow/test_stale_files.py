@@ -118,7 +118,7 @@ EVALUATION += ("render_report",)
         ("features/mel.py", "decibels.transpose(0, 2, 1))\n", "decibels.transpose(0, 2, 1))  # a remark\n", set()),
         ("audio/stft.py", "_TOP_DB = 80.0\n", "_TOP_DB = 80.0\nUNUSED = 1\n", set()),
         ("audio/io.py", "the file is empty; copy it", "empty; copy it", set()),
-        ("storage/__init__.py", '__all__ = [', '_UNUSED = 1\n__all__ = [', set()),
+        ("storage/__init__.py", "__all__ = [", "_UNUSED = 1\n__all__ = [", set()),
         (
             "features/mel.py",
             "decibels.transpose(0, 2, 1))\n",
@@ -162,7 +162,9 @@ def test_really_adding_a_clip_makes_one_shard_anew(changed):
     sf.write(changed.folder / f"AudioWAV/{clip}.wav", 0.1 * noise, 16_000)
     assert changed.jobs()["fix_length"] == 4
     files = [
-        path for folder in ("recordings", "augmented", "fixed", "frames", "mel") for path in (results / folder).iterdir()
+        path
+        for folder in ("recordings", "augmented", "fixed", "frames", "mel")
+        for path in (results / folder).iterdir()
     ]
     before = {path: path.stat().st_mtime_ns for path in files}
     changed.run()

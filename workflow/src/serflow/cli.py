@@ -43,17 +43,40 @@ COMMANDS = {
         "folder:path seed:int processes:int",
     ),
     "fetch_corpus": Command(
-        "serflow.corpus.fetch",
+        "serflow.corpus.fetch_corpus",
         "Bring a corpus' recordings and tables: CREMA-D from a mirror, or out of an archive.",
         "archive:path? settings:json folder:path",
     ),
-    "read_recordings": Command("serflow.audio.read_recordings", "x", "listing:path sampling_rate:int policy:str output:path index:path"),
-    "catalog_clips": Command("serflow.corpus.catalog", "x", "indices:paths demographics:path? votes:path? formats:json policy:str audit_settings:json output:path excluded:path flagged:path audit:path"),
-    "split_clips": Command("serflow.splits.split_clips", "x", "indices:paths plans:paths audit:json protocol:str settings:json formats:json output:path"),
-    "augment_audio": Command("serflow.audio.augment", "x", "recordings:path index:path plan:path sampling_rate:int output:path output_index:path"),
+    "read_recordings": Command(
+        "serflow.audio.read_recordings", "x", "listing:path sampling_rate:int policy:str output:path index:path"
+    ),
+    "catalog_clips": Command(
+        "serflow.corpus.catalog",
+        "x",
+        "indices:paths demographics:path? votes:path? formats:json policy:str audit_settings:json output:path excluded:path flagged:path audit:path",
+    ),
+    "split_clips": Command(
+        "serflow.splits.split_clips",
+        "x",
+        "indices:paths plans:paths audit:json protocol:str settings:json formats:json output:path",
+    ),
+    "augment_audio": Command(
+        "serflow.audio.augment",
+        "x",
+        "recordings:path index:path plan:path sampling_rate:int output:path output_index:path",
+    ),
     "measure_length": Command("serflow.audio.length", "x", "indices:paths setting:str output:path target:path"),
-    "fix_length": Command("serflow.audio.length", "x", "samples:paths indices:paths length:path output:path output_index:path"),
-    **{f"extract_{k}": Command("serflow.features.extract", "x", "samples:path index:path? length:path settings:json threads:int output:path output_index:path?") for k in ("frames", "functionals", "mel")},
+    "fix_length": Command(
+        "serflow.audio.length", "x", "samples:paths indices:paths length:path output:path output_index:path"
+    ),
+    **{
+        f"extract_{k}": Command(
+            "serflow.features.extract",
+            "x",
+            "samples:path index:path? length:path settings:json threads:int output:path output_index:path?",
+        )
+        for k in ("frames", "functionals", "mel")
+    },
     "train_model": Command(
         "serflow.models.train",
         "Train a model on one fold of a protocol.",
@@ -159,6 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
             end_with_run(lock)
         if name.startswith("extract_"):
             import functools
+
             step = functools.partial(importlib.import_module(COMMANDS[name].module).extract_features, name[8:])
         else:
             step = getattr(importlib.import_module(COMMANDS[name].module), name)

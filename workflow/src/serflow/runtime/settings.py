@@ -8,7 +8,8 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-ENERGY="rms"; FEATURES = {}
+ENERGY = "rms"
+FEATURES = {}
 from serflow.models.registry import MODELS, known_model
 from serflow.runtime.errors import UserError, did_you_mean
 

@@ -172,7 +172,7 @@ def _list_made(location: Location, pending: Pending) -> list[Entry]:
     if table.is_file():
         with table.open(newline="", encoding="utf-8") as file:
             fetched = {row["file"]: int(row["bytes"]) for row in csv.DictReader(file)}
-        if not pending.archive or fetched == {file: size for file, size in pending.files}:
+        if not pending.archive or fetched == dict(pending.files):
             entries = list_entries(format_, location.path) if location.path.is_dir() else []
             missing = sorted(fetched.keys() - {entry.file for entry in entries})
             if missing:

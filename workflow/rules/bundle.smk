@@ -1,4 +1,4 @@
-"""From a trained run to one file, and from recordings to labels."""
+"""From a trained run to a bundle, and from recordings to labels."""
 
 
 rule bundle_model:
@@ -6,9 +6,9 @@ rule bundle_model:
     input:
         model=paths.model,
         features=features_of,
+        indices=indices_of,
         predictions=paths.predictions,
         metrics=paths.metrics,
-        evaluation=paths.evaluation.format(selection=""),
         length=paths.length,
         clips=paths.clips,
     output:
@@ -24,18 +24,20 @@ rule bundle_model:
         mem_mb=memory(2500),
         runtime=minutes(20),
     params:
+        architecture=architecture_of,
         corpus=CORPUS,
         preprocessing=preprocessing_of,
-        code=fingerprint("serflow.bundle.pack"),
+        resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
+        code=lambda wildcards: fingerprint("serflow.bundle.pack", MODELS[wildcards.model].architecture.module),
     shell:
-        "python -m serflow bundle_model --model {input.model:q} --features {input.features:q}"
-        " --predictions {input.predictions:q} --metrics {input.metrics:q} --evaluation {input.evaluation:q}"
-        " --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
-        " --preprocessing {params.preprocessing:q} --output {output:q} --log {log:q}"
+        "python -m serflow bundle_model --model {input.model:q} --architecture {params.architecture}"
+        " --features {input.features:q} --indices {input.indices:q} --predictions {input.predictions:q}"
+        " --metrics {input.metrics:q} --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
+        " --preprocessing {params.preprocessing:q} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
 
 
 rule predict_recordings:
-    """Label a share of the recordings in the folder `input`, and say of the others why they have no label."""
+    """Label a shard of the recordings in the folder `input`; a recording without a label has the reason."""
     input:
         bundle=bundle_to_use,
     output:
@@ -58,14 +60,14 @@ rule predict_recordings:
         listing=lambda wildcards: TO_LABEL[shard_number(wildcards)],
         code=fingerprint("serflow.bundle.predict", *features_of_bundle()),
     shell:
-        # Exit code 3: some recordings could not be read, which the tables say.
+        # Exit code 3: some recordings could not be read; the tables say which and why.
         "python -m serflow predict_recordings {input.bundle:q} {params.recordings:q} --shard {params.shard}"
         " --shards {params.shards} --threads {threads} --output {output.labels:q} --timeline {output.timeline:q}"
         " --log {log:q} || [ $? -eq 3 ]"
 
 
 rule collect_predictions:
-    """Put the labels of all shards into one table that a spreadsheet opens."""
+    """Join the labels of all shards in one table that spreadsheets can open."""
     input:
         labels=collect(paths.labelled, shard=SHARDS),
         timelines=collect(paths.timeline, shard=SHARDS),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow.metrics.calibration import fit_temperature
 from serflow.metrics.scores import confusion_matrix, most_confusing_class, scores_from_confusion
 from serflow.models.predict import PROBABILITY
 from serflow.splits.split_clips import LEAKY, PARTS
@@ -31,7 +32,8 @@ def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: in
     parts = table["part"].to_numpy(zero_copy_only=False)
     labels = table["label"].to_numpy(zero_copy_only=False)
     truth = np.searchsorted(classes, labels)
-    predicted = np.column_stack([table[PROBABILITY.format(name)].to_numpy() for name in classes]).argmax(axis=1)
+    probabilities = np.column_stack([table[PROBABILITY.format(name)].to_numpy() for name in classes])
+    predicted = probabilities.argmax(axis=1)
     confusion = {part: confusion_matrix(truth[parts == part], predicted[parts == part], len(classes)) for part in PARTS}
     accuracy = {part: float(np.trace(matrix) / matrix.sum()) for part, matrix in confusion.items()}
     matrix = confusion["test"]
@@ -49,6 +51,7 @@ def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: in
             "recall": scores["recall"],
             "precision": scores["precision"],
             "confusion_matrix": matrix.tolist(),
+            "temperature": fit_temperature(probabilities[parts == "valid"], truth[parts == "valid"]),
             "most_confusing_class": most_confusing_class(matrix, classes),
             **{f"{part}_accuracy": accuracy[part] for part in PARTS},
             **{f"n_{part}": int(confusion[part].sum()) for part in PARTS},

@@ -22,6 +22,7 @@ _OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"
 
 def demo(
     bundle: str,
+    /,
     *,
     host: str | None = None,
     port: int | None = None,

@@ -5,8 +5,8 @@ rule bundle_model:
     """Pack a run into one file that works without this folder and without TensorFlow."""
     input:
         model=paths.model,
-        features=features_of,
-        indices=indices_of,
+        features=feature_shards,
+        indices=feature_indices,
         predictions=paths.predictions,
         metrics=paths.metrics,
         length=paths.length,

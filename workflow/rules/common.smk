@@ -105,8 +105,3 @@ def target_length(wildcards):
 def brought_with_recordings():
     """Give the metadata tables that are fetched, or unpacked, with the recordings."""
     return [str(path) for path in SOURCE.metadata.values() if SOURCE.coming and SOURCE.folder.parent in path.parents]
-
-
-def features_of(wildcards):
-    """Give the feature shards that a model reads, with their index tables."""
-    return collect(getattr(paths, MODELS[wildcards.model].features), shard=SHARDS)

@@ -1,8 +1,13 @@
 """From features to trained models and their metrics."""
 
 
-def indices_of(wildcards):
-    """Return the index tables of the feature shards that a model reads; Parquet shards have none."""
+def feature_shards(wildcards):
+    """Return the features that a model reads."""
+    return collect(getattr(paths, MODELS[wildcards.model].features), shard=SHARDS)
+
+
+def feature_indices(wildcards):
+    """Return the indices of the features that a model reads, if they are arrays."""
     return collect(getattr(paths, f"{MODELS[wildcards.model].features}_index", []), shard=SHARDS)
 
 
@@ -15,8 +20,8 @@ rule train_model:
     """Train one model on one fold; all randomness follows from the seed."""
     input:
         split=paths.split,
-        features=features_of,
-        indices=indices_of,
+        features=feature_shards,
+        indices=feature_indices,
     output:
         model=paths.model,
         history=paths.history,
@@ -49,8 +54,8 @@ rule predict_test:
     input:
         model=paths.model,
         split=paths.split,
-        features=features_of,
-        indices=indices_of,
+        features=feature_shards,
+        indices=feature_indices,
     output:
         paths.predictions,
     log:

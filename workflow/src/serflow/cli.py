@@ -97,8 +97,8 @@ COMMANDS = {
     "train_model": Command(
         "serflow.models.train",
         "Train a model on one fold of a protocol.",
-        "model:str architecture:str split:path features:paths indices:paths fold:int seed:int settings:json threads:int "
-        "output:path history:path summary:path training:path",
+        "model:str architecture:str split:path features:paths indices:paths fold:int seed:int settings:json "
+        "threads:int output:path history:path summary:path training:path",
     ),
     "predict_test": Command(
         "serflow.models.predict",

@@ -12,9 +12,10 @@ import numpy as np
 from serflow import __version__
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
-from serflow.bundle.reader import BUNDLE_FORMAT, TOLERANCE, Network
+from serflow.bundle.reader import BUNDLE_FORMAT
 from serflow.errors import UserError
 from serflow.evaluation.answers import load_answers
+from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.predict import PROBABILITY

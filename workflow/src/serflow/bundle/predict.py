@@ -15,6 +15,7 @@ from serflow.bundle.reader import Bundle, open_bundle
 from serflow.bundle.windows import Window, cut
 from serflow.errors import UserError
 from serflow.features.compute import compute_features
+from serflow.inference.onnx_model import are_probabilities
 
 BATCH = 16
 SOME_FAILED = 3
@@ -89,25 +90,32 @@ def label_recordings(
         for (prediction, window), row in zip(batch, bundle.network.probabilities(features), strict=True):
             prediction.windows.append((window.start, window.end, row))
             prediction.waiting -= 1
+            if not are_probabilities(row):
+                prediction.problem = f"{prediction.file}: the model answers with numbers that are not probabilities"
         labelled([window for _, window in batch])
         batch.clear()
 
     for source in sources:
         prediction = Prediction(source.name)
         open_ones.append(prediction)
-        try:
-            for window in cut(source, bundle.about["preprocessing"]):
-                prediction.waiting += 1
-                batch.append((prediction, window))
-                if len(batch) == BATCH:
-                    ask()
-        except UserError as error:
-            prediction.problem = str(error)
+        for window in _readable(cut(source, bundle.about["preprocessing"]), prediction):
+            prediction.waiting += 1
+            batch.append((prediction, window))
+            if len(batch) == BATCH:
+                ask()
         prediction.read = True
         yield from done()
     if batch:
         ask()
     yield from done()
+
+
+def _readable(windows: Iterator[Window], prediction: Prediction) -> Iterator[Window]:
+    """Yield windows up to the first that cannot be read, which becomes the problem of the recording."""
+    try:
+        yield from windows
+    except UserError as error:
+        prediction.problem = str(error)
 
 
 def confidence(probabilities: np.ndarray, temperature: float) -> float:

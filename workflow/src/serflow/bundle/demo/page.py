@@ -7,7 +7,6 @@ from serflow.bundle.demo.result import introduction, result
 from serflow.bundle.reader import Bundle
 
 _MOST_WAITING = 20  # recordings of several people; one is labelled at a time
-_CLEARED = (60, 600)  # every minute, files of ten minutes ago
 
 
 def build_page(bundle: Bundle, threads: int, folder: Path):
@@ -26,8 +25,6 @@ def build_page(bundle: Bundle, threads: int, folder: Path):
 
     def label(path: str | None, progress=gradio.Progress()) -> str:  # noqa: B008 - how Gradio recognises it
         def show(done: float, whole: float) -> None:
-            if not page.is_running:
-                raise gradio.Error("the demo ended", print_exception=False)
             progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s")
 
         if not path:
@@ -37,7 +34,7 @@ def build_page(bundle: Bundle, threads: int, folder: Path):
 
     title = f"serflow: {bundle.about['model']} on {bundle.about['corpus']}"
     private = {"api_visibility": "private"}  # programs use `predict`
-    with gradio.Blocks(title=title, analytics_enabled=False, delete_cache=_CLEARED) as page:
+    with gradio.Blocks(title=title, analytics_enabled=False) as page:
         gradio.HTML(introduction(bundle), js_on_load=None)
         with gradio.Row():
             file = gradio.File(label="A file of any audio format", height=180)

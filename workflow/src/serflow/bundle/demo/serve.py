@@ -8,12 +8,14 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
 
 from serflow.bundle.reader import open_bundle
 from serflow.errors import UserError
 
+_SIGNALS = {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGHUP: 143}  # each with its exit code
+_KEPT_SECONDS = 600  # of uploads
 # Gradio and the libraries below it read these when they are imported. A proxy would be asked for the demo's own page.
 _OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 _OFFLINE |= {"NO_PROXY": "*", "no_proxy": "*"}
@@ -28,6 +30,8 @@ def demo(
     no_browser: bool = False,
 ) -> None:
     """Serve a page that labels recordings, until Ctrl-C.
+
+    The process ends with this function; with code 143 when it is terminated, or its terminal is closed.
 
     Parameters
     ----------
@@ -46,21 +50,19 @@ def demo(
     ------
     UserError
         If the bundle or the address cannot be used, or Gradio is not installed.
-    SystemExit
-        With code 143 when it is terminated, or its terminal is closed.
     """
     threads = threads or os.cpu_count() or 1
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
-    # Only SIGKILL leaves the folder behind.
-    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
-        opened = open_bundle(bundle, threads)
-        _serve(opened, threads, Path(folder).resolve(), *_address(host or "127.0.0.1", port), browser=not no_browser)
-    print("serflow demo: ended", flush=True)
-
-
-def _terminate(*_) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+    for number, code in _SIGNALS.items():
+        signal.signal(number, lambda *_, code=code: sys.exit(code))
+    try:
+        with tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
+            opened = open_bundle(bundle, threads)
+            address = _address(host or "127.0.0.1", port)
+            _serve(opened, threads, Path(folder).resolve(), *address, browser=not no_browser)
+    except SystemExit as end:
+        if not end.code:
+            print("serflow demo: ended", flush=True)
+        os._exit(end.code)  # without waiting for a recording that is being labelled
 
 
 def _address(host: str, port: int | None) -> tuple[str, list[str], int | None]:
@@ -73,7 +75,7 @@ def _address(host: str, port: int | None) -> tuple[str, list[str], int | None]:
         with socket.create_server((address, port or 0), family=family) as listener:
             free = listener.getsockname()[1]
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise UserError(f"{host} port {port or 0} cannot be had ({reason}); give another --port, or --host") from error
     names = ["localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address]
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
@@ -127,12 +129,24 @@ def _serve(bundle, threads: int, folder: Path, address: str, names: list[str], p
         )
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # broken connections are no news
         print(f"serflow demo: {page.local_url} (Ctrl-C ends it)", flush=True)
-        threading.Event().wait()
+        while True:
+            time.sleep(1)  # a signal that reaches another thread is acted on only after this
+            remove_old(folder, _KEPT_SECONDS)
     except OSError as error:
         raise UserError(f"{address}: cannot be served ({error}); give another --port, or --host") from error
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         if page.is_running:
-            page.server.force_exit = True  # pages hold connections for as long as they are open
-            page.close(verbose=False)
+            # Uploads end here, so that they write nothing more. Other connections stay for as long as pages are open.
+            logging.disable()
+            page.server.force_exit = page.server.should_exit = True
+            page.server.thread.join(timeout=1)
+
+
+def remove_old(folder: Path, seconds: float) -> None:
+    """Remove files last written so long ago: uploads, uploads that broke off, and empty files that Gradio makes."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > seconds:
+                path.unlink()

@@ -9,7 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
-from serflow.inference.recordings import source_digests
+from serflow.inference.recordings import recording_digests
 from serflow.cli import function_of
 from serflow.configuration import configure, runs_on
 from serflow.corpus.formats import FORMATS
@@ -44,7 +44,7 @@ try:
     CORPUS = config["corpus"]
     MODELS = named_models(config["models"])
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
-    TO_LABEL = source_digests(config["input"], config["shards"])
+    TO_LABEL = recording_digests(config["input"], config["shards"])
     for path in filter(None, (*DATA.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and words in <>, as its own; rename the folder or file")

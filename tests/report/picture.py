@@ -1,6 +1,6 @@
 """Take a picture of a report in Chromium.
 
-`python tests/report/picture.py results/sample/report/index.html report.png` shows what a reader sees first.
+`python tests/report/picture.py results/sample/report/all/index.html report.png` shows what a reader sees first.
 """
 
 import argparse

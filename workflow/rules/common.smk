@@ -9,7 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
-from serflow.bundle.inputs import source_digests
+from serflow.inference.recordings import recording_digests
 from serflow.cli import function_of
 from serflow.configuration import configure, runs_on
 from serflow.corpus.formats import FORMATS
@@ -17,7 +17,7 @@ from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
 from serflow.features import KINDS, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
-from serflow.models.named import named_models
+from serflow.models.named import named_models, training_settings
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
@@ -44,7 +44,7 @@ try:
     CORPUS = config["corpus"]
     MODELS = named_models(config["models"])
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
-    TO_LABEL = source_digests(config["input"], config["shards"])
+    TO_LABEL = recording_digests(config["input"], config["shards"])
     for path in filter(None, (*DATA.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and words in <>, as its own; rename the folder or file")

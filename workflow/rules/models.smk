@@ -1,11 +1,6 @@
 """From features to trained models and their metrics."""
 
 
-def indices_of(wildcards):
-    """Return the index tables of the feature shards that a model reads; Parquet shards have none."""
-    return collect(getattr(paths, f"{MODELS[wildcards.model].features}_index", []), shard=SHARDS)
-
-
 def architecture_of(wildcards):
     """Return the name of the architecture of a model."""
     return MODELS[wildcards.model].architecture.name
@@ -14,9 +9,9 @@ def architecture_of(wildcards):
 rule train_model:
     """Train one model on one fold; all randomness follows from the seed."""
     input:
-        split=paths.split,
-        features=features_of,
-        indices=indices_of,
+        split=configured(paths.split),
+        features=feature_shards,
+        indices=feature_indices,
     output:
         model=paths.model,
         history=paths.history,
@@ -35,7 +30,7 @@ rule train_model:
     params:
         architecture=architecture_of,
         settings=lambda wildcards: json.dumps(training_settings(MODELS[wildcards.model], wildcards.protocol)),
-        code=lambda wildcards: fingerprint("serflow.models.train", MODELS[wildcards.model].architecture.module),
+        code=lambda wildcards: code_of("train_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow train_model --model {wildcards.model} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
@@ -49,8 +44,8 @@ rule predict_test:
     input:
         model=paths.model,
         split=paths.split,
-        features=features_of,
-        indices=indices_of,
+        features=feature_shards,
+        indices=feature_indices,
     output:
         paths.predictions,
     log:
@@ -65,7 +60,7 @@ rule predict_test:
         runtime=minutes(30),
     params:
         architecture=architecture_of,
-        code=lambda wildcards: fingerprint("serflow.models.predict", MODELS[wildcards.model].architecture.module),
+        code=lambda wildcards: code_of("predict_test", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow predict_test --model {input.model:q} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
@@ -90,7 +85,7 @@ rule evaluate_model:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.evaluation.run_metrics"),
+        code=code_of("evaluate_model"),
     shell:
         "python -m serflow evaluate_model --predictions {input.predictions:q} --training {input.training:q}"
         " --protocol {wildcards.protocol} --seed {wildcards.seed} --fold {wildcards.fold}"

@@ -25,7 +25,7 @@ from serflow.runtime.progress import show_on
 # Command → module of its function.
 COMMANDS = {
     "synthesize_sample": "serflow.corpus.sample",
-    "fetch_corpus": "serflow.corpus.fetch",
+    "fetch_corpus": "serflow.corpus.fetch_corpus",
     "read_recordings": "serflow.audio.read_recordings",
     "catalog_clips": "serflow.corpus.catalog",
     "split_clips": "serflow.splits.split_clips",

@@ -12,9 +12,10 @@ import numpy as np
 from serflow import __version__
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
-from serflow.bundle.reader import BUNDLE_FORMAT, TOLERANCE, Network
+from serflow.bundle.reader import BUNDLE_FORMAT
 from serflow.evaluation.measures import Resampling, by_group, intervals
 from serflow.evaluation.predictions import load_predictions
+from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features

@@ -76,7 +76,7 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
     layer = network.get_layer("margins")
     weights = np.zeros(layer.kernel.shape)
     # A class without training clips gets a margin that is never the greatest.
-    biases = np.full(len(layer.bias), -1e3)
+    biases = np.full(layer.bias.shape, -1e3)
     # For two classes scikit-learn keeps one row: the second class against the first.
     two = len(machine.classes_) == 2
     rows = np.vstack([-machine.coef_, machine.coef_]) if two else machine.coef_

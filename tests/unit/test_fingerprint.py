@@ -33,7 +33,7 @@ class Inner(Base):
     def double(self):
         return 2 * self.x
 ''',
-    "b.py": '''from serflow.c import deep as renamed
+    "b.py": """from serflow.c import deep as renamed
 LIMIT = 11
 OTHER = 12
 
@@ -56,7 +56,7 @@ def f(x: int) -> int:
 class Base:
     def __init__(self, x):
         self.x = x + 21
-''',
+""",
     "c.py": "deep = 5\n\n\ndef h():\n    return 3\n\n\ndef late(x):\n    return x - 31\n\n\ndef alone():\n    return 41\n",
     "runtime/errors.py": "class UserError(Exception):\n    size = 61\n",
     "storage/__init__.py": "def read(x):\n    return 71 * x\n",

@@ -171,7 +171,9 @@ def test_almost_right(name, path, message):
     with pytest.raises(UserError) as error:
         load_format(name).parse(path)
     text = str(error.value)
-    assert message in text and repr(path) in text and FORMATS[name].title.partition(" (")[0] in text and "\n" not in text
+    assert (
+        message in text and repr(path) in text and FORMATS[name].title.partition(" (")[0] in text and "\n" not in text
+    )
 
 
 @pytest.mark.parametrize(("name", "others"), list(itertools.permutations(FOLDERS, 2)))

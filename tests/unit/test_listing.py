@@ -18,7 +18,8 @@ SPEAKERS = range(1001, 1005)  # one in each of four shards: s01, s02, s03, s00
 
 
 def record(path, seed):
-    sf.write(path, 0.1 * np.random.default_rng(seed).standard_normal(1600), 16_000)
+    with path.open("wb") as file:  # libsndfile takes no path that is not UTF-8
+        sf.write(file, 0.1 * np.random.default_rng(seed).standard_normal(1600), 16_000, format="WAV")
 
 
 @pytest.fixture
@@ -62,8 +63,6 @@ def test_nothing_changes_where_nothing_has_changed(corpus):
 
 def test_a_changed_file_changes_the_listing_of_its_shard_only(corpus):
     assert changed_shards(corpus, lambda: record(clip(corpus), seed=9)) == [2]
-    for speaker in SPEAKERS:
-        assert str(clip(corpus, speaker).stat().st_ino)
     read_corpus(corpus.parent / "results", corpus, shards=4)
     assert changed_shards(corpus, lambda: record(clip(corpus), seed=10)) == [2]
 
@@ -211,9 +210,17 @@ def test_a_made_recording_that_is_missing_is_one_line(made, tmp_path):
         open_corpus(default_config(), tmp_path / "results")
 
 
-def test_the_sample_is_listed_before_it_is_made_and_is_the_same_then(tmp_path, monkeypatch):
+def test_the_sample_is_listed_before_it_is_made_and_its_listing_is_the_same_then(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = open_corpus(default_config(), tmp_path / "results")
     assert found.made and len(found.speakers) == 12
-    rows = [row for path in sorted((tmp_path / "results/listing").glob("s*.parquet")) for row in rows_of([path])]
-    assert len(rows) == 288 and len({row["version"] for row in rows}) == 1
+    before = state(tmp_path / "AudioWAV")
+    files = [row["file"] for row in rows_of(sorted((tmp_path / "results/listing").glob("s0*.parquet")))]
+    (SAMPLE_FOLDER / "AudioWAV").mkdir(parents=True)
+    for seed, file in enumerate(files):
+        record(SAMPLE_FOLDER / "AudioWAV" / file, seed)
+    (SAMPLE_FOLDER / "manifest.csv").write_text("file,bytes,sha256\n" + "".join(f"{file},3244,x\n" for file in files))
+    for shard in range(4):
+        read_shard(tmp_path / "results", f"s0{shard}")
+    assert open_corpus(default_config(), tmp_path / "results") == found
+    assert state(tmp_path / "AudioWAV") == before and len(files) == 288

@@ -27,12 +27,18 @@ def opened(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"corpus": "ravdess"}, "corpus 'ravdess' (RAVDESS) needs its recordings: set audio to their folder or archive"),
+        (
+            {"corpus": "ravdess"},
+            "corpus 'ravdess' (RAVDESS) needs its recordings: set audio to their folder or archive",
+        ),
         ({"corpus": "manifest"}, "corpus 'manifest' (manifest) needs its recordings: set audio to their table"),
         ({"format": "ravdess"}, "format is set, but corpus is 'sample'"),
         ({"corpus": "x", "format": "ravdes", "audio": "audio"}, "config: format: unknown corpus format 'ravdes'"),
         ({"corpus": "x", "audio": {"mine": "audio"}}, "audio.mine: the name is not a format"),
-        ({"corpus": "x", "audio": {"mine": {"format": "x", "path": "audio"}}}, "audio.mine.format: unknown corpus format 'x'"),
+        (
+            {"corpus": "x", "audio": {"mine": {"format": "x", "path": "audio"}}},
+            "audio.mine.format: unknown corpus format 'x'",
+        ),
         ({"corpus": "x", "format": "tess", "audio": {"tess": "audio"}}, "audio names several corpora"),
         ({"corpus": "tess", "audio": "audio", "metadata": "audio"}, "metadata is set, but only"),
         ({"corpus": "manifest", "audio": "none.csv"}, "none.csv: no such file"),

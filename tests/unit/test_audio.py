@@ -4,12 +4,12 @@ import librosa
 import numpy as np
 import pytest
 import soundfile as sf
-from steps import read_corpus, rows_of
 
 from serflow.audio import augment, io, length
 from serflow.audio.read_recordings import Recordings
 from serflow.runtime.errors import UserError
 from serflow.storage import open_array, read_json, read_table
+from steps import read_corpus, rows_of
 
 RATE = 16_000
 # With this seed 1001_DFA_SAD_XX is stretched and 1002_DFA_HAP_XX shifted, and nothing else.

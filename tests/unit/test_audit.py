@@ -6,10 +6,10 @@ import zlib
 import numpy as np
 import pytest
 import soundfile as sf
-from steps import catalog, default_config, read_corpus, read_tsv, split
 
 from serflow.corpus import audit
 from serflow.storage import read_json, read_table
+from steps import catalog, default_config, read_corpus, read_tsv, split
 
 RATE = 16_000
 SETTINGS = default_config()["catalog"]["audit"]

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from steps import catalog, default_config, list_corpus, read_shard, read_tsv
 
 from serflow.audio.io import LONGEST_SECONDS, MOST_SAMPLES, decode, mono, read_clip
 from serflow.runtime.errors import UserError, printable
 from serflow.storage import read_json, read_table
+from steps import catalog, default_config, list_corpus, read_shard, read_tsv
 
 RATE = 16_000
 TONE = 0.5 * np.sin(np.arange(8000) / 9)

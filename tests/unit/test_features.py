@@ -176,7 +176,7 @@ def test_settings_that_contradict_each_other():
     mel.check_settings({"mel": {"n_mels": 785, "n_fft": 1569}})
     with pytest.raises(UserError, match=r"n_mels is 786, but mel\.n_fft \(1569\) has only 785 frequencies"):
         mel.check_settings({"mel": {"n_mels": 786, "n_fft": 1569}})
-    with pytest.raises(UserError, match="frames.features lacks 'rms'"):
+    with pytest.raises(UserError, match=r"frames\.features lacks 'rms'"):
         functionals.check_settings({"frames": {"features": ["zcr"]}})
 
 

@@ -57,7 +57,20 @@ class Base:
     def __init__(self, x):
         self.x = x + 21
 """,
-    "c.py": "deep = 5\n\n\ndef h():\n    return 3\n\n\ndef late(x):\n    return x - 31\n\n\ndef alone():\n    return 41\n",
+    "c.py": """deep = 5
+
+
+def h():
+    return 3
+
+
+def late(x):
+    return x - 31
+
+
+def alone():
+    return 41
+""",
     "runtime/errors.py": "class UserError(Exception):\n    size = 61\n",
     "storage/__init__.py": "def read(x):\n    return 71 * x\n",
     "runtime/__init__.py": "",

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import soundfile as sf
-import steps
 
+import steps
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.runtime.errors import UserError
 from serflow.splits import PARTS, PROTOCOLS, count_folds

@@ -4,8 +4,8 @@ import itertools
 
 import pyarrow as pa
 import pytest
-import steps
 
+import steps
 from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
 from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.runtime.errors import UserError

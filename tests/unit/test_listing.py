@@ -4,15 +4,16 @@ import os
 import shutil
 import stat
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
-from steps import default_config, list_corpus, read_corpus, read_shard, rows_of
 
 from serflow.corpus.source import SAMPLE_FOLDER, open_corpus
 from serflow.runtime.errors import UserError
 from serflow.storage import read_table
+from steps import default_config, list_corpus, read_corpus, read_shard, rows_of
 
 SPEAKERS = range(1001, 1005)  # one in each of four shards: s01, s02, s03, s00
 
@@ -136,7 +137,7 @@ def test_names_that_are_not_utf_8_are_listed_and_read(tmp_path):
     record(folder / os.fsdecode(b"YAF_caf\xe9_sad.wav"), seed=0)
     indices = read_corpus(tmp_path / "results", corpus, "exclude", format="tess")
     listed = read_table(tmp_path / "results/listing/s00.parquet").to_pylist()
-    assert all(os.path.exists(os.fsdecode(row["path"])) for row in listed) and len(listed) == 2
+    assert all(Path(os.fsdecode(row["path"])).exists() for row in listed) and len(listed) == 2
     good, bad = sorted(rows_of(indices), key=lambda row: row["problem"] is not None)
     assert (good["clip"], good["file"], good["length"]) == ("OAF_back_angry", r"latin\xe9/OAF_back_angry.wav", 1600)
     assert r"YAF_caf\xe9_sad" in bad["problem"] and "is not a TESS name" in bad["problem"]

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from steps import default_config
 
 from serflow.corpus.locations import Location, configured_locations, recording_path
 from serflow.corpus.source import open_corpus
 from serflow.runtime.errors import UserError
+from steps import default_config
 
 
 @pytest.fixture

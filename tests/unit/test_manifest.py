@@ -1,4 +1,4 @@
-"""A corpus given by a table: what it may contain, what is read of its files, and each mistake with row and column."""
+"""A corpus given by a table: what it may contain, what is read of its files, and mistakes with row and column."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,7 +6,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
-from steps import list_corpus, read_corpus, read_shard, rows_of
 
 from serflow.audio.pieces import decode_piece
 from serflow.audio.read_recordings import Recordings
@@ -14,6 +13,7 @@ from serflow.corpus.formats import manifest
 from serflow.corpus.formats.manifest import list_recordings
 from serflow.corpus.ids import speaker_of
 from serflow.runtime.errors import UserError, printable
+from steps import list_corpus, read_corpus, read_shard, rows_of
 
 RATE = 16_000
 STRANGE = [

@@ -24,7 +24,7 @@ rule all:
     """Everything, which is the default: the configured runs and the report on them."""
     default_target: True
     input:
-        reports_on(""),
+        reports_on("all"),
 
 
 rule catalog:
@@ -50,7 +50,7 @@ rule models:
 rule report:
     """The report on the configured runs."""
     input:
-        reports_on(""),
+        reports_on("all"),
 
 
 rule notebook:

@@ -8,7 +8,7 @@ rule bundle_model:
         features=features_of,
         predictions=paths.predictions,
         metrics=paths.metrics,
-        evaluation=paths.evaluation.format(selection=""),
+        evaluation=paths.evaluation.format(selection="all"),
         length=paths.length,
         clips=paths.clips,
     output:

@@ -11,8 +11,7 @@ wildcard_constraints:
     fold=r"\d+",
     model="|".join(MODELS),
     protocol=r"[a-z-]+",
-    selection="|".join(["", *(f"{protocol}/" for protocol in PROTOCOLS)]),
-    place="|".join(["", *(f"report/{protocol}/" for protocol in PROTOCOLS)]),
+    selection="|".join(["all", *PROTOCOLS]),
 
 
 paths = SimpleNamespace(
@@ -50,15 +49,16 @@ paths = SimpleNamespace(
             "curves": f"report/figures/{RUN}/curves.png",
             "confusion": f"report/figures/{RUN}/confusion.png",
             "drawn_clips": "report/figures/clips.json",
-            # What is about several runs: of a protocol in the folder {selection}, of all where that is empty.
-            "evaluation": "report/{selection}evaluation.json",
-            "provenance": "{place}provenance.json",
-            "comparison": "report/{selection}comparison.csv",
-            "chart": "report/{selection}comparison.png",
-            "drawn": "report/{selection}{figure}.png",
-            "mistakes": "report/{selection}mistakes.json",
-            "drawn_mistakes": "report/{selection}mistakes",
-            "report": "report/{selection}index.html",
+            "evaluation": "report/{selection}/evaluation.json",
+            "provenance": "report/{selection}/provenance.json",
+            "comparison": "report/{selection}/comparison.csv",
+            "chart": "report/{selection}/comparison.png",
+            "reliability": "report/{selection}/reliability.png",
+            "risk_coverage": "report/{selection}/risk_coverage.png",
+            "leakage": "report/{selection}/leakage.png",
+            "mistakes": "report/{selection}/mistakes.json",
+            "drawn_mistakes": "report/{selection}/mistakes",
+            "report": "report/{selection}/index.html",
         }.items()
     }
 )

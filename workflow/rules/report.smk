@@ -1,22 +1,22 @@
-"""From measures to figures and the page."""
+"""From the evaluation to charts and the page."""
 
 
 rule draw_clips:
-    """Show a few recordings, drawn at random, for the reader to look at and listen to."""
+    """Show a few random recordings, for the reader to look at and listen to."""
     input:
         clips=paths.clips,
     output:
         index=paths.drawn_clips,
-        pictures=[
+        figures=[
             report(
-                path,
+                figure,
                 caption="../report/clips.rst",
                 category="Clips",
                 labels={"clip": f"{number:02d}", "shows": "waveform and mel-spectrogram"},
             )
-            for number, path in enumerate(drawn_clips("png"))
+            for number, figure in enumerate(CLIP_FIGURES)
         ],
-        recordings=drawn_clips("wav"),
+        recordings=CLIP_RECORDINGS,
     log:
         log_of("draw_clips"),
     benchmark:
@@ -29,19 +29,18 @@ rule draw_clips:
         runtime=minutes(10),
     params:
         source=SOURCE.text,
-        shown=config["report"]["clips"],
         seed=config["report"]["seed"],
         sampling_rate=config["sampling_rate"],
         mel=json.dumps(config["mel"]),
         code=fingerprint("serflow.report.clips"),
     shell:
-        "python -m serflow draw_clips --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
-        " --seed {params.seed} --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
-        " --index {output.index:q} --log {log:q}"
+        "python -m serflow draw_clips --catalog {input.clips:q} --source={params.source:q} --seed {params.seed}"
+        " --sampling-rate {params.sampling_rate} --mel {params.mel:q} --figures {output.figures:q}"
+        " --recordings {output.recordings:q} --index {output.index:q} --log {log:q}"
 
 
 rule draw_mistakes:
-    """Show what the best run was surest of and wrong about, beside what listeners heard: where to look for causes."""
+    """Show the wrong predictions of the best run with the highest confidence, and what listeners heard in these clips."""
     input:
         evaluation=paths.evaluation,
         metrics=of_runs(paths.metrics),
@@ -52,20 +51,20 @@ rule draw_mistakes:
             paths.mistakes,
             caption="../report/mistakes.rst",
             category="Mistakes",
-            labels=labels_of("labels, probabilities and votes"),
+            labels={"selection": "{selection}", "shows": "labels, probabilities and votes"},
         ),
-        # How many there are is known from the predictions only.
+        # A folder, since their number is only known after the predictions.
         drawn=report(
             directory(paths.drawn_mistakes),
             patterns=["mistake{number}.png"],
             caption="../report/mistakes.rst",
             category="Mistakes",
-            labels=labels_of("mistake {number}"),
+            labels={"selection": "{selection}", "shows": "mistake {number}"},
         ),
     log:
-        log_of("{selection}draw_mistakes"),
+        log_of("draw_mistakes", "{selection}"),
     benchmark:
-        benchmark_of("{selection}draw_mistakes")
+        benchmark_of("draw_mistakes", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -79,14 +78,14 @@ rule draw_mistakes:
         mel=json.dumps(config["mel"]),
         code=fingerprint("serflow.report.mistakes"),
     shell:
-        "python -m serflow draw_mistakes --evaluation {input.evaluation:q} --runs {input.metrics:q}"
-        " --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
+        "python -m serflow draw_mistakes --evaluation {input.evaluation:q} --metrics {input.metrics:q}"
+        " --predictions {input.predictions:q} --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
         " --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
         " --index {output.index:q} --folder {output.drawn:q} --log {log:q}"
 
 
 rule draw_run:
-    """Show how a run learnt and what it confuses."""
+    """Show the learning curves of a run and which emotions it confuses."""
     input:
         history=paths.history,
         metrics=paths.metrics,
@@ -123,23 +122,32 @@ rule draw_run:
 
 
 rule draw_evaluation:
-    """Show how sure the models may be, and what the leak is worth."""
+    """Show how well the models are calibrated, and the effect of leakage."""
     input:
         evaluation=paths.evaluation,
     output:
-        **{
-            figure: report(
-                paths.drawn.replace("{figure}", figure),
-                caption=f"../report/{figure}.rst",
-                category="Evaluation",
-                labels=labels_of(shows),
-            )
-            for figure, shows in FIGURES.items()
-        },
+        reliability=report(
+            paths.reliability,
+            caption="../report/reliability.rst",
+            category="Evaluation",
+            labels={"selection": "{selection}", "shows": "reliability diagrams"},
+        ),
+        risk_coverage=report(
+            paths.risk_coverage,
+            caption="../report/risk_coverage.rst",
+            category="Evaluation",
+            labels={"selection": "{selection}", "shows": "risk against coverage"},
+        ),
+        leakage=report(
+            paths.leakage,
+            caption="../report/leakage.rst",
+            category="Evaluation",
+            labels={"selection": "{selection}", "shows": "effect of leakage"},
+        ),
     log:
-        log_of("{selection}draw_evaluation"),
+        log_of("draw_evaluation", "{selection}"),
     benchmark:
-        benchmark_of("{selection}draw_evaluation")
+        benchmark_of("draw_evaluation", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -154,31 +162,32 @@ rule draw_evaluation:
 
 
 rule render_report:
-    """Put everything that a reader wants to know onto one page, which needs no other file and no network."""
+    """Show all results on one page, which needs no other file and no network."""
     input:
         audit=paths.audit,
         excluded=paths.excluded,
         length=paths.length,
         clips=paths.drawn_clips,
-        drawn_clips=[*drawn_clips("png"), *drawn_clips("wav")],
+        figures=CLIP_FIGURES,
+        recordings=CLIP_RECORDINGS,
         mistakes=paths.mistakes,
         drawn_mistakes=paths.drawn_mistakes,
-        comparison=paths.comparison,
         evaluation=paths.evaluation,
-        provenance=lambda wildcards: provenance_of(wildcards.selection),
-        runs=of_runs(paths.metrics),
-        training=of_runs(paths.training, paths.history),
+        provenance=paths.provenance,
+        metrics=of_runs(paths.metrics),
+        training=of_runs(paths.training),
+        history=of_runs(paths.history),
     output:
         report(
             paths.report,
             caption="../report/page.rst",
             category="Report",
-            labels=labels_of("everything on one page"),
+            labels={"selection": "{selection}", "shows": "the whole report"},
         ),
     log:
-        log_of("{selection}render_report"),
+        log_of("render_report", "{selection}"),
     benchmark:
-        benchmark_of("{selection}render_report")
+        benchmark_of("render_report", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -191,7 +200,8 @@ rule render_report:
         code=fingerprint("serflow.report.page"),
     shell:
         "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --excluded {input.excluded:q}"
-        " --length {input.length:q} --config {params.config:q} --clips {input.clips:q}"
-        " --mistakes {input.mistakes:q} --comparison {input.comparison:q}"
-        " --evaluation {input.evaluation:q} --provenance {input.provenance:q} --runs {input.runs:q}"
-        " --output {output:q} --log {log:q}"
+        " --length {input.length:q} --config {params.config:q} --clips {input.clips:q} --figures {input.figures:q}"
+        " --recordings {input.recordings:q} --mistakes {input.mistakes:q}"
+        " --mistakes-folder {input.drawn_mistakes:q} --evaluation {input.evaluation:q}"
+        " --provenance {input.provenance:q} --metrics {input.metrics:q} --training {input.training:q}"
+        " --history {input.history:q} --output {output:q} --log {log:q}"

@@ -113,17 +113,17 @@ COMMANDS = {
     "evaluate_runs": Command(
         "serflow.evaluation.runs",
         "Measure all runs: intervals, references, calibration, groups, pairs and what the leak is worth.",
-        "runs:paths clips:path settings:json output:path",
+        "metrics:paths predictions:paths clips:path published:paths settings:json output:path",
     ),
     "compare_runs": Command(
         "serflow.report.evaluation_charts",
         "Write all runs' measures, the references and the published figures as one table and one chart.",
-        "metrics:paths evaluation:path table:path figure:path",
+        "evaluation:path table:path figure:path",
     ),
     "record_provenance": Command(
         "serflow.report.provenance",
         "Write what the results were made of and with.",
-        "runs:paths clips:path splits:paths benchmarks:path config:json output:path",
+        "metrics:paths clips:path splits:paths benchmarks:path config:json output:path",
     ),
     "draw_evaluation": Command(
         "serflow.report.evaluation_charts",
@@ -133,12 +133,12 @@ COMMANDS = {
     "draw_clips": Command(
         "serflow.report.clips",
         "Draw waveforms and mel-spectrograms of randomly chosen clips.",
-        "catalog:path source:source count:int seed:int sampling_rate:int mel:json index:path",
+        "catalog:path source:str seed:int sampling_rate:int mel:json figures:paths recordings:paths index:path",
     ),
     "draw_mistakes": Command(
         "serflow.report.mistakes",
         "Draw the clips that the best run was surest of and wrong about, with what listeners heard.",
-        "evaluation:path runs:paths catalog:path source:source count:int sampling_rate:int mel:json "
+        "evaluation:path metrics:paths predictions:paths catalog:path source:str count:int sampling_rate:int mel:json "
         "index:path folder:path",
     ),
     "draw_run": Command(
@@ -174,8 +174,9 @@ COMMANDS = {
     "render_report": Command(
         "serflow.report.page",
         "Render the report as one self-contained page.",
-        "corpus:str audit:path excluded:path length:path config:json clips:path mistakes:path "
-        "comparison:path evaluation:path provenance:path runs:paths output:path",
+        "corpus:str audit:path excluded:path length:path config:json clips:path figures:paths recordings:paths "
+        "mistakes:path mistakes_folder:path evaluation:path provenance:path metrics:paths training:paths "
+        "history:paths output:path",
     ),
 }
 

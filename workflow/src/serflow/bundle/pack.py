@@ -13,7 +13,6 @@ from serflow import __version__
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
 from serflow.bundle.reader import BUNDLE_FORMAT, TOLERANCE, Network
-from serflow.evaluation.predictions import load_predictions
 from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.predict import PROBABILITY
@@ -74,7 +73,6 @@ def bundle_model(
     difference = _difference(converted, features, predictions, classes)
     if difference > TOLERANCE:
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
-    answers = load_predictions(predictions, classes)
     described = {
         "bundle_format": BUNDLE_FORMAT,
         "serflow": __version__,
@@ -87,7 +85,7 @@ def bundle_model(
             # What is longer than every recording of the corpus is taken window by window; the others are cut as it was.
             "longest": max(_longest(clips, preprocessing["sampling_rate"]), 2 * lengths["target_length"]),
         },
-        "temperature": answers.temperatures[0],
+        "temperature": measured["temperature"],
         "metrics": {key: measured[key] for key in _MEASURES},
         "onnx_difference": difference,
     }

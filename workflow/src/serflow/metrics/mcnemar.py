@@ -1,4 +1,4 @@
-"""McNemar's exact test: do two models make equally many errors on the same clips?"""
+"""McNemar's exact test of whether two models make equally many errors on the same clips."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The most instructive mistakes of the best run: what it was sure of and wrong, and what listeners heard."""
+"""The wrong predictions of the best run with the highest confidence, and what listeners heard in these clips."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,16 +8,16 @@ import numpy as np
 
 from serflow.audio.segments import read_row
 from serflow.corpus.grammar import EMOTIONS, SENTENCES
-from serflow.corpus.locations import Location
-from serflow.evaluation.predictions import Predictions, RunKey, load_runs
-from serflow.report.best import best_run
+from serflow.corpus.locations import read_source
+from serflow.evaluation.predictions import Predictions, RunKey, key_of, load_runs
+from serflow.evaluation.protocols import tests_unknown_speakers
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
 from serflow.storage import read_json, read_table, write_json
 
 
 class Mistake(NamedTuple):
-    """A wrong answer: the clip, its label and the one predicted, and the calibrated probability of each label."""
+    """A wrong prediction: the clip, its label, the predicted label, and the calibrated probability of each label."""
 
     clip: str
     truth: str
@@ -26,107 +26,124 @@ class Mistake(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """The calibrated probability of the answer."""
+        """Calibrated probability of the predicted label."""
         return self.probabilities[self.predicted]
 
 
 def draw_mistakes(
     evaluation: Path,
     *,
-    runs: Sequence[Path],
+    metrics: Sequence[Path],
+    predictions: Sequence[Path],
     catalog: Path,
-    source: Location,
+    source: str,
     count: int,
     sampling_rate: int,
     mel: Mapping,
     index: Path,
     folder: Path,
 ) -> None:
-    """Draw the most instructive mistakes and put the recordings beside them.
+    """Draw the clips that the best run got wrong with the highest confidence, and write their recordings.
 
     Parameters
     ----------
     evaluation
-        ``evaluation.json``, which says which run is the best.
-    runs
-        ``metrics.json`` of every fold of every run in it; the predictions lie beside it.
+        ``evaluation.json``, from which the best run follows.
+    metrics
+        ``metrics.json`` of every fold of every run in it.
+    predictions
+        ``predictions.parquet`` of the same folds, in the same order.
     catalog
         ``clips.parquet``, with the listeners' votes.
     source
-        The corpus' recordings: see :func:`serflow.corpus.locations.places_of`.
+        Where the recordings of the corpus are: see :func:`serflow.corpus.locations.read_source`.
     count
-        How many; fewer where fewer answers are wrong.
+        Maximum number of clips; fewer if fewer predictions are wrong.
     sampling_rate
-        Of the recordings written, in Hz.
+        Of the recordings to write, in Hz.
     mel
         The section ``mel`` of the configuration.
     index
-        JSON: the run, how many recordings (not augmented copies) it was tested on and how many answers are wrong, and
-        what was drawn.
+        JSON file to write: the run, the number of recordings and copies that it was tested on, the number of
+        recordings with a wrong prediction, and the clips.
     folder
-        Of ``mistake{nn}.png`` and ``mistake{nn}.wav``.
+        Folder of ``mistake{nn}.png`` and ``mistake{nn}.wav``.
     """
     best = best_run(read_json(evaluation)["runs"])
-    key = RunKey(*(best[name] for name in RunKey._fields))
-    (run,) = load_runs([path for path in runs if RunKey(*(read_json(path)[name] for name in RunKey._fields)) == key])
+    files = [pair for pair in zip(metrics, predictions, strict=True) if key_of(read_json(pair[0])) == key_of(best)]
+    (run,) = load_runs(*zip(*files, strict=True))
     rows = {row["clip"]: row for row in read_table(catalog).to_pylist()}
-    found = wrong_answers(run.pooled, run.classes)
+    mistakes = wrong_predictions(run.pooled, run.classes)
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("mistake*.*"):  # of another count
-        left.unlink()
-    drawn = []
-    for number, mistake in enumerate(choose_mistakes(found, rows, count)):
+    for old in folder.glob("mistake*.*"):
+        old.unlink()
+    shown = []
+    for number, mistake in enumerate(choose_mistakes(mistakes, rows, count)):
         row = rows[mistake.clip]
         figure, audio = (f"mistake{number:02d}.{kind}" for kind in ("png", "wav"))
-        samples = read_row(source, row, sampling_rate)
+        samples = read_row(read_source(source), row, sampling_rate)
         show_clip(samples, mel, sampling_rate, figure=folder / figure, audio=folder / audio)
-        drawn.append(
+        shown.append(
             {key: row[key] for key in KEYS}
             | {"text": SENTENCES.get(row["sentence"]), "predicted": mistake.predicted, "confidence": mistake.confidence}
-            | {"probabilities": mistake.probabilities, "heard": heard(row)}
-            | {"figure": f"{folder.name}/{figure}", "audio": f"{folder.name}/{audio}"}
+            | {"probabilities": mistake.probabilities, "heard": heard(row), "figure": figure, "audio": audio}
         )
-    recordings = sum("." not in clip for clip in run.pooled.clips)
+    recordings = int((run.pooled.clips == run.pooled.origins).sum())
     known = {name: best[name] for name in (*RunKey._fields, "leaky")} | {"uar": best["pooled"]["uar"]}
-    write_json(index, {"run": known, "n_clips": recordings, "wrong": len(found), "drawn": drawn})
+    counts = {"n_clips": recordings, "n_copies": len(run.pooled.clips) - recordings, "wrong": len(mistakes)}
+    write_json(index, {"run": known, **counts, "clips": shown})
 
 
-def wrong_answers(answers: Predictions, classes: Sequence[str]) -> list[Mistake]:
-    """Give the wrong answers on recordings (not on augmented copies), the surest first."""
-    confidence = answers.scaled.max(axis=1)
-    order = sorted(np.flatnonzero(~answers.right), key=lambda row: (-confidence[row], answers.clips[row]))
-    return [
-        Mistake(
-            clip=str(answers.clips[row]),
-            truth=classes[answers.truth[row]],
-            predicted=classes[answers.predicted[row]],
-            probabilities=dict(zip(classes, answers.scaled[row].tolist(), strict=True)),
-        )
-        for row in order
-        if "." not in answers.clips[row]
-    ]
+def best_run(runs: Sequence[Mapping]) -> Mapping:
+    """Return the run with the highest UAR on unknown speakers.
 
-
-def choose_mistakes(found: Sequence[Mistake], catalog: Mapping[str, Mapping], count: int) -> list[Mistake]:
-    """Choose the surest mistake of each confusion in turn, and at most one of a speaker saying the same sentence.
+    Without such runs, it is chosen from those that are not leaky, else from all.
 
     Parameters
     ----------
-    found
-        The surest first.
+    runs
+        Those of ``evaluation.json``.
+    """
+    unknown = [run for run in runs if tests_unknown_speakers(run["protocol"])]
+    not_leaky = [run for run in runs if not run["leaky"]]
+    return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
+
+
+def wrong_predictions(predictions: Predictions, classes: Sequence[str]) -> list[Mistake]:
+    """Return the wrong predictions on recordings (not on augmented copies), the highest confidence first."""
+    confidence = predictions.calibrated.max(axis=1)
+    wrong = np.flatnonzero(~predictions.correct & (predictions.clips == predictions.origins))
+    return [
+        Mistake(
+            clip=str(predictions.clips[row]),
+            truth=classes[predictions.truth[row]],
+            predicted=classes[predictions.predicted[row]],
+            probabilities=dict(zip(classes, predictions.calibrated[row].tolist(), strict=True)),
+        )
+        for row in sorted(wrong, key=lambda row: (-confidence[row], predictions.clips[row]))
+    ]
+
+
+def choose_mistakes(mistakes: Sequence[Mistake], catalog: Mapping[str, Mapping], count: int) -> list[Mistake]:
+    """Return one mistake of each confusion in turn, at most one of a speaker saying the same sentence.
+
+    Parameters
+    ----------
+    mistakes
+        The highest confidence first.
     catalog
         Clip → its row, with ``speaker`` and ``sentence``.
     count
-        How many at most.
+        Maximum number.
     """
     chosen: list[Mistake] = []
     spoken = set()
-    waiting = list(found)
+    waiting = list(mistakes)
     while waiting and len(chosen) < count:
         confused, later = set(), []
         for mistake in waiting:
             row = catalog[mistake.clip]
-            said = (row["speaker"], row["sentence"] or mistake.clip)  # where nobody knows what is said
+            said = (row["speaker"], row["sentence"] or mistake.clip)  # if the sentence is unknown
             if said in spoken:
                 continue
             if len(chosen) == count or (mistake.truth, mistake.predicted) in confused:
@@ -140,7 +157,7 @@ def choose_mistakes(found: Sequence[Mistake], catalog: Mapping[str, Mapping], co
 
 
 def heard(row: Mapping) -> dict | None:
-    """Give what listeners chose for a clip: the number of votes, and the share of each emotion; None without votes."""
+    """Return the listeners' number of votes on a clip and the share of each emotion; None without votes."""
     votes = {emotion: row[f"votes_{emotion}"] for emotion in sorted(EMOTIONS)}
     if None in votes.values() or not any(votes.values()):
         return None

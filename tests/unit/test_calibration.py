@@ -28,7 +28,8 @@ def test_brier_score():
     expected = brier_score_loss(truth, p, labels=range(K), scale_by_half=False)
     assert calibration.brier_score(p, truth) == pytest.approx(expected)
     # by hand: (0.3² + 0.2² + 0.1²) and 2
-    assert calibration.brier_terms([[0.7, 0.2, 0.1], [1, 0, 0]], [0, 1]) == pytest.approx([0.14, 2.0])
+    assert calibration.brier_score([[0.7, 0.2, 0.1]], [0]) == pytest.approx(0.14)
+    assert calibration.brier_score([[1, 0, 0]], [1]) == pytest.approx(2)
     assert calibration.brier_score(np.full((4, K), 1 / K), [0, 1, 2, 3]) == pytest.approx(1 - 1 / K)
 
 

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import soundfile as sf
@@ -12,7 +13,7 @@ from serflow.corpus.grammar import EMOTIONS
 from serflow.evaluation.predictions import Predictions
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
-from serflow.report.mistakes import Mistake, best_run, choose_mistakes, draw_mistakes, heard, wrong_predictions
+from serflow.report.mistakes import best_run, choose_mistakes, draw_mistakes, heard, wrong_predictions
 from serflow.runtime.errors import UserError
 from serflow.storage import read_json, write_json, write_table
 
@@ -26,9 +27,9 @@ def row_of(clip):
 
 
 def chosen(found, count):
-    mistakes = [Mistake(clip, truth, predicted, {predicted: sure}) for clip, truth, predicted, sure in found]
-    catalog = {mistake.clip: row_of(mistake.clip) for mistake in mistakes}
-    return [mistake.clip for mistake in choose_mistakes(mistakes, catalog, count)]
+    mistakes = pd.DataFrame(found, columns=["clip", "truth", "predicted", "confidence"])
+    catalog = {clip: row_of(clip) for clip in mistakes["clip"]}
+    return choose_mistakes(mistakes, catalog, count)["clip"].tolist()
 
 
 def test_confusions_take_turns_and_nobody_says_the_same_twice():
@@ -57,8 +58,10 @@ def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
     truth = np.array([1, 2, 0, 0, 0])
     predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [])
     found = wrong_predictions(predictions, CLASSES)
-    assert [mistake.clip for mistake in found] == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
-    assert found[2].truth == "HAP" and found[2].predicted == "ANG" and found[2].confidence == 0.5
+    assert found["clip"].tolist() == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
+    last = found.iloc[2]
+    assert (last["truth"], last["predicted"], last["confidence"]) == ("HAP", "ANG", 0.5)
+    assert last["probabilities"] == {"ANG": 0.5, "HAP": 0.4, "SAD": 0.1}
 
 
 def test_the_best_run_is_not_leaky_if_there_is_one():

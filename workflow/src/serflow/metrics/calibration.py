@@ -28,18 +28,6 @@ def _checked(probabilities, truth=None) -> tuple[np.ndarray, np.ndarray | None]:
     return p, truth
 
 
-def brier_terms(probabilities, truth) -> np.ndarray:
-    """Return the Brier score of each clip, (n, K) and (n,) → (n,), from 0 to 2.
-
-    Raises
-    ------
-    ValueError
-        If the rows are not probabilities or the lengths differ.
-    """
-    p, truth = _checked(probabilities, truth)
-    return ((p - np.eye(p.shape[1])[truth]) ** 2).sum(1)
-
-
 def brier_score(probabilities, truth) -> float:
     """Return the Brier score: the squared distance between probabilities and truth, averaged over clips.
 
@@ -55,7 +43,8 @@ def brier_score(probabilities, truth) -> float:
     ----------
     Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78(1), 1950.
     """
-    return float(brier_terms(probabilities, truth).mean())
+    p, truth = _checked(probabilities, truth)
+    return float(((p - np.eye(p.shape[1])[truth]) ** 2).sum(1).mean())
 
 
 def negative_log_likelihood(probabilities, truth) -> float:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,20 +13,6 @@ from serflow.evaluation.protocols import tests_unknown_speakers
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
 from serflow.storage import read_json, read_table, write_json
-
-
-class Mistake(NamedTuple):
-    """A wrong prediction: the clip, its label, the predicted label, and the calibrated probability of each label."""
-
-    clip: str
-    truth: str
-    predicted: str
-    probabilities: dict[str, float]
-
-    @property
-    def confidence(self) -> float:
-        """Calibrated probability of the predicted label."""
-        return self.probabilities[self.predicted]
 
 
 def draw_mistakes(
@@ -73,24 +58,24 @@ def draw_mistakes(
     files = [pair for pair in zip(metrics, predictions, strict=True) if key_of(read_json(pair[0])) == key_of(best)]
     (run,) = load_runs(*zip(*files, strict=True))
     rows = {row["clip"]: row for row in read_table(catalog).to_pylist()}
-    mistakes = wrong_predictions(run.pooled, run.classes)
+    wrong = wrong_predictions(run.pooled, run.classes)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("mistake*.*"):
         old.unlink()
     shown = []
-    for number, mistake in enumerate(choose_mistakes(mistakes, rows, count)):
-        row = rows[mistake.clip]
+    for number, mistake in enumerate(choose_mistakes(wrong, rows, count).to_dict("records")):
+        row = rows[mistake["clip"]]
         figure, audio = (f"mistake{number:02d}.{kind}" for kind in ("png", "wav"))
         samples = read_row(read_source(source), row, sampling_rate)
         show_clip(samples, mel, sampling_rate, figure=folder / figure, audio=folder / audio)
         shown.append(
             {key: row[key] for key in KEYS}
-            | {"text": SENTENCES.get(row["sentence"]), "predicted": mistake.predicted, "confidence": mistake.confidence}
-            | {"probabilities": mistake.probabilities, "heard": heard(row), "figure": figure, "audio": audio}
+            | {key: mistake[key] for key in ("predicted", "confidence", "probabilities")}
+            | {"text": SENTENCES.get(row["sentence"]), "heard": heard(row), "figure": figure, "audio": audio}
         )
     recordings = int((run.pooled.clips == run.pooled.origins).sum())
     known = {name: best[name] for name in (*RunKey._fields, "leaky")} | {"uar": best["pooled"]["uar"]}
-    counts = {"n_clips": recordings, "n_copies": len(run.pooled.clips) - recordings, "wrong": len(mistakes)}
+    counts = {"n_clips": recordings, "n_copies": len(run.pooled.clips) - recordings, "wrong": len(wrong)}
     write_json(index, {"run": known, **counts, "clips": shown})
 
 
@@ -109,51 +94,40 @@ def best_run(runs: Sequence[Mapping]) -> Mapping:
     return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
 
 
-def wrong_predictions(predictions: Predictions, classes: Sequence[str]) -> list[Mistake]:
-    """Return the wrong predictions on recordings (not on augmented copies), the highest confidence first."""
-    confidence = predictions.calibrated.max(axis=1)
-    wrong = np.flatnonzero(~predictions.correct & (predictions.clips == predictions.origins))
-    return [
-        Mistake(
-            clip=str(predictions.clips[row]),
-            truth=classes[predictions.truth[row]],
-            predicted=classes[predictions.predicted[row]],
-            probabilities=dict(zip(classes, predictions.calibrated[row].tolist(), strict=True)),
-        )
-        for row in sorted(wrong, key=lambda row: (-confidence[row], predictions.clips[row]))
-    ]
+def wrong_predictions(predictions: Predictions, classes: Sequence[str]):
+    """Return the wrong predictions on recordings (not on augmented copies), the highest confidence first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns clip, truth, predicted, confidence (calibrated), probabilities (calibrated, a dict by class).
+    """
+    import pandas as pd
+
+    wrong = predictions.where(~predictions.correct & (predictions.clips == predictions.origins))
+    table = pd.DataFrame({"clip": wrong.clips, "confidence": wrong.calibrated.max(axis=1)})
+    table["truth"] = np.array(classes)[wrong.truth]
+    table["predicted"] = np.array(classes)[wrong.predicted]
+    table["probabilities"] = [dict(zip(classes, row, strict=True)) for row in wrong.calibrated.tolist()]
+    return table.sort_values(["confidence", "clip"], ascending=[False, True])
 
 
-def choose_mistakes(mistakes: Sequence[Mistake], catalog: Mapping[str, Mapping], count: int) -> list[Mistake]:
-    """Return one mistake of each confusion in turn, at most one of a speaker saying the same sentence.
+def choose_mistakes(mistakes, catalog: Mapping[str, Mapping], count: int):
+    """Return mistakes of each confusion in turn, at most one of a speaker saying the same sentence.
 
     Parameters
     ----------
     mistakes
-        The highest confidence first.
+        ``pandas.DataFrame`` with the columns clip, truth and predicted, the highest confidence first.
     catalog
-        Clip → its row, with ``speaker`` and ``sentence``.
+        Clip → its row, with ``speaker`` and ``sentence`` (None if unknown).
     count
         Maximum number.
     """
-    chosen: list[Mistake] = []
-    spoken = set()
-    waiting = list(mistakes)
-    while waiting and len(chosen) < count:
-        confused, later = set(), []
-        for mistake in waiting:
-            row = catalog[mistake.clip]
-            said = (row["speaker"], row["sentence"] or mistake.clip)  # if the sentence is unknown
-            if said in spoken:
-                continue
-            if len(chosen) == count or (mistake.truth, mistake.predicted) in confused:
-                later.append(mistake)
-                continue
-            confused.add((mistake.truth, mistake.predicted))
-            spoken.add(said)
-            chosen.append(mistake)
-        waiting = later
-    return chosen
+    said = [(catalog[clip]["speaker"], catalog[clip]["sentence"] or clip) for clip in mistakes["clip"]]
+    once = mistakes.assign(said=said).drop_duplicates("said")
+    turns = once.groupby(["truth", "predicted"]).cumcount()
+    return once.loc[turns.sort_values(kind="stable").index[:count]]
 
 
 def heard(row: Mapping) -> dict | None:

@@ -58,7 +58,7 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(browse, address, width
         page = watched.page
         # Before anybody scrolls, only what is in view is drawn.
         page.wait_for_selector(READY, state="attached")
-        assert page.locator("#headline .plot svg").count() == 1
+        assert page.locator("#headline .plot svg.marks").count() == 1
         assert page.locator(".plot.drawn").count() < page.locator(".plot").count() / 2
         assert overflow(page) <= 0
         draw_all(page, OPEN_ALL)
@@ -197,7 +197,7 @@ def test_a_chart_can_be_saved(browse, address):
 
 def test_without_scripts_the_tables_are_there(browse, address):
     with browse(address, java_script_enabled=False) as watched:
-        assert "scripts within this page, which are turned off" in watched.page.locator("header").inner_text()
+        assert "Scripts are turned off" in watched.page.locator("header").inner_text()
         assert watched.page.locator("#headline tbody tr").count() >= 5
         assert watched.page.locator("button:visible").count() == 0
 

@@ -43,8 +43,8 @@ def comparison_rows(
 def _row(**values) -> dict:
     """Return a row with all columns in their order; those without a value are None."""
     scores = [column for name in STATISTICS for column in ((name, "uar_low", "uar_high") if name == "uar" else (name,))]
-    columns = ["run", "source", "protocol", "leaky", "model", "seed", "fold", "train_accuracy", "valid_accuracy"]
-    columns += [*scores, "n_train", "n_valid", "n_test", "parameters", "epochs", "seconds"]
+    columns = ["run", "source", "protocol", "leaky", "model", "seed", "fold", *scores]
+    columns += ["train_accuracy", "valid_accuracy", "n_train", "n_valid", "n_test", "parameters", "epochs", "seconds"]
     return {column: values.get(column) for column in columns}
 
 

@@ -56,11 +56,11 @@ def floor_seconds(network) -> float:
 def step_seconds(model: str, words: set[str], steps: int) -> float:
     """Train for a few steps and give the median seconds of one."""
     import numpy as np
-    import yaml
 
+    from serflow.models.architectures import ARCHITECTURES
     from serflow.models.data import Rows
     from serflow.models.keras_run import dataset, prepare
-    from serflow.models.registry import MODELS
+    from serflow.models.named import named_models
 
     threads = os.cpu_count() or 1
     if words & {"notebook", "free"}:
@@ -77,8 +77,8 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
     if "bfloat16" in words:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
 
-    settings = yaml.safe_load((PROJECT / "config.yaml").read_text())["models"][model]
-    network = MODELS[model].build(SHAPES[model], CLASSES, settings)
+    settings = named_models({})[model].settings
+    network = ARCHITECTURES[model].load().build(SHAPES[model], CLASSES, settings)
     if "floor" in words:
         return floor_seconds(network)
     at_once = 8 if "eight" in words else 1
@@ -104,7 +104,7 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
     if words & {"notebook", "arrays"}:
         network.fit(x, np.eye(CLASSES)[labels], batch_size=BATCH, verbose=0, callbacks=[Clock()])
     else:
-        rows = Rows(list(map(str, range(count))), labels, np.arange(count)[:, None])
+        rows = Rows(labels, np.arange(count)[:, None])
         fed = dataset(InMemory(), rows, CLASSES, BATCH, shuffle_seed=0)
         network.fit(fed, verbose=0, callbacks=[Clock()])
     return statistics.median(np.diff(ends)[WARM:].tolist()) / at_once

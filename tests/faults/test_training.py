@@ -19,6 +19,7 @@ CLASSES = ["ANG", "DIS", "FEA"]
 PARTS = ["train"] * 120 + ["valid"] * 30 + ["test"] * 10
 # The features know nothing of the labels, so that early stopping soon has its say.
 USUAL = {"epochs": 20, "patience": 3, "min_delta": 0.001, "batch_size": 2, "learning_rate": 0.003}
+USUAL["standardize"] = "training"
 MODELS = {
     "cnn1d": USUAL | {"dense": 8, "blocks": [{"filters": [8, 8], "kernel": 3, "pool": 2}]},
     "cnn2d": USUAL | {"filters": [4, 4, 4], "kernels": [3, 3, 1], "dropout": 0.3, "dense": [16, 8]},
@@ -46,9 +47,10 @@ def data(tmp_path_factory):
 
 def training(data, model, out, **changed):
     """Start a training as a rule does; ``changed`` are settings."""
-    features = data / ("mel.npy" if model == "cnn2d" else "frames.parquet")
-    command = ["train_model", "--model", model, "--split", data / "split.parquet", "--features", features]
-    command += ["--fold", 0, "--seed", 1, "--standardize", "yes", "--threads", 1, "--log", out / "log"]
+    kind, index = ("mel.npy", [data / "mel.parquet"]) if model == "cnn2d" else ("frames.parquet", [])
+    command = ["train_model", "--model", model, "--architecture", model, "--split", data / "split.parquet"]
+    command += ["--features", data / kind, "--indices", *index]
+    command += ["--fold", 0, "--seed", 1, "--threads", 1, "--log", out / "log"]
     command += ["--settings", str(MODELS[model] | changed).replace("'", '"'), "--output", out / "model.keras"]
     command += ["--history", out / "history.csv", "--summary", out / "model.txt", "--training", out / "training.json"]
     return subprocess.Popen([sys.executable, "-m", "serflow", *map(str, command)], stderr=subprocess.PIPE, text=True)
@@ -102,7 +104,7 @@ def goes_on(data, tmp_path, model, kills):
         killed_after(data, model, out, epoch, sent)
     assert whole(data, model, out) == reference
     log = (out / "log").read_text()
-    assert "goes on after epoch" in log and "epoch 1/" not in log
+    assert "resumes after epoch" in log and "epoch 1/" not in log
     assert not [path for path in out.iterdir() if path.suffix == ".npz"]
 
 
@@ -117,7 +119,7 @@ def test_a_training_that_lacked_only_its_files(data, tmp_path):
     assert epochs_kept(out) == len(reference[1])
     (out / "model.keras").rmdir()
     assert whole(data, "cnn2d", out) == reference
-    assert f"goes on after epoch {len(reference[1])}" in (out / "log").read_text()
+    assert f"resumes after epoch {len(reference[1])}" in (out / "log").read_text()
 
 
 @pytest.mark.whole

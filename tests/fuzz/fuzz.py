@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 import soundfile as sf
 
 with atheris.instrument_imports(include=["serflow"]):
+    from serflow.audio.scan import scan_recordings
+
     from serflow.audio.containers import plain_wav
     from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
-    from serflow.audio.scan import scan_recordings
     from serflow.corpus.catalog import catalog_clips
     from serflow.corpus.source import list_recordings, listing_digests
     from serflow.runtime.errors import UserError

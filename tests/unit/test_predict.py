@@ -11,10 +11,9 @@ import soundfile as sf
 
 from serflow.audio.containers import OnDisk
 from serflow.audio.io import read_clip
-from serflow.bundle.inputs import Source, list_sources, shard_of_source
-from serflow.bundle.output import writer_for
-from serflow.bundle.predict import confidence
+from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
+from serflow.inference.recordings import RecordingToLabel, list_recordings, shard_of_recording
 from serflow.inference.windows import cut
 from serflow.runtime.errors import UserError
 from serflow.storage import read_table
@@ -26,7 +25,7 @@ DRAWS = np.random.default_rng(0)
 def recording(path, samples, rate=16000, channels=1, **options):
     values = DRAWS.uniform(-0.5, 0.5, (samples, channels)).astype(np.float32)
     sf.write(path, values, rate, subtype="FLOAT", **options)
-    return Source(str(path))
+    return RecordingToLabel(str(path))
 
 
 def test_up_to_the_longest_of_training_a_recording_is_one_window_as_in_training(tmp_path):
@@ -72,7 +71,7 @@ def test_what_cannot_be_read(tmp_path):
         ("none.wav", "No such file"),
     ):
         with pytest.raises(UserError, match=words) as error:
-            list(cut(Source(str(tmp_path / name)), HOW))
+            list(cut(RecordingToLabel(str(tmp_path / name)), HOW))
         assert name in str(error.value)
 
 
@@ -85,7 +84,7 @@ def test_every_format_of_libsndfile_long_and_short(tmp_path, form):
         path = tmp_path / f"x.{form.lower()}"
         tone = np.sin(np.arange(samples) / 5).astype(np.float32) / 2
         sf.write(path, tone, rate, subtype, format=form)
-        windows = list(cut(Source(str(path)), HOW))
+        windows = list(cut(RecordingToLabel(str(path)), HOW))
         assert (len(windows) > 1) == several and windows[0].samples.std() == pytest.approx(0.35, abs=0.05)
 
 
@@ -103,7 +102,7 @@ def test_a_long_one_that_broke_off_is_refused(tmp_path, form, by_content):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(UserError, match=r"^talk: (truncated|not a readable|.*its header is wrong)"):
-        list(cut(Source("talk", *((path.read_bytes(),) if by_content else (None, str(path)))), HOW))
+        list(cut(RecordingToLabel("talk", *((path.read_bytes(),) if by_content else (None, str(path)))), HOW))
 
 
 def test_bytes_on_disk_are_those_of_the_file(tmp_path):
@@ -123,57 +122,72 @@ def test_inputs(tmp_path, monkeypatch):
     for name in ("b.wav", "a.FLAC", "notes.txt", "below/c.ogg"):
         (tmp_path / name).touch()
     (tmp_path / "list.csv").write_text("who,file\nme,b.wav\nyou,below/c.ogg\n")
-    found = [source.name for source in list_sources([str(tmp_path), str(tmp_path / "list.csv"), "x.wav"])]
+    found = [source.name for source in list_recordings([str(tmp_path), str(tmp_path / "list.csv"), "x.wav"])]
     names = ["a.FLAC", "b.wav", "below/c.ogg", "b.wav", "below/c.ogg"]
     assert found == [*(str(tmp_path / name) for name in names), "x.wav"]
     (tmp_path / "bad.csv").write_text("name\nx.wav\n")
     with pytest.raises(UserError, match="no column 'file'"):
-        list(list_sources([str(tmp_path / "bad.csv")]))
+        list(list_recordings([str(tmp_path / "bad.csv")]))
     for given, expected in ((b"one.wav\ntwo words.wav\n", ["one.wav", "two words.wav"]), (b"RIFF\xff\xff", None)):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-        found = list(list_sources(["-"]))
+        found = list(list_recordings(["-"]))
         assert [source.name for source in found] == (expected or ["standard input"])
         assert expected or found[0].content == given
 
 
 def test_shards_of_sources_share_all_among_them():
-    sources = [Source(f"{number}.wav") for number in range(1000)]
-    counts = np.bincount([shard_of_source(source, 4) for source in sources], minlength=4)
+    sources = [RecordingToLabel(f"{number}.wav") for number in range(1000)]
+    counts = np.bincount([shard_of_recording(source, 4) for source in sources], minlength=4)
     assert counts.sum() == 1000 and counts.min() > 150
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
 def test_the_same_rows_in_every_format(tmp_path, suffix):
     columns = {"file": "string", "p_ANG": "float32", "windows": "int32", "problem": "string"}
-    given = [{"file": 'a "b",\n😀.wav', "p_ANG": 0.25, "windows": 3}, {"file": "c.wav", "problem": "bad"}]
     path = tmp_path / f"x.{suffix}"
-    with writer_for(path, None, columns) as rows:
-        for row in given:
-            rows.write(row)
+
+    def rows():
+        yield 'a "b",\n😀.wav', 0.25, 3, None
         assert not path.exists()
+        yield "c.wav", None, None, "bad"
+
+    write_rows(rows(), columns, path)
     if suffix == "csv":
+        assert path.read_bytes() == 'file,p_ANG,windows,problem\n"a ""b"",\n😀.wav",0.25,3,\nc.wav,,,bad\n'.encode()
         found = list(csv.DictReader(path.open(newline="")))
         found = [{"file": row["file"], "p_ANG": float(row["p_ANG"] or "nan")} for row in found]
     else:
         found = json.loads(path.read_text()) if suffix == "json" else read_table(path).to_pylist()
         assert list(found[0]) == list(columns) and found[1]["problem"] == "bad" and found[1]["p_ANG"] is None
-    assert found[0]["file"] == given[0]["file"] and found[0]["p_ANG"] == 0.25
+        assert found[0]["windows"] == 3 and found[1]["windows"] is None
+    assert found[0]["file"] == 'a "b",\n😀.wav' and found[0]["p_ANG"] == 0.25
 
 
-def test_no_format_and_no_rows(tmp_path, capsys):
-    for path, format in ((tmp_path / "x.txt", None), (None, "parquet")):
-        with pytest.raises(UserError), writer_for(path, format, {"file": "string"}):
-            pass
-    with writer_for(None, "json", {"file": "string"}):
-        pass
-    assert json.loads(capsys.readouterr().out) == []
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_no_rows(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    write_rows([], {"file": "string", "p_ANG": "float32"}, path)
+    if suffix == "parquet":
+        table = read_table(path)
+        assert len(table) == 0 and table.column_names == ["file", "p_ANG"]
+    else:
+        assert path.read_text() == {"csv": "file,p_ANG\n", "json": "[]\n"}[suffix]
 
 
-def test_confidence_is_that_of_scaled_logits():
-    probabilities = np.array([0.7, 0.2, 0.1], np.float32)
-    assert confidence(probabilities, 1.0) == pytest.approx(0.7)
-    scaled = np.sqrt(probabilities) / np.sqrt(probabilities).sum()
-    assert confidence(probabilities, 2.0) == pytest.approx(scaled.max(), rel=1e-6)
+def test_standard_output_and_formats_that_are_none(tmp_path, capsys):
+    for path, format in ((tmp_path / "x.txt", None), (None, "parquet"), (None, "yaml")):
+        with pytest.raises(UserError):
+            table_format(path, format)
+    write_rows([("a", 0.1234567)], {"file": "string", "p": "float64"}, None, "json")
+    assert json.loads(capsys.readouterr().out) == [{"file": "a", "p": 0.123457}]
+
+    def rows():
+        yield ("a",)
+        assert capsys.readouterr().out == "file\na\n"  # row by row
+        yield ("b",)
+
+    write_rows(rows(), {"file": "string"}, None)
+    assert capsys.readouterr().out == "b\n"
 
 
 def test_no_bundle(tmp_path):

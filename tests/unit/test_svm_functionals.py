@@ -105,13 +105,13 @@ def run(tmp_path):
     return tmp_path, values, truth
 
 
-def train_and_predict(folder, model, settings, standardize, name):
+def train_and_predict(folder, model, settings, name):
     """Run the two commands of a run as its rules do; TensorFlow takes its threads once per process."""
     common = ["--split", folder / "split.parquet", "--features", folder / "functionals.parquet"]
-    common += ["--fold", 0, "--threads", 1]
+    common += ["--indices", "--fold", 0, "--threads", 1, "--architecture", model]
     out = folder / name
     train = ["train_model", "--model", model, "--seed", 0, "--settings", json.dumps(settings), *common]
-    train += ["--standardize", standardize, "--output", out / "model.keras", "--history", out / "history.csv"]
+    train += ["--output", out / "model.keras", "--history", out / "history.csv"]
     train += ["--summary", out / "model.txt", "--training", out / "training.json"]
     predict = ["predict_test", "--model", out / "model.keras", *common, "--output", out / "predictions.parquet"]
     for command in (train, predict):
@@ -123,7 +123,7 @@ def train_and_predict(folder, model, settings, standardize, name):
 
 def test_it_is_a_model_like_any_other(run):
     folder, values, truth = run
-    out = train_and_predict(folder, "svm_functionals", {"C": 0.1, "max_iter": 5000}, "no", "svm")
+    out = train_and_predict(folder, "svm_functionals", {"C": 0.1, "max_iter": 5000}, "svm")
     table = read_table(out / "predictions.parquet").to_pandas().set_index("clip").loc[[f"c{row}" for row in range(120)]]
     scaler = StandardScaler().fit(values[:80].astype(np.float32))
     machine = LinearSVC(C=0.1, random_state=0).fit(scaler.transform(values[:80]), truth[:80])
@@ -136,8 +136,9 @@ def test_it_is_a_model_like_any_other(run):
 
 def test_the_same_seed_gives_the_same_predictions_to_the_byte(run):
     settings = {"epochs": 1, "patience": 5, "min_delta": 0.001, "batch_size": 16, "learning_rate": 0.001, "dense": 8}
+    settings["standardize"] = "training"
     settings["blocks"] = [{"filters": [8], "kernel": 3, "pool": 2}]
-    first, second = (train_and_predict(run[0], "cnn1d", settings, "yes", name) for name in ("a", "b"))
+    first, second = (train_and_predict(run[0], "cnn1d", settings, name) for name in ("a", "b"))
     assert (first / "predictions.parquet").read_bytes() == (second / "predictions.parquet").read_bytes()
 
 
@@ -157,7 +158,7 @@ def test_standardisation_is_of_the_given_rows_and_travels_with_the_model(tmp_pat
     np.testing.assert_allclose(mean, np.repeat([values[:6, :4].mean(), values[:6, 4:].mean()], 4), rtol=1e-5)
     np.testing.assert_allclose(sd, np.repeat([values[:6, :4].std(), values[:6, 4:].std()], 4), rtol=1e-4)
     plain = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten()])
-    network = with_standardization(keras, plain, mean, sd)
+    network = with_standardization(plain, (8, 1), mean, sd)
     write_archive(tmp_path / "model.keras", network.save)
     standard = load_model(tmp_path / "model.keras").predict(values[..., None], verbose=0)
     np.testing.assert_allclose(standard, (values - mean) / sd, rtol=1e-4, atol=1e-4)

@@ -1,14 +1,22 @@
-"""From a trained run to one file, and from recordings to labels."""
+"""From a trained run to a bundle, and from recordings to labels."""
+
+
+def bundle_to_use(wildcards):
+    """Return the configured bundle, or that of the first run that is not leaky."""
+    if not config["input"]:
+        stop(UserError("config: input is null, but predict needs recordings, e.g. --config input=/data/wavs"))
+    honest = [run for run in RUNS if not PROTOCOLS[run.protocol].leaky]
+    return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
 
 
 rule bundle_model:
     """Pack a run into one file that works without this folder and without TensorFlow."""
     input:
         model=paths.model,
-        features=features_of,
+        features=feature_shards,
+        indices=feature_indices,
         predictions=paths.predictions,
         metrics=paths.metrics,
-        evaluation=paths.evaluation.format(selection=""),
         length=paths.length,
         clips=paths.clips,
     output:
@@ -24,18 +32,20 @@ rule bundle_model:
         mem_mb=memory(2500),
         runtime=minutes(20),
     params:
+        architecture=architecture_of,
         corpus=CORPUS,
-        preprocessing=preprocessing_of,
-        code=fingerprint("serflow.bundle.pack"),
+        preprocessing=lambda wildcards: json.dumps(kind_settings(MODELS[wildcards.model].features, config)),
+        resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
+        code=lambda wildcards: code_of("bundle_model", MODELS[wildcards.model].architecture.module),
     shell:
-        "python -m serflow bundle_model --model {input.model:q} --features {input.features:q}"
-        " --predictions {input.predictions:q} --metrics {input.metrics:q} --evaluation {input.evaluation:q}"
-        " --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
-        " --preprocessing {params.preprocessing:q} --output {output:q} --log {log:q}"
+        "python -m serflow bundle_model --model {input.model:q} --architecture {params.architecture}"
+        " --features {input.features:q} --indices {input.indices:q} --predictions {input.predictions:q}"
+        " --metrics {input.metrics:q} --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
+        " --preprocessing {params.preprocessing:q} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
 
 
 rule predict_recordings:
-    """Label a share of the recordings in the folder `input`, and say of the others why they have no label."""
+    """Label a shard of the recordings in the folder `input`; a recording without a label has the reason."""
     input:
         bundle=bundle_to_use,
     output:
@@ -56,16 +66,16 @@ rule predict_recordings:
         shard=shard_number,
         shards=config["shards"],
         listing=lambda wildcards: TO_LABEL[shard_number(wildcards)],
-        code=fingerprint("serflow.bundle.predict", *features_of_bundle()),
+        code=code_of("predict_recordings", *(module for kind in KINDS for module in modules_of_features(kind))),
     shell:
-        # Exit code 3: some recordings could not be read, which the tables say.
+        # Exit code 3: some recordings could not be read; the tables say which and why.
         "python -m serflow predict_recordings {input.bundle:q} {params.recordings:q} --shard {params.shard}"
         " --shards {params.shards} --threads {threads} --output {output.labels:q} --timeline {output.timeline:q}"
         " --log {log:q} || [ $? -eq 3 ]"
 
 
 rule collect_predictions:
-    """Put the labels of all shards into one table that a spreadsheet opens."""
+    """Join the labels of all shards in one table that spreadsheets can open."""
     input:
         labels=collect(paths.labelled, shard=SHARDS),
         timelines=collect(paths.timeline, shard=SHARDS),
@@ -83,7 +93,7 @@ rule collect_predictions:
         mem_mb=memory(1000, 20),
         runtime=minutes(20),
     params:
-        code=fingerprint("serflow.bundle.output"),
+        code=code_of("collect_predictions"),
     shell:
         "python -m serflow collect_predictions --labels {input.labels:q} --timelines {input.timelines:q}"
         " --output {output.labels:q} --timeline {output.timeline:q} --log {log:q}"

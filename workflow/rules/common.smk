@@ -9,7 +9,7 @@ from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
-from serflow.bundle.inputs import source_digests
+from serflow.inference.recordings import recording_digests
 from serflow.cli import function_of
 from serflow.configuration import configure, runs_on
 from serflow.corpus.formats import FORMATS
@@ -17,7 +17,7 @@ from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
 from serflow.features import KINDS, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
-from serflow.models.named import named_models
+from serflow.models.named import named_models, training_settings
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
@@ -44,7 +44,7 @@ try:
     CORPUS = config["corpus"]
     MODELS = named_models(config["models"])
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
-    TO_LABEL = source_digests(config["input"], config["shards"])
+    TO_LABEL = recording_digests(config["input"], config["shards"])
     for path in filter(None, (*DATA.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and words in <>, as its own; rename the folder or file")
@@ -63,6 +63,7 @@ except UserError as error:
     stop(error)
 
 SHARDS = shard_names(config["shards"])
+PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]
 USED_KINDS = sorted({kind for run in RUNS for kind in lineage(MODELS[run.model].features)})
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
@@ -109,14 +110,14 @@ PATTERNS = {
     "whole_timeline": "predicted/timeline.csv",
     "curves": f"report/figures/{RUN}/curves.png",
     "confusion": f"report/figures/{RUN}/confusion.png",
-    "clip_picture": "report/figures/clip{number}.png",
-    "clip_audio": "report/figures/clip{number}.wav",
     "shown_clips": "report/figures/clips.json",
     "evaluation": "report/{selection}/evaluation.json",
     "provenance": "report/{selection}/provenance.json",
     "comparison": "report/{selection}/comparison.csv",
     "chart": "report/{selection}/comparison.png",
-    "evaluation_chart": "report/{selection}/{chart}.png",
+    "reliability": "report/{selection}/reliability.png",
+    "risk_coverage": "report/{selection}/risk_coverage.png",
+    "leakage": "report/{selection}/leakage.png",
     "mistakes": "report/{selection}/mistakes.json",
     "shown_mistakes": "report/{selection}/mistakes",
     "report": "report/{selection}/index.html",
@@ -187,7 +188,10 @@ def configured(pattern):
     return path
 
 
-CHARTS = {"reliability": "reliability diagrams", "risk_coverage": "risk and coverage", "leakage": "what the leak is worth"}
+CLIP_FIGURES, CLIP_RECORDINGS = (
+    [f"results/{CORPUS}/report/figures/clip{number:02d}.{suffix}" for number in range(config["report"]["clips"])]
+    for suffix in ("png", "wav")
+)
 
 
 def report_on(selection):
@@ -195,10 +199,10 @@ def report_on(selection):
     if selection not in SELECTIONS:  # checked here, so that a target of another protocol is one line
         return lambda wildcards: stop(UserError(f"no configured run has the protocol {selection}; add it to runs"))
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)
+    patterns += (paths.reliability, paths.risk_coverage, paths.leakage)
     runs = [run for run in RUNS if selection in ("all", run.protocol)]
     return [
         *collect(patterns, selection=selection),
-        *collect(paths.evaluation_chart, selection=selection, chart=CHARTS),
         *(at(path, run) for run in runs for path in (paths.curves, paths.confusion)),
     ]
 

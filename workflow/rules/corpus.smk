@@ -34,7 +34,7 @@ localrules:
 
 
 rule fetch_corpus:
-    """Bring the recordings, so that no user has to find out where from: a mirror, or the archive that audio names."""
+    """Put the recordings in place: from a mirror, or out of the archive that the setting audio names."""
     input:
         str(DATA.archive) if DATA.archive else [],
     output:
@@ -50,8 +50,8 @@ rule fetch_corpus:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(240),
-    # There is no fingerprint of the code, and the settings are a function of the output, which Snakemake does not
-    # compare: neither changes what the recordings are, and a download is not to be repeated for it.
+    # No fingerprint of the code, and the settings as a function of the output, which Snakemake does not compare: neither
+    # changes the recordings, and a download must not be repeated for it.
     params:
         archive=lambda wildcards, input: f"--archive {shlex.quote(input[0])}" if input else "",
         settings=lambda wildcards, output: json.dumps(config["fetch"]),

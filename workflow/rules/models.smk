@@ -1,11 +1,17 @@
-"""From features to trained models and their measures."""
+"""From features to trained models and their metrics."""
+
+
+def architecture_of(wildcards):
+    """Return the name of the architecture of a model."""
+    return MODELS[wildcards.model].architecture.name
 
 
 rule train_model:
-    """Train one model on one fold with one seed; everything random in it follows from the seed."""
+    """Train one model on one fold; all randomness follows from the seed."""
     input:
-        split=paths.split,
-        features=features_of,
+        split=configured(paths.split),
+        features=feature_shards,
+        indices=feature_indices,
     output:
         model=paths.model,
         history=paths.history,
@@ -17,29 +23,29 @@ rule train_model:
         benchmark_of("train_model", RUN)
     conda:
         "../../envs/models.yaml"
-    threads: lambda wildcards: training_threads(wildcards.model, config, sample=CORPUS == SAMPLE)
+    threads: lambda wildcards: config["threads"]["training"] if MODELS[wildcards.model].by_gradient else 1
     resources:
         mem_mb=memory(2500, 1),
         runtime=minutes(240),
     params:
-        settings=lambda wildcards: json.dumps(training_settings(wildcards.model, config, sample=CORPUS == SAMPLE)),
-        configured=lambda wildcards: json.dumps(config["models"][wildcards.model]),
-        # The notebook feeds raw features.
-        standardize=lambda wildcards: "no" if wildcards.protocol == "notebook" else "yes",
-        code=lambda wildcards: fingerprint("serflow.models.train", MODELS[wildcards.model].module),
+        architecture=architecture_of,
+        settings=lambda wildcards: json.dumps(training_settings(MODELS[wildcards.model], wildcards.protocol)),
+        code=lambda wildcards: code_of("train_model", MODELS[wildcards.model].architecture.module),
     shell:
-        "python -m serflow train_model --model {wildcards.model} --split {input.split:q} --features {input.features:q}"
-        " --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --standardize {params.standardize}"
-        " --threads {threads} --output {output.model:q} --history {output.history:q} --summary {output.layers:q}"
+        "python -m serflow train_model --model {wildcards.model} --architecture {params.architecture}"
+        " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
+        " --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --threads {threads}"
+        " --output {output.model:q} --history {output.history:q} --summary {output.layers:q}"
         " --training {output.training:q} --log {log:q}"
 
 
 rule predict_test:
-    """Keep a model's probabilities for its clips, so that any measure can be computed without the model."""
+    """Write the probabilities of a model for all clips of its fold, so that metrics need no model."""
     input:
         model=paths.model,
         split=paths.split,
-        features=features_of,
+        features=feature_shards,
+        indices=feature_indices,
     output:
         paths.predictions,
     log:
@@ -53,14 +59,16 @@ rule predict_test:
         mem_mb=memory(2000, 1),
         runtime=minutes(30),
     params:
-        code=fingerprint("serflow.models.predict"),
+        architecture=architecture_of,
+        code=lambda wildcards: code_of("predict_test", MODELS[wildcards.model].architecture.module),
     shell:
-        "python -m serflow predict_test --model {input.model:q} --split {input.split:q} --features {input.features:q}"
+        "python -m serflow predict_test --model {input.model:q} --architecture {params.architecture}"
+        " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
         " --fold {wildcards.fold} --threads {threads} --output {output:q} --log {log:q}"
 
 
 rule evaluate_model:
-    """Measure a run by its predictions on the clips that it was not trained on."""
+    """Compute the metrics of a run from its predictions for the test clips."""
     input:
         predictions=paths.predictions,
         training=paths.training,
@@ -77,7 +85,7 @@ rule evaluate_model:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.evaluation.run_metrics"),
+        code=lambda wildcards: code_of("evaluate_model", PROTOCOLS[wildcards.protocol].module),
     shell:
         "python -m serflow evaluate_model --predictions {input.predictions:q} --training {input.training:q}"
         " --protocol {wildcards.protocol} --seed {wildcards.seed} --fold {wildcards.fold}"

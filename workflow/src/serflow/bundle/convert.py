@@ -1,4 +1,4 @@
-"""From a Keras model to ONNX, which needs no TensorFlow to be asked."""
+"""Converting a Keras model to ONNX, which runs without TensorFlow."""
 
 import io
 import tempfile
@@ -6,6 +6,8 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
+
+from serflow.models.standardize import LAYER, behind
 
 INPUT = "features"
 
@@ -16,7 +18,7 @@ def to_onnx(network) -> bytes:
     Parameters
     ----------
     network
-        A sequential Keras model; its first layer may be the standardisation.
+        A Keras model of one input and one output; its first layer may be the standardisation.
 
     Returns
     -------
@@ -26,23 +28,22 @@ def to_onnx(network) -> bytes:
     """
     import keras
 
-    shape = network.input_shape[1:]
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder, "model.onnx")
-        signature = [keras.InputSpec(shape=(None, *shape), dtype="float32", name=INPUT)]
+        signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name=INPUT)]
         _convertible(keras, network).export(path, format="onnx", verbose=False, input_signature=signature)
         return path.read_bytes()
 
 
 def _convertible(keras, network):
-    """Exchange the standardisation for a layer that computes the same from weights.
+    """Replace the standardisation by a layer that computes the same from weights.
 
-    What Keras' Normalization holds are constants outside the graph, which the converter takes for inputs.
+    The constants of Keras' Normalization are outside the graph, and the converter takes them for inputs.
     """
-    first, *others = network.layers
-    if not isinstance(first, keras.layers.Normalization):
+    if [layer.name for layer in network.layers[1:2]] != [LAYER]:
         return network
-    layer = keras.layers.BatchNormalization(axis=1, epsilon=0.0, center=False, scale=False, name="standardization")
-    exchanged = keras.Sequential([keras.Input(network.input_shape[1:]), layer, *others])
+    _, first, inner = network.layers
+    layer = keras.layers.BatchNormalization(axis=1, epsilon=0.0, center=False, scale=False, name=LAYER)
+    replaced = behind(layer, inner, network.input_shape[1:])
     layer.set_weights([np.asarray(values).reshape(-1) for values in (first.mean, first.variance)])
-    return exchanged
+    return replaced

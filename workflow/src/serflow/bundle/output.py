@@ -1,136 +1,95 @@
-"""Rows out, as CSV, JSON or Parquet, one at a time."""
+"""Writing tables of labels as CSV, JSON or Parquet."""
 
 import contextlib
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from serflow.runtime.errors import UserError
-from serflow.storage import read_table, replacing, write_tables
-
-_ROWS_AT_ONCE = 1000
-
-
-class Rows:
-    """Where rows go; a value that a row lacks is empty. This one drops them."""
-
-    def write(self, row: Mapping) -> None:
-        """Take a row."""
-
-    def end(self) -> None:
-        """Write what is still held."""
-
-
-class _Csv(Rows):
-    def __init__(self, stream: TextIO, columns: Mapping[str, str]):
-        self._writer = csv.DictWriter(stream, fieldnames=list(columns), lineterminator="\n")
-        self._writer.writeheader()
-
-    def write(self, row: Mapping) -> None:
-        self._writer.writerow({key: _short(value) for key, value in row.items()})
-
-
-class _Json(Rows):
-    def __init__(self, stream: TextIO, columns: Mapping[str, str]):
-        self._stream, self._columns, self._between = stream, columns, "["
-
-    def write(self, row: Mapping) -> None:
-        complete = {name: _short(row.get(name)) for name in self._columns}
-        self._stream.write(f"{self._between}\n{json.dumps(complete, ensure_ascii=False)}")
-        self._between = ","
-
-    def end(self) -> None:
-        self._stream.write("\n]\n" if self._between == "," else "[]\n")
-
-
-class _Parquet(Rows):
-    """Rows are kept as columns, some 50 bytes each, until the end."""
-
-    def __init__(self, path: Path, columns: Mapping[str, str]):
-        from serflow.storage.arrow import pa
-
-        self._path, self._make = path, pa.Table.from_pylist
-        self._schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
-        self._held: list[Mapping] = []
-        self._tables = [self._make([], schema=self._schema)]
-
-    def write(self, row: Mapping) -> None:
-        self._held.append(row)
-        if len(self._held) == _ROWS_AT_ONCE:
-            self._convert()
-
-    def _convert(self) -> None:
-        self._tables.append(self._make(self._held, schema=self._schema))
-        self._held = []
-
-    def end(self) -> None:
-        self._convert()
-        write_tables(self._path, self._tables)
-
+from serflow.storage import read_tables, replacing, write_table, write_text
 
 FORMATS = ("csv", "json", "parquet")
 
 
-def _short(value):
-    return round(value, 6) if isinstance(value, float) else value
-
-
-@contextlib.contextmanager
-def writer_for(path: Path | None, format: str | None, columns: Mapping[str, str]) -> Iterator[Rows]:
-    """Open a place for rows; a file appears only when all is written.
+def table_format(path: Path | None, format: str | None = None) -> str:
+    """Return the format of a table.
 
     Parameters
     ----------
     path
         The file; None is standard output.
     format
-        One of :data:`FORMATS`; None: what the suffix of ``path`` says, CSV on standard output.
-    columns
-        Name to pyarrow's type.
-
-    Yields
-    ------
-    Rows
+        One of :data:`FORMATS`. None: by the suffix of ``path``, CSV on standard output.
 
     Raises
     ------
     UserError
-        If the format is unknown, or Parquet is to go to standard output.
+        If the format is unknown, or is Parquet on standard output.
     """
     chosen = format or (Path(path).suffix.lstrip(".").lower() if path else "csv")
     if chosen not in FORMATS:
-        raise UserError(
-            f"{path or 'output'}: {chosen!r} is no format; give a file that ends in .csv, .json or .parquet"
-        )
+        raise UserError(f"{path or 'output'}: unknown format {chosen!r}; use the suffix .csv, .json or .parquet")
     if chosen == "parquet" and path is None:
-        raise UserError("Parquet does not go to standard output; give --output FILE.parquet")
-    with contextlib.ExitStack() as stack:
-        if chosen == "parquet":
-            rows = _Parquet(path, columns)
-        else:
-            place = stack.enter_context(replacing(path)) if path else None
-            stream = stack.enter_context(place.open("w", encoding="utf-8", newline="")) if place else sys.stdout
-            rows = (_Csv if chosen == "csv" else _Json)(stream, columns)
-        yield rows
-        rows.end()
+        raise UserError("Parquet cannot be written to standard output; use --output FILE.parquet")
+    return chosen
 
 
-def collect_predictions(labels: Sequence[Path], *, timelines: Sequence[Path], output: Path, timeline: Path) -> None:
-    """Put the tables of several shards together, sorted by file.
+def write_rows(
+    rows: Iterable[Sequence], columns: Mapping[str, str], path: Path | None, format: str | None = None
+) -> None:
+    """Write a table. A file appears when it is complete; on standard output CSV is written row by row.
 
     Parameters
     ----------
-    labels, timelines
-        Parquet tables of :func:`serflow.bundle.predict.predict_recordings`.
-    output, timeline
-        CSV tables.
+    rows
+        Values in the order of ``columns``; None is empty.
+    columns
+        Name of each column → its pyarrow type.
+    path, format
+        As in :func:`table_format`.
     """
-    for tables, path, order in ((labels, output, ["file"]), (timelines, timeline, ["file", "start"])):
-        rows = sorted((row for table in tables for row in read_table(table).to_pylist()), key=itemgetter(*order))
-        with writer_for(path, "csv", dict.fromkeys(read_table(tables[0]).column_names, "string")) as out:
-            for row in rows:
-                out.write(row)
+    format = table_format(path, format)
+    if format == "parquet":
+        from serflow.storage.arrow import pa
+
+        schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
+        values = list(zip(*rows, strict=True)) or [[] for _ in columns]
+        write_table(path, pa.table(list(map(pa.array, values, schema.types)), schema=schema))
+        return
+    rows = (tuple(round(value, 6) if isinstance(value, float) else value for value in row) for row in rows)
+    if format == "json":
+        text = json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False, indent=1) + "\n"
+        if path:
+            write_text(path, text)
+        else:
+            sys.stdout.write(text)
+        return
+    with contextlib.ExitStack() as stack:
+        stream = sys.stdout
+        if path:
+            stream = stack.enter_context(stack.enter_context(replacing(path)).open("w", encoding="utf-8", newline=""))
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def collect_predictions(labels: Sequence[Path], *, timelines: Sequence[Path], output: Path, timeline: Path) -> None:
+    """Join the tables of all shards, sorted by file.
+
+    Parameters
+    ----------
+    labels
+        Parquet tables of :func:`serflow.bundle.predict.predict_recordings`, a row per recording.
+    timelines
+        Parquet tables of the same, a row per window.
+    output
+        CSV table of all recordings.
+    timeline
+        CSV table of all windows.
+    """
+    for paths, path, order in ((labels, output, ["file"]), (timelines, timeline, ["file", "start"])):
+        table = read_tables(paths).sort_by([(name, "ascending") for name in order])
+        columns = {field.name: str(field.type) for field in table.schema}
+        write_rows(zip(*table.to_pydict().values(), strict=True), columns, path, "csv")

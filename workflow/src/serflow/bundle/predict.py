@@ -1,125 +1,22 @@
 """Labelling recordings with a bundle."""
 
-import contextlib
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
+from serflow.bundle.output import table_format, write_rows
+from serflow.bundle.reader import open_bundle
+from serflow.inference.label import Classifier, label_recordings
+from serflow.inference.recordings import list_recordings, shard_of_recording
+from serflow.metrics.calibration import apply_temperature
 
-from serflow.bundle.inputs import Source, list_sources, shard_of_source
-from serflow.bundle.output import Rows, writer_for
-from serflow.bundle.reader import Bundle, open_bundle
-from serflow.inference.features import compute_features
-from serflow.inference.windows import Window, cut
-from serflow.runtime.errors import UserError
-
-BATCH = 16
 SOME_FAILED = 3
-_TINY = 1e-12
-
-
-@dataclass
-class Prediction:
-    """What a model makes of a recording.
-
-    Attributes
-    ----------
-    file
-        Its name.
-    problem
-        Why it could not be labelled; empty where it was.
-    windows
-        Start and end of each window in seconds, and its probabilities, shape (classes,).
-    """
-
-    file: str
-    problem: str = ""
-    windows: list[tuple[float, float, np.ndarray]] = field(default_factory=list)
-    waiting: int = 0
-    read: bool = False
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Mean over the windows, float32 of shape (classes,)."""
-        return np.mean([probabilities for _, _, probabilities in self.windows], axis=0)
-
-    @property
-    def seconds(self) -> float:
-        """Length of the recording."""
-        return self.windows[-1][1]
-
-
-def label_recordings(
-    bundle: Bundle,
-    sources: Iterable[Source],
-    threads: int = 1,
-    labelled: Callable[[Sequence[Window]], None] = lambda windows: None,
-) -> Iterator[Prediction]:
-    """Label recordings, several windows at a time.
-
-    Parameters
-    ----------
-    bundle
-        From :func:`serflow.bundle.reader.open_bundle`.
-    sources
-        The recordings.
-    threads
-        Of the features.
-    labelled
-        Called with the windows that have just been labelled.
-
-    Yields
-    ------
-    Prediction
-        In the order of ``sources``; one that cannot be read has a ``problem``.
-    """
-    batch: list[tuple[Prediction, Window]] = []
-    open_ones: deque[Prediction] = deque()
-
-    def done() -> Iterator[Prediction]:
-        while open_ones and open_ones[0].read and not open_ones[0].waiting:
-            yield open_ones.popleft()
-
-    def ask() -> None:
-        clips = np.stack([window.samples for _, window in batch])
-        features = compute_features(bundle.about["features"], clips, bundle.about["preprocessing"], threads)
-        for (prediction, window), row in zip(batch, bundle.network.probabilities(features), strict=True):
-            prediction.windows.append((window.start, window.end, row))
-            prediction.waiting -= 1
-        labelled([window for _, window in batch])
-        batch.clear()
-
-    for source in sources:
-        prediction = Prediction(source.name)
-        open_ones.append(prediction)
-        try:
-            for window in cut(source, bundle.about["preprocessing"]):
-                prediction.waiting += 1
-                batch.append((prediction, window))
-                if len(batch) == BATCH:
-                    ask()
-        except UserError as error:
-            prediction.problem = str(error)
-        prediction.read = True
-        yield from done()
-    if batch:
-        ask()
-    yield from done()
-
-
-def confidence(probabilities: np.ndarray, temperature: float) -> float:
-    """Give how sure the label is: the greatest probability after dividing the logits by ``temperature``."""
-    logits = np.log(np.maximum(probabilities.astype(np.float64), _TINY)) / temperature
-    shares = np.exp(logits - logits.max())
-    return float(shares.max() / shares.sum())
 
 
 def predict_recordings(
     bundle: str,
     inputs: Sequence[str],
+    /,
     *,
     output: Path | None = None,
     format: str | None = None,
@@ -135,18 +32,20 @@ def predict_recordings(
     bundle
         A file of :func:`serflow.bundle.pack.bundle_model`.
     inputs
-        As in :func:`serflow.bundle.inputs.list_sources`.
+        Recordings: files, folders, a CSV table with the column ``file``, or ``-`` for standard input.
     output
-        Where to; standard output by default.
+        Table to write; standard output by default. Columns: file, label, confidence (calibrated), ``p_{class}`` (as the
+        model gives them), seconds, windows, problem.
     format
-        ``"csv"``, ``"json"`` or ``"parquet"``; by default what the suffix of ``output`` says, else CSV. Columns: file,
-        label, confidence (calibrated), ``p_{class}`` (as the model gives them), seconds, windows, problem.
+        ``csv``, ``json`` or ``parquet``; by default chosen by the suffix of ``output``, CSV on standard output.
     timeline
-        Where to write a row for each window: file, start, end, label, ``p_{class}``; by suffix CSV, JSON or Parquet.
+        Table with a row for each window: file, start, end, label, ``p_{class}``; CSV, JSON or Parquet by its suffix.
     threads
-        Threads of the features and of the model.
-    shard, shards
-        Label only the recordings of one shard.
+        Number of threads of the features and of the model.
+    shard
+        Label only the recordings of this shard.
+    shards
+        Number of shards.
 
     Raises
     ------
@@ -156,49 +55,43 @@ def predict_recordings(
         With code 3, after everything is written, if recordings could not be labelled; each is named on standard
         error and has a ``problem``.
     """
+    table_format(output, format)
+    if timeline:
+        table_format(timeline)
     threads = threads or 1
     opened = open_bundle(bundle, threads)
-    sources = list_sources(inputs)
+    about, classes = opened.about, opened.classes
+    classifier = Classifier(opened.network, about["features"], about["preprocessing"], threads)
+    recordings = list_recordings(inputs)
     if shards is not None:
-        sources = (source for source in sources if shard_of_source(source, shards) == shard)
-    names = [f"p_{name}" for name in opened.classes]
-    failed = labelled = 0
-    with (
-        writer_for(output, format, _columns(names)) as rows,
-        writer_for(timeline, None, _timeline_columns(names)) if timeline else contextlib.nullcontext(Rows()) as pieces,
-    ):
-        for prediction in label_recordings(opened, sources, threads):
+        recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
+    count, failed, windows = 0, 0, []
+
+    def rows() -> Iterator[tuple]:
+        nonlocal count, failed
+        for prediction in label_recordings(classifier, recordings):
+            count += 1
             if prediction.problem:
                 failed += 1
                 print(f"serflow predict: {prediction.problem}", file=sys.stderr, flush=True)
-                rows.write({"file": prediction.file, "problem": prediction.problem})
+                yield (prediction.file, *[None] * (len(classes) + 4), prediction.problem)
                 continue
-            labelled += 1
             mean = prediction.probabilities
-            rows.write(
-                {
-                    "file": prediction.file,
-                    "label": opened.classes[int(mean.argmax())],
-                    "confidence": confidence(mean, opened.about["temperature"]),
-                    **dict(zip(names, map(float, mean), strict=True)),
-                    "seconds": prediction.seconds,
-                    "windows": len(prediction.windows),
-                }
-            )
-            for start, end, row in prediction.windows:
-                label = opened.classes[int(row.argmax())]
-                shares = dict(zip(names, map(float, row), strict=True))
-                pieces.write({"file": prediction.file, "start": start, "end": end, "label": label, **shares})
+            confidence = apply_temperature(mean[None], about["temperature"]).max()
+            known = prediction.seconds, len(prediction.windows), None
+            yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
+            if timeline:
+                windows.extend((prediction.file, *window) for window in prediction.windows)
+
+    shares = {f"p_{name}": "float32" for name in classes}
+    columns = {"file": "string", "label": "string", "confidence": "float64", **shares}
+    write_rows(rows(), {**columns, "seconds": "float64", "windows": "int32", "problem": "string"}, output, format)
+    if timeline:
+        columns = {"file": "string", "start": "float64", "end": "float64", "label": "string", **shares}
+        of_windows = (
+            (file, start, end, classes[int(row.argmax())], *map(float, row)) for file, start, end, row in windows
+        )
+        write_rows(of_windows, columns, timeline)
     if failed:
-        print(f"serflow predict: {failed} of {failed + labelled} recordings were skipped", file=sys.stderr)
+        print(f"serflow predict: {failed} of {count} recordings were skipped", file=sys.stderr)
         raise SystemExit(SOME_FAILED)
-
-
-def _columns(names: Sequence[str]) -> dict[str, str]:
-    shares = dict.fromkeys(names, "float32")
-    ends = {"seconds": "float64", "windows": "int32", "problem": "string"}
-    return {"file": "string", "label": "string", "confidence": "float32", **shares, **ends}
-
-
-def _timeline_columns(names: Sequence[str]) -> dict[str, str]:
-    return {"file": "string", "start": "float64", "end": "float64", "label": "string"} | dict.fromkeys(names, "float32")

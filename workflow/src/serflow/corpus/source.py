@@ -28,13 +28,12 @@ from serflow.corpus.locations import (
     recording_path,
 )
 from serflow.corpus.metadata import TABLES, find_metadata
-from serflow.corpus.pending import Pending, find_pending
+from serflow.corpus.pending import FETCHED_FOLDER, Pending, find_pending
 from serflow.corpus.sample import sample_clips
 from serflow.corpus.shards import shard_names, shard_of
 from serflow.runtime.errors import UserError, printable
 
 SAMPLE = "sample"
-FETCHED_FOLDER = Path("resources/corpora")
 SAMPLE_FOLDER = FETCHED_FOLDER / SAMPLE
 LISTING_SCHEMA = {
     "clip": "string",
@@ -173,14 +172,14 @@ def _list_made(location: Location, pending: Pending) -> list[Entry]:
     if table.is_file():
         with table.open(newline="", encoding="utf-8") as file:
             fetched = {row["file"]: int(row["bytes"]) for row in csv.DictReader(file)}
-        if not pending.archive or fetched == {file: size for file, size, *_ in pending.files}:
+        if not pending.archive or fetched == dict(pending.files):
             entries = list_entries(format_, location.path) if location.path.is_dir() else []
             missing = sorted(fetched.keys() - {entry.file for entry in entries})
             if missing:
                 more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
                 raise UserError(f"{location.path / missing[0]}: missing{more}; delete {table} to get it again")
             return entries
-    return make_entries(format_, [(file, FileStatus()) for file, *_ in pending.files], location.path)
+    return make_entries(format_, [(file, FileStatus()) for file, _ in pending.files], location.path)
 
 
 def _fetched_metadata(location: Location, tables: Sequence[str], folder: str | None) -> dict[str, Path]:

@@ -15,10 +15,12 @@ that contradict each other.
 """
 
 from collections.abc import Mapping
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from serflow.runtime.plugins import REQUIRED, Plugins
+
+if TYPE_CHECKING:  # the command line lists the kinds and must start fast
+    import numpy as np
 
 KINDS = Plugins(
     __name__,
@@ -49,7 +51,7 @@ def lineage(kind: str) -> list[str]:
     return [*(lineage(reads) if reads in KINDS else []), kind]
 
 
-def compute_features(kind: str, clips: np.ndarray, settings: Mapping, threads: int = 1) -> np.ndarray:
+def compute_features(kind: str, clips: "np.ndarray", settings: Mapping, threads: int = 1) -> "np.ndarray":
     """Compute the features of a few clips exactly as the workflow does.
 
     Parameters
@@ -68,6 +70,8 @@ def compute_features(kind: str, clips: np.ndarray, settings: Mapping, threads: i
     ndarray
         float32 of shape (clips, …, 1).
     """
+    import numpy as np
+
     rows = clips
     for name in lineage(kind):
         rows = np.concatenate(list(KINDS[name].load().compute(rows, settings, threads)))

@@ -1,1 +1,1 @@
-"""From a waveform to probabilities."""
+"""From a waveform to the probabilities of a model."""

@@ -1,4 +1,4 @@
-"""Cutting recordings into pieces of the length that a model knows, without ever holding a long one in memory."""
+"""Cutting recordings into windows of the length that a model reads, with little memory for long recordings."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,40 +11,40 @@ import soxr
 from serflow.audio.containers import OnDisk, length_fault
 from serflow.audio.io import check_samples, decode, mono
 from serflow.audio.length import fit
-from serflow.bundle.inputs import Source
+from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
 _AT_ONCE = 1 << 20  # samples of all channels
 
 
 class Window(NamedTuple):
-    """A piece of a recording: where it begins and ends, in seconds, and its samples, float32 of shape (length,)."""
+    """A window of a recording: start and end in seconds, and its samples, float32 of shape (length,)."""
 
     start: float
     end: float
     samples: np.ndarray
 
 
-def cut(source: Source, preprocessing: Mapping) -> Iterator[Window]:
-    """Cut a recording.
+def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
+    """Yield the windows of a recording.
 
     Parameters
     ----------
     source
         The recording, of any rate and number of channels.
     preprocessing
-        ``sampling_rate`` in Hz; ``target_length``, the samples of a window; ``longest``: up to so many samples a
-        recording is one window, cut or padded as in training.
+        ``sampling_rate`` in Hz; ``target_length``, the samples of a window; ``longest``, the greatest number of samples
+        of a recording that is one window, truncated or padded as in training.
 
     Yields
     ------
     Window
-        Of a longer recording windows that overlap by half; the last ends where the recording ends.
+        A longer recording is split into windows that overlap by half; the last ends where the recording ends.
 
     Raises
     ------
     UserError
-        If it cannot be read, has no samples, or has some that are not finite.
+        If it cannot be read, has no samples, or has samples that are not finite.
     """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if _samples(source, rate) <= preprocessing["longest"]:
@@ -66,8 +66,8 @@ def cut(source: Source, preprocessing: Mapping) -> Iterator[Window]:
     yield Window((end - len(held)) / rate, end / rate, fit([held], length)[0])
 
 
-def _samples(source: Source, rate: int) -> float:
-    """Give how many samples a recording will have; what cannot be opened is left to be read, and refused then."""
+def _samples(source: RecordingToLabel, rate: int) -> float:
+    """Return the number of samples after resampling; 0 if the file cannot be opened, which reading it reports."""
     try:
         with sf.SoundFile(source.open()) as file:
             return file.frames * rate / file.samplerate
@@ -75,8 +75,8 @@ def _samples(source: Source, rate: int) -> float:
         return 0
 
 
-def _resampled(source: Source, rate: int) -> Iterator[np.ndarray]:
-    """Read a recording block by block, mixed down and resampled."""
+def _resampled(source: RecordingToLabel, rate: int) -> Iterator[np.ndarray]:
+    """Yield a recording block by block, mixed down and resampled."""
     try:
         if fault := _length_fault(source):
             raise UserError(f"{source.name}: {fault}")
@@ -91,17 +91,17 @@ def _resampled(source: Source, rate: int) -> Iterator[np.ndarray]:
         raise UserError(f"{source.name}: not a readable audio file ({reason}); replace or remove it") from error
 
 
-def _length_fault(source: Source) -> str | None:
+def _length_fault(source: RecordingToLabel) -> str | None:
     if source.content is not None:
         return length_fault(source.content)
     with Path(source.path or source.name).open("rb") as file:
         return length_fault(OnDisk(file))
 
 
-def _mixed(source: Source, file: sf.SoundFile) -> Iterator[np.ndarray]:
-    """Read a recording block by block, mixed down.
+def _mixed(source: RecordingToLabel, file: sf.SoundFile) -> Iterator[np.ndarray]:
+    """Yield a recording block by block, mixed down.
 
-    Not by ``SoundFile.blocks``, which goes on to the length that the header says with what it read last.
+    ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
     """
     done = 0
     while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
@@ -110,5 +110,5 @@ def _mixed(source: Source, file: sf.SoundFile) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
     if done < file.frames:
         raise UserError(
-            f"{source.name}: truncated: {file.frames} samples announced, {done} there; copy it again from its source"
+            f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its source"
         )

@@ -1,1 +1,1 @@
-"""The architectures, and how they are trained and asked."""
+"""Model architectures, and training and running the models."""

@@ -1,8 +1,8 @@
-"""Going on with a training that was interrupted, from its last whole epoch, to the same bytes.
+"""Resuming an interrupted training after its last complete epoch, with the same bytes as a result.
 
-After each epoch everything that the next depends on is written beside the model: weights, the optimizer's state,
-the states of random layers, early stopping and the history. Keras' own ``BackupAndRestore`` keeps neither early
-stopping nor its best weights, so that what it goes on with ends differently.
+After each epoch everything that the next epoch depends on is written beside the model: the weights, the states of the
+optimizer, of random layers and of early stopping, and the history. Keras' own ``BackupAndRestore`` keeps neither the
+state of early stopping nor its best weights, so that a resumed training would end differently.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ _PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow")
 
 
 def backup_path(model: Path) -> Path:
-    """Give the hidden file beside a model that is being trained."""
+    """Return the path of the backup of a training, a hidden file beside the model."""
     return model.with_name(f".{model.stem}.backup.npz")
 
 
 def training_key(module: str, inputs: Sequence[Path], settings: Mapping) -> str:
-    """Hash everything that a training depends on, so that another never goes on with its backup.
+    """Return a hash of everything that a training depends on, so that no other training uses its backup.
 
     Parameters
     ----------
     module
-        Where the architecture is built; the code of it and of the training counts.
+        Module of the architecture. Its code is part of the hash, and that of the training.
     inputs
-        Split table and features; their checksums count.
+        Split table, features and their indices. Their checksums are part of the hash.
     settings
-        All arguments that decide what is learnt.
+        All other arguments that the result depends on.
     """
     versions = {}
     for package in _PACKAGES:
@@ -44,8 +44,7 @@ def training_key(module: str, inputs: Sequence[Path], settings: Mapping) -> str:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    indices = [path.with_suffix(".parquet") for path in inputs if path.suffix == ".npy"]
-    content = [checksum(path) for path in (*inputs, *indices)]
+    content = [checksum(path) for path in inputs]
     parts = [fingerprint("serflow.models.train", module), versions, content, dict(settings)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -56,16 +55,16 @@ class Backup:
     Parameters
     ----------
     path
-        Its file.
+        The file.
     key
-        Of :func:`training_key`.
+        What :func:`training_key` returned.
 
     Attributes
     ----------
     rows
-        The history up to where training goes on.
+        The history of the complete epochs.
     finished
-        Whether early stopping has ended it.
+        Whether early stopping has ended the training.
     """
 
     def __init__(self, path: Path, key: str):
@@ -84,13 +83,13 @@ class Backup:
             print(f"{error}; training starts from its first epoch", flush=True)
             return
         if state["key"] != self._key:
-            print(f"{self.path} is of another training; training starts from its first epoch", flush=True)
+            print(f"{self.path} belongs to another training; training starts from its first epoch", flush=True)
             return
         self._state, self._arrays = state, arrays
         self.rows, self.finished = state["rows"], state["finished"]
 
     def callback(self, keras, stopping, progress):
-        """Make the callback that restores and writes it; it stands after those whose state it keeps."""
+        """Return the callback that restores and writes the backup; it comes after those whose state it keeps."""
         backup = self
 
         class Callback(keras.callbacks.Callback):
@@ -98,7 +97,7 @@ class Backup:
                 backup._restore(self.model, stopping, progress)
 
             def on_epoch_end(self, epoch, logs=None):
-                # Of an epoch that a loss of NaN has ended there is nothing to go on with.
+                # An epoch that a loss of NaN has ended cannot be resumed.
                 if "val_loss" in (logs or {}) and np.isfinite(logs["loss"]):
                     backup._write(self.model, stopping, progress)
 
@@ -126,10 +125,10 @@ class Backup:
         write_arrays(self.path, arrays)
 
     def remove(self) -> None:
-        """Remove the file, as nothing is left to go on with."""
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
 
 
 def _variables(network) -> list:
-    """Give the variables that training changes: weights, states of random layers, and those of the optimizer."""
+    """Return the variables that training changes: weights, states of random layers and of the optimizer."""
     return [*network.variables, *network.optimizer.variables]

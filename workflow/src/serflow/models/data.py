@@ -1,4 +1,4 @@
-"""Features and labels of a run's rows, aligned by clip name and never by position."""
+"""Features and labels of a run's rows, matched by clip name and never by position."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,41 +10,52 @@ from serflow.runtime.errors import UserError
 from serflow.storage import open_array, read_table
 
 
-class Rows(NamedTuple):
-    """One part of a split: names, labels (codes in the order of the classes), and where the features are."""
+class Part(NamedTuple):
+    """One part of a fold: names of its clips, the recording that each is or is a copy of, and their labels."""
 
     clips: list[str]
+    origins: list[str]
+    labels: list[str]
+
+
+class Rows(NamedTuple):
+    """Class codes of clips, in the order of the classes, and where their features are: shard and row."""
+
     labels: np.ndarray
     places: np.ndarray
 
 
 class Features:
-    """Feature arrays of all shards, opened and not read, with the row of each clip.
+    """Feature arrays of all shards, and the row of each clip.
 
     Parameters
     ----------
-    arrays
-        Shards of either kind: ``.npy`` arrays with an index table beside them, which are memory-mapped,
-        or Parquet tables of named columns.
+    features
+        Shards: ``.npy`` arrays, which are memory-mapped, or Parquet tables of named columns.
+    indices
+        The index table of each ``.npy`` shard, in the same order; empty for Parquet.
 
     Attributes
     ----------
     shape
-        Of one clip's features, with a last axis of 1 for the channel.
+        Shape of the features of one clip, with a last axis of 1 for the channel.
     columns
-        Their names, where they are named columns.
+        Names of the columns of Parquet shards, else None.
+
+    Raises
+    ------
+    UserError
+        If the shards differ in shape, or an index does not fit its shard.
     """
 
-    def __init__(self, arrays: Sequence[Path]):
+    def __init__(self, features: Sequence[Path], indices: Sequence[Path] = ()):
         self.arrays, self._row_of, self.columns = [], {}, None
-        for shard, path in enumerate(arrays):
-            path = Path(path)
-            if path.suffix == ".npy":
-                array, clips = open_array(path), read_table(path.with_suffix(".parquet"), ["clip"])["clip"]
+        for shard, (path, index) in enumerate(zip(features, indices or features, strict=True)):
+            if indices:
+                array, clips = open_array(path), read_table(index, ["clip"])["clip"]
             else:
                 table = read_table(path)
-                clips = table["clip"]
-                self.columns = table.column_names[1:]
+                clips, self.columns = table["clip"], table.column_names[1:]
                 array = np.column_stack([table[name].to_numpy() for name in self.columns]).astype(
                     np.float32, copy=False
                 )
@@ -58,7 +69,7 @@ class Features:
         self.shape = (*shapes.pop(), 1)
 
     def rows(self, clips: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Rows:
-        """Find clips' features by name.
+        """Return class codes and places of clips.
 
         Raises
         ------
@@ -70,7 +81,7 @@ class Features:
             raise UserError(f"{len(missing)} clips of the split have no features, the first is {missing[0]}")
         code = {label: index for index, label in enumerate(classes)}
         places = np.array([self._row_of[clip] for clip in clips], dtype=np.int64).reshape(-1, 2)
-        return Rows(list(clips), np.array([code[label] for label in labels]), places)
+        return Rows(np.array([code[label] for label in labels]), places)
 
     def take(self, places: np.ndarray) -> np.ndarray:
         """Read features: places of shape (n, 2) give float32 of shape (n, *shape)."""
@@ -81,7 +92,7 @@ class Features:
         return taken[..., None]
 
 
-def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, tuple[list[str], list[str]]]]:
+def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, Part]]:
     """Read one fold of a split table.
 
     Returns
@@ -89,21 +100,20 @@ def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, tuple[list[
     classes : list of str
         In alphabetical order.
     parts : dict
-        Part to its clips and labels.
+        ``"train"``, ``"valid"`` and ``"test"`` → their clips.
 
     Raises
     ------
     UserError
         If a part is empty.
     """
-    columns = read_table(split, ["clip", "fold", "part", "label"]).to_pydict()
-    classes = sorted(set(columns["label"]))
-    parts: dict[str, tuple[list[str], list[str]]] = {part: ([], []) for part in ("train", "valid", "test")}
-    for clip, of_fold, part, label in zip(*columns.values(), strict=True):
+    columns = read_table(split, ["clip", "origin", "label", "fold", "part"]).to_pydict()
+    parts = {part: Part([], [], []) for part in ("train", "valid", "test")}
+    for *values, of_fold, part in zip(*columns.values(), strict=True):
         if of_fold == fold:
-            parts[part][0].append(clip)
-            parts[part][1].append(label)
-    for part, (clips, _) in parts.items():
-        if not clips:
+            for column, value in zip(parts[part], values, strict=True):
+                column.append(value)
+    for part, members in parts.items():
+        if not members.clips:
             raise UserError(f"{split}: fold {fold} has no clips to {part} on")
-    return classes, parts
+    return sorted(set(columns["label"])), parts

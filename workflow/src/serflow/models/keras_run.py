@@ -1,4 +1,4 @@
-"""Running Keras: quiet, reproducible and within the threads of the job."""
+"""Running Keras without noise, reproducibly and within the threads of the job."""
 
 import math
 import os
@@ -6,19 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, Rows
 from serflow.runtime.errors import UserError
 from serflow.storage import read_archive
 
 
 def prepare(seed: int, threads: int):
-    """Import Keras, seed everything, ask for deterministic operations and bind the threads.
-
-    Returns
-    -------
-    module
-        ``keras``.
-    """
+    """Import Keras, set its seed and threads, switch deterministic operations on, and return the module."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
@@ -31,20 +26,33 @@ def prepare(seed: int, threads: int):
     return keras
 
 
-def load_model(path: Path):
+def load_model(path: Path, architecture: str | None = None):
     """Load a trained model in safe mode.
+
+    Parameters
+    ----------
+    path
+        ``model.keras``.
+    architecture
+        Name of the architecture whose file defines classes that the model uses. No other code is run.
 
     Raises
     ------
     UserError
-        If the file is no Keras model, is not as it was written, or would run code of its own.
+        If the file is not a Keras model, was changed or damaged, or contains code of its own.
     """
     import keras
 
     read_archive(path, "not a Keras model that can be loaded safely")
+    module = vars(ARCHITECTURES.find(architecture, "--architecture").load()) if architecture else {}
+    classes = {
+        name: value
+        for name, value in module.items()
+        if isinstance(value, type) and issubclass(value, keras.layers.Layer)
+    }
     try:
-        return keras.saving.load_model(path, safe_mode=True)
-    except Exception as error:  # of a damaged file Keras, zipfile and HDF5 raise nearly anything
+        return keras.saving.load_model(path, custom_objects=classes, safe_mode=True)
+    except Exception as error:  # a damaged file can make Keras, zipfile and HDF5 raise nearly anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{path}: not a Keras model that can be loaded safely ({reason}); delete it to have it made again"
@@ -60,20 +68,20 @@ def dataset(
     shuffle_seed: int | None = None,
     epochs_done: int = 0,
 ):
-    """Feed rows to Keras in batches, reading only those of the batch.
+    """Return rows as batches for Keras. Only the rows of a batch are read at a time.
 
     Parameters
     ----------
     features, rows
-        What to feed.
+        Features and labels.
     classes
-        Number of emotions; labels are fed one-hot.
+        Number of emotions; labels are one-hot.
     batch_size
         Rows of a batch; the last may have fewer.
     shuffle_seed
-        Rows are fed in another order in each epoch, drawn from this seed; in their own order without.
+        Seed of the order of the rows, which differs in each epoch. None: the given order.
     epochs_done
-        Orders that a training which goes on has behind it.
+        Number of epochs to skip, for a training that is resumed.
 
     Returns
     -------
@@ -87,13 +95,13 @@ def dataset(
         def __init__(self):
             super().__init__()
             self.generator = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
-            self.order = np.arange(len(rows.clips))
+            self.order = np.arange(len(rows.labels))
             for _ in range(1 + epochs_done):
                 self.on_epoch_end()
 
         def on_epoch_end(self):
             if self.generator is not None:
-                self.order = self.generator.permutation(len(rows.clips))
+                self.order = self.generator.permutation(len(rows.labels))
 
         def __len__(self):
             return math.ceil(len(self.order) / batch_size)

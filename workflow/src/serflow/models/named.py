@@ -1,4 +1,148 @@
-from types import SimpleNamespace
-from serflow.models.registry import MODELS
-def named_models(models):
-    return {name: SimpleNamespace(name=name, features=MODELS[name].features, architecture=MODELS[name], settings=settings) for name, settings in models.items()}
+"""Named models: architectures with settings, as the configuration lists them under ``models``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serflow.features import KINDS
+from serflow.models.architectures import ARCHITECTURES
+from serflow.runtime.errors import UserError, did_you_mean
+from serflow.runtime.plugins import Plugin
+from serflow.splits import PROTOCOLS
+
+# Settings of every model that is trained by gradient, in addition to those of its architecture.
+TRAINING = {
+    "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 100},
+    "patience": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 5},
+    "min_delta": {"type": "number", "minimum": 0, "maximum": 1000, "default": 0.001},
+    "batch_size": {"type": "integer", "minimum": 1, "maximum": 65536, "default": 32},
+    "learning_rate": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "default": 0.001},
+    "standardize": {"enum": ["none", "training"], "default": "training"},
+}
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """An architecture with settings.
+
+    Attributes
+    ----------
+    name
+        Its name in the configuration and in the paths of its results.
+    architecture
+        The plug-in that builds it.
+    settings
+        Every setting, with the defaults filled in.
+    """
+
+    name: str
+    architecture: Plugin
+    settings: Mapping
+
+    @property
+    def features(self) -> str:
+        """The kind of features that the model reads."""
+        return self.architecture.features
+
+    @property
+    def by_gradient(self) -> bool:
+        """Whether Keras trains the model."""
+        return "fit" not in self.architecture.functions
+
+
+def settings_rules(architecture: Plugin) -> dict[str, dict]:
+    """Return the JSON Schema rule of each setting of an architecture's models.
+
+    Raises
+    ------
+    UserError
+        If the constants of the architecture are not valid.
+    """
+    file = f"{architecture.name}.py"
+    if architecture.features not in KINDS:
+        raise UserError(f"{file}: FEATURES must name what the model reads, one of {', '.join(KINDS)}")
+    rules = architecture.settings
+    if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
+        raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
+    return rules if "fit" in architecture.functions else {**TRAINING, **rules}
+
+
+def models_schema(models: Mapping) -> dict:
+    """Return the JSON Schema of the section ``models``.
+
+    Parameters
+    ----------
+    models
+        The section itself: the architecture that a name stands for decides which settings it may have.
+
+    Raises
+    ------
+    UserError
+        If a name stands for no architecture.
+    """
+    architectures = _architectures(models if isinstance(models, Mapping) else {})
+    return {
+        "type": "object",
+        "propertyNames": {
+            "description": "letters, digits, hyphens and underscores",
+            "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z",
+        },
+        "properties": {name: _model_schema(architecture) for name, architecture in architectures.items()},
+    }
+
+
+def _model_schema(architecture: Plugin) -> dict:
+    rules = settings_rules(architecture)
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name, rule in rules.items() if "default" not in rule],
+        "properties": {"architecture": {"type": "string"}, **rules},
+    }
+
+
+def named_models(models: Mapping[str, Mapping]) -> dict[str, NamedModel]:
+    """Return all models by name; each architecture is also a model of its own name.
+
+    Parameters
+    ----------
+    models
+        The section ``models`` of the configuration. Settings that are left out have the defaults of the architecture.
+
+    Raises
+    ------
+    UserError
+        If a name stands for no architecture.
+    """
+    found = {}
+    for name, architecture in _architectures(models).items():
+        defaults = {key: rule["default"] for key, rule in settings_rules(architecture).items() if "default" in rule}
+        given = {key: value for key, value in models.get(name, {}).items() if key != "architecture"}
+        found[name] = NamedModel(name, architecture, defaults | given)
+    return found
+
+
+def _architectures(models: Mapping) -> dict[str, Plugin]:
+    found = dict(ARCHITECTURES.items())
+    for name, section in models.items():
+        architecture = section.get("architecture", name) if isinstance(section, Mapping) else name
+        found[name] = ARCHITECTURES.find(str(architecture), f"config: models.{name}")
+    return found
+
+
+def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:
+    """Return a model by name; ``where`` names the setting in the message.
+
+    Raises
+    ------
+    UserError
+        If there is no such model.
+    """
+    if name not in models:
+        raise UserError(f"{where} names {name!r}, but models has: {', '.join(models)}{did_you_mean(name, models)}")
+    return models[name]
+
+
+def training_settings(model: NamedModel, protocol: str) -> dict:
+    """Return the settings that a model is trained with under a protocol."""
+    forced = PROTOCOLS[protocol].forces if model.by_gradient else {}
+    return {**model.settings, **{key: value for key, value in forced.items() if key in model.settings}}

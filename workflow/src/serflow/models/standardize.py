@@ -1,4 +1,4 @@
-"""Standardisation by the training rows, as the first layer of a model, so that its file needs no other."""
+"""Standardisation by the training rows, as the first layer of a model, so that the model file is complete."""
 
 import re
 
@@ -6,21 +6,22 @@ import numpy as np
 
 from serflow.models.data import Features
 
+LAYER = "standardization"
 _BATCH = 256
 _FRAME = re.compile(r"_\d+$")
 
 
 def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Measure rows' features along their first axis.
+    """Return mean and standard deviation of features along their first axis.
 
     Parameters
     ----------
     features
         Of shape (n, …): bands of a spectrogram, or named columns. Columns of one feature in several frames,
-        ``{feature}_{frame}``, share one mean: a frame late in the clip is padding in most rows, and what is
-        almost constant in training must not be blown up in testing.
+        ``{feature}_{frame}``, share one mean: a frame late in the clip is padding in most rows, and a value that is
+        almost constant in training must not become huge in testing.
     places
-        The rows, shape (rows, 2). Training rows, and no others.
+        The training rows, shape (rows, 2).
 
     Returns
     -------
@@ -39,13 +40,27 @@ def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.
     counts = np.bincount(groups) * size
     mean = np.bincount(groups, sums) / counts
     variance = np.bincount(groups, squares) / counts - mean**2
-    # What remains of a constant is rounding.
+    # The variance of a constant is not exactly 0, because of rounding.
     constant = variance <= 1e-10 * np.maximum(mean**2, np.finfo(float).tiny)
     sd = np.where(constant, 1, np.sqrt(np.maximum(variance, 0)))
     return mean[groups].astype(np.float32), sd[groups].astype(np.float32)
 
 
-def with_standardization(keras, network, mean: np.ndarray, sd: np.ndarray):
-    """Put a layer before a sequential model that subtracts ``mean`` and divides by ``sd``, shapes (n,)."""
-    layer = keras.layers.Normalization(axis=1, mean=mean, variance=np.square(sd), name="standardization")
-    return keras.Sequential([keras.Input(network.input_shape[1:]), layer, *network.layers])
+def with_standardization(network, input_shape: tuple[int, ...], mean: np.ndarray, sd: np.ndarray):
+    """Return a model that first subtracts ``mean`` and divides by ``sd``, both of shape (n,)."""
+    import keras
+
+    return behind(
+        keras.layers.Normalization(axis=1, mean=mean, variance=np.square(sd), name=LAYER), network, input_shape
+    )
+
+
+def behind(layer, network, input_shape: tuple[int, ...]):
+    """Return a functional model of a layer and a model of any kind behind it.
+
+    The inner model is its last layer and keeps its weights.
+    """
+    import keras
+
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, network(layer(inputs)))

@@ -1,127 +1,130 @@
 """Training one model on one fold of one protocol."""
 
-import csv
-import io
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from serflow.models.architectures import ARCHITECTURES
 from serflow.models.backup import Backup, backup_path, training_key
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.keras_run import dataset, prepare
-from serflow.models.registry import known_model
 from serflow.models.standardize import mean_and_sd, with_standardization
 from serflow.runtime.errors import UserError
+from serflow.runtime.plugins import Plugin
 from serflow.storage import write_archive, write_json, write_text
 
 
 def train_model(
     model: str,
+    architecture: str,
     split: Path,
     features: Sequence[Path],
     *,
+    indices: Sequence[Path],
     fold: int,
     seed: int,
     settings: Mapping,
-    standardize: bool,
     threads: int,
     output: Path,
     history: Path,
     summary: Path,
     training: Path,
 ) -> None:
-    """Train a model and write it with its history.
+    """Train a model on one fold of a protocol.
 
     Parameters
     ----------
     model
-        A name in :data:`serflow.models.registry.MODELS`.
+        Name of the model.
+    architecture
+        Name of its architecture.
     split
-        The protocol's split table.
+        Split table of the protocol.
     features
-        Feature files of all shards.
-    fold, seed
-        Which fold; seed of the weights, the dropout and the order of the rows.
+        Feature shards.
+    indices
+        Index tables of the feature shards, in the same order, where these are ``.npy`` arrays.
+    fold
+        Number of the fold.
+    seed
+        Seed of the weights, the dropout and the order of the rows.
     settings
-        The model's section of the configuration.
-    standardize
-        Whether the model begins with a layer that standardises the features by mean and standard deviation of
-        the training rows. One that is not trained by gradient always does.
+        All settings of the model.
     threads
-        Threads of TensorFlow.
-    output, history, summary, training
-        ``model.keras`` with the weights of the best epoch, ``history.csv`` with a row per epoch,
-        ``model.txt`` with the layers, ``training.json`` with parameters, epochs and seconds.
+        Number of threads of TensorFlow.
+    output
+        ``model.keras``, with the weights of the best epoch.
+    history
+        ``history.csv``, with a row per epoch.
+    summary
+        ``model.txt``, the layers as Keras prints them.
+    training
+        ``training.json``: layers, number of parameters, epochs and seconds.
 
     Raises
     ------
     UserError
-        If the input is too small for the model, or the loss stops being a number.
+        If the architecture does not fit the features, or the loss becomes NaN.
 
     Notes
     -----
-    A training by gradient that was interrupted goes on after its last whole epoch, with the same result.
+    An interrupted training by gradient resumes after its last complete epoch, with the same result.
     """
     keras = prepare(seed, threads)
-    architecture = known_model(model, "--model")
+    plugin = ARCHITECTURES.find(architecture, "--architecture")
+    by_gradient = "fit" not in plugin.functions
     classes, parts = read_split(split, fold)
-    data = Features(features)
-    train = data.rows(*parts["train"], classes)
-    valid = data.rows(*parts["valid"], classes)
-    try:
-        network = architecture.build(data.shape, len(classes), settings)
-    except ValueError as error:
-        raise UserError(f"models.{model}: does not fit features of shape {data.shape}: {error}") from error
-    if standardize or not architecture.by_gradient:
+    data = Features(features, indices)
+    train, valid = (data.rows(parts[name].clips, parts[name].labels, classes) for name in ("train", "valid"))
+    network = inner = _build(plugin, model, data.shape, len(classes), settings)
+    if not by_gradient or settings["standardize"] == "training":
         mean, sd = mean_and_sd(data, train.places)
-        network = with_standardization(keras, network, mean, sd)
-    os.environ["COLUMNS"] = "100"  # or else the table is cut at the width of a terminal that may not be there
+        network = with_standardization(inner, data.shape, mean, sd)
+    os.environ["COLUMNS"] = "100"  # else the table is cut at the width of the terminal, if there is one
     lines: list[str] = []
-    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98)
+    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98, expand_nested=True)
     write_text(summary, "\n".join(lines) + "\n")
 
     title = f"{model} seed {seed} fold {fold}"
     started = time.perf_counter()
     backup = None
-    if architecture.by_gradient:
-        decisive = {"model": model, "fold": fold, "seed": seed, "settings": dict(settings)}
-        decisive |= {"standardize": standardize, "threads": threads}
-        backup = Backup(backup_path(output), training_key(architecture.module, [split, *features], decisive))
+    if by_gradient:
+        arguments = {"model": model, "fold": fold, "seed": seed, "threads": threads, "settings": dict(settings)}
+        key = training_key(plugin.module, [split, *features, *indices], arguments)
+        backup = Backup(backup_path(output), key)
         started -= sum(row["seconds"] for row in backup.rows)
-        rows, best_epoch = _descend(keras, network, data, train, valid, settings, seed, title, backup)
+        epochs, best_epoch = _fit(keras, network, data, train, valid, settings, seed, title, backup)
     else:
-        standard = [((data.take(part.places)[..., 0] - mean) / sd, part.labels) for part in (train, valid)]
-        architecture.fit(network, *standard, settings, seed)
-        rows, best_epoch = [_measured(network, data, train, valid)], 1
-        rows[0]["seconds"] = time.perf_counter() - started
+        standardized = [((data.take(part.places)[..., 0] - mean) / sd, part.labels) for part in (train, valid)]
+        plugin.load().fit(inner, *standardized, settings, seed)
+        epochs, best_epoch = [_scores(network, data, train, valid)], 1
+        epochs[0]["seconds"] = time.perf_counter() - started
     seconds = time.perf_counter() - started
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(history, text.getvalue())
+    table = [epochs[0].keys(), *(epoch.values() for epoch in epochs)]
+    write_text(history, "".join(",".join(map(str, row)) + "\n" for row in table))
     write_json(
         training,
         {
             "model": model,
+            "architecture": architecture,
             "classes": classes,
             "input_shape": list(data.shape),
             "parameters": network.count_params(),
-            "epochs": len(rows),
+            "epochs": len(epochs),
             "best_epoch": best_epoch,
             "seconds": seconds,
             "layers": [
                 {
                     "name": layer.name,
                     "type": type(layer).__name__,
-                    "output_shape": list(layer.output.shape[1:]),
+                    "output_shape": _output_shape(layer),
                     "parameters": layer.count_params(),
                 }
-                for layer in network.layers
+                for layer in _layers(keras, network)
             ],
         },
     )
@@ -130,8 +133,47 @@ def train_model(
         backup.remove()
 
 
-def _descend(keras, network, data, train, valid, settings, seed, title, backup) -> tuple[list[dict], int]:
-    """Train by gradient, with early stopping; give the row of each epoch and which epoch's weights were kept."""
+def _build(plugin: Plugin, model: str, input_shape: tuple[int, ...], classes: int, settings: Mapping):
+    """Build a model, which must map ``input_shape`` to probabilities of the classes."""
+    import keras
+
+    try:
+        network = plugin.load().build(input_shape, classes, settings)
+        if isinstance(network, keras.Model) and not getattr(network, "inputs", None):
+            # A subclass of Model knows its shapes only as part of a functional model.
+            inputs = keras.Input(input_shape)
+            network = keras.Model(inputs, network(inputs))
+    except ValueError as error:
+        raise UserError(f"models.{model}: does not fit features of shape {input_shape}: {error}") from error
+    if not isinstance(network, keras.Model):
+        raise UserError(f"models.{model}: build returns a {type(network).__name__}, but must return a keras.Model")
+    if (network.input_shape, network.output_shape) != ((None, *input_shape), (None, classes)):
+        raise UserError(
+            f"models.{model}: build returns a model from {network.input_shape} to {network.output_shape}, but must "
+            f"return one from {(None, *input_shape)} to {(None, classes)}"
+        )
+    return network
+
+
+def _layers(keras, network) -> Iterator:
+    """Yield the layers of a model, those of models inside it in their place."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model) and layer.layers:
+            yield from _layers(keras, layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
+
+
+def _output_shape(layer) -> list[int]:
+    """Return the shape of a layer's output for one clip; empty if it is used more than once or has several."""
+    try:
+        return list(layer.output.shape[1:])
+    except (AttributeError, ValueError):
+        return []
+
+
+def _fit(keras, network, data, train, valid, settings, seed, title, backup) -> tuple[list[dict], int]:
+    """Train by gradient with early stopping; return a row per epoch, and the epoch whose weights were kept."""
     network.compile(
         optimizer=keras.optimizers.Adam(settings["learning_rate"]),
         loss="categorical_crossentropy",
@@ -146,14 +188,14 @@ def _descend(keras, network, data, train, valid, settings, seed, title, backup) 
     progress = _progress(keras, title, settings["epochs"])
     classes, done = network.output_shape[-1], len(backup.rows)
     if done:
-        print(f"{title}: goes on after epoch {done}", flush=True)
+        print(f"{title}: resumes after epoch {done}", flush=True)
     nan = keras.callbacks.TerminateOnNaN(raise_error=False)
     network.fit(
         dataset(data, train, classes, settings["batch_size"], shuffle_seed=seed, epochs_done=done),
         validation_data=dataset(data, valid, classes, settings["batch_size"]),
         initial_epoch=done,
         epochs=done if backup.finished else settings["epochs"],
-        shuffle=False,  # the rows are, already; Keras would draw from the random state of the process
+        shuffle=False,  # the dataset shuffles; Keras would use the random state of the process
         verbose=0,
         callbacks=[stopping, nan, progress, backup.callback(keras, stopping, progress)],
     )
@@ -167,8 +209,8 @@ def _descend(keras, network, data, train, valid, settings, seed, title, backup) 
     return progress.rows, (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1
 
 
-def _measured(network, data: Features, train: Rows, valid: Rows) -> dict:
-    """Give the row of ``history.csv`` of a model that is fitted in one go."""
+def _scores(network, data: Features, train: Rows, valid: Rows) -> dict:
+    """Return the row of ``history.csv`` of a model that is fitted in one step."""
     row, classes = {"epoch": 1}, network.output_shape[-1]
     for prefix, part in (("", train), ("val_", valid)):
         probabilities = network.predict(dataset(data, part, classes, 64), verbose=0)
@@ -179,7 +221,7 @@ def _measured(network, data: Features, train: Rows, valid: Rows) -> dict:
 
 
 def _progress(keras, title: str, total: int):
-    """Make a callback that keeps and prints a line per epoch, with its seconds."""
+    """Return a callback that keeps and prints a line per epoch, with its seconds."""
 
     class Progress(keras.callbacks.Callback):
         rows: list[dict]
@@ -191,9 +233,9 @@ def _progress(keras, title: str, total: int):
             self.began = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            measures = {key: float(value) for key, value in (logs or {}).items()}
-            self.rows.append({"epoch": epoch + 1, **measures, "seconds": time.perf_counter() - self.began})
-            text = " - ".join(f"{key}: {value:.4f}" for key, value in measures.items())
+            values = {key: float(value) for key, value in (logs or {}).items()}
+            self.rows.append({"epoch": epoch + 1, **values, "seconds": time.perf_counter() - self.began})
+            text = " - ".join(f"{key}: {value:.4f}" for key, value in values.items())
             print(f"{title}: epoch {epoch + 1}/{total} - {text}", flush=True)
 
     return Progress()

@@ -1,15 +1,14 @@
 """Checking the configuration: each message names the key, the value and what is allowed."""
 
 import contextlib
-import functools
 import itertools
 import json
 import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-ENERGY="rms"; FEATURES = {}
-from serflow.models.registry import MODELS, known_model
+from serflow.features.frame_features import ENERGY, FEATURES
+from serflow.models.named import find_model, models_schema, named_models
 from serflow.runtime.errors import UserError, did_you_mean
 
 _SCALARS = [f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")]
@@ -47,7 +46,7 @@ def read_scalars(value):
 
 
 def with_defaults(config: Mapping, defaults: Path) -> dict:
-    """Take the settings that a configuration lacks, at any depth, from a YAML file; of models also their defaults."""
+    """Take the settings that a configuration lacks, at any depth, from a YAML file."""
     import yaml
 
     def fill(given, usual):
@@ -55,8 +54,7 @@ def with_defaults(config: Mapping, defaults: Path) -> dict:
             return given
         return {**usual, **{key: fill(value, usual.get(key)) for key, value in given.items()}}
 
-    of_models = {"models": {name: model.defaults for name, model in MODELS.items()}}
-    return fill(fill(config, yaml.safe_load(defaults.read_text(encoding="utf-8"))), of_models)
+    return fill(config, yaml.safe_load(defaults.read_text(encoding="utf-8")))
 
 
 def check_file(path: Path) -> None:
@@ -119,13 +117,13 @@ def check_settings(config: Mapping, schema: Path) -> None:
     UserError
         With every fault, one after the other in one line.
     """
-    faults = sorted(_checker(schema).iter_errors(config), key=lambda fault: list(fault.path))
+    faults = sorted(_checker(schema, config).iter_errors(config), key=lambda fault: list(fault.path))
     if faults:
         raise UserError("; ".join(dict.fromkeys(message for fault in faults for message in _messages(fault))))
     _check_pairs(config)
 
 
-def read_schema(path: Path) -> dict:
+def read_schema(path: Path, models: Mapping = {}) -> dict:
     """Read the schema of the configuration, and put in what files beside it in the package add to it.
 
     These are the settings of each model, as its file has them, and the names of the frame features.
@@ -133,22 +131,12 @@ def read_schema(path: Path) -> dict:
     import yaml
 
     schema = yaml.safe_load(path.read_text(encoding="utf-8"))
-    models = {
-        name: {
-            "type": "object",
-            "additionalProperties": False,
-            "required": list(model.settings),
-            "properties": dict(model.settings),
-        }
-        for name, model in MODELS.items()
-    }
-    schema["properties"]["models"] |= {"required": list(models), "properties": models}
+    schema["properties"]["models"] = models_schema(models)
     schema["properties"]["frames"]["properties"]["features"]["items"] = {"enum": list(FEATURES)}
     return schema
 
 
-@functools.cache
-def _checker(schema: Path):
+def _checker(schema: Path, config: Mapping):
     """Make the validator of a schema.
 
     JSON Schema takes 3.0 for an integer, which range() does not, and NaN for a number, which no bound holds.
@@ -157,7 +145,7 @@ def _checker(schema: Path):
 
     draft = jsonschema.Draft202012Validator
     kinds = draft.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-    return jsonschema.validators.extend(draft, type_checker=kinds)(read_schema(schema))
+    return jsonschema.validators.extend(draft, type_checker=kinds)(read_schema(schema, config.get("models")))
 
 
 def _is_integer(checker, value) -> bool:
@@ -247,12 +235,12 @@ def _check_pairs(config: Mapping) -> None:
             f"config: mel.n_mels is {mel['n_mels']}, more bands than mel.n_fft ({mel['n_fft']}) has frequencies: "
             f"at most {mel['n_fft'] // 2 + 1}, or raise mel.n_fft"
         )
-    named = {}
+    models, named = named_models(config["models"]), {}
     for number, run in enumerate(config["runs"]):
         if run["protocol"] == "custom" and not config["split"]["table"]:
             raise UserError(f"config: runs.{number}.protocol is 'custom': set split.table to the CSV with your split")
         for model in run["models"]:
-            reads = known_model(model, f"config: runs.{number}.models").features
+            reads = find_model(models, model, f"config: runs.{number}.models").features
             if reads == "functionals" and ENERGY not in config["frames"]["features"]:
                 raise UserError(
                     f"config: frames.features lacks {ENERGY!r}, which the functionals that {model} reads need, to tell "

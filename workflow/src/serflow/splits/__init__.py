@@ -8,6 +8,8 @@ constants
 - ``LEAKY``: why its results are too good, or None (default);
 - ``COPIES``: the kinds of copies that it may use;
 - ``APART``: what must not stand in two parts of a fold beside a recording and its copies: ``"speaker"``, ``"corpus"``;
+- ``SETTINGS``: the settings of the section ``split`` that it uses;
+- ``FORCES``: settings that it forces on every network;
 - ``HEADLINE``: whether it tests on speakers that were not trained on, which is what a report puts first.
 
 ``count_folds(speakers, formats, table)`` is optional; without it there is one fold.
@@ -29,6 +31,7 @@ PROTOCOLS = Plugins(
         "COPIES": ("pitch_shift", "time_stretch"),
         "APART": (),
         "HEADLINE": False,
+        "FORCES": {},
         "SETTINGS": ("test", "valid", "random_state"),
     },
     hyphens=True,

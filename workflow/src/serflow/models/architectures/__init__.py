@@ -1,1 +1,18 @@
-"""The architectures: each is a file here, and a new file is a new model; see :mod:`serflow.models.registry`."""
+"""Model architectures: each file here is one, found by its name.
+
+Such a file has
+
+- ``FEATURES``: the kind of features that the model reads, for example ``"mel"``;
+- ``SETTINGS``: its own settings, each a JSON Schema rule with a ``default``;
+- ``build(input_shape, classes, settings)``: returns an uncompiled ``keras.Model`` of any kind with one input of
+  ``input_shape`` and one output, the probabilities of the classes. Keras finds its own layers when a model is loaded,
+  and classes of layers and models that the file defines;
+- ``fit(network, train, valid, settings, seed)``, if the model is not trained by gradient: sets the weights of what
+  ``build`` returned. ``train`` and ``valid`` are standardised features and class codes.
+"""
+
+from serflow.runtime.plugins import REQUIRED, Plugins
+
+ARCHITECTURES = Plugins(
+    __name__, what="model architecture", function="build", constants={"FEATURES": REQUIRED, "SETTINGS": {}}
+)

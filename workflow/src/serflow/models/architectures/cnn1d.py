@@ -12,28 +12,39 @@ SETTINGS = {
             "additionalProperties": False,
             "required": ["filters", "kernel", "pool"],
             "properties": {
-                "filters": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/units"}},
-                "kernel": {"$ref": "#/$defs/units"},
-                "pool": {"$ref": "#/$defs/units"},
+                "filters": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"type": "integer", "minimum": 1, "maximum": 65536},
+                },
+                "kernel": {"type": "integer", "minimum": 1, "maximum": 65536},
+                "pool": {"type": "integer", "minimum": 1, "maximum": 65536},
             },
         },
+        "default": [
+            {"filters": [128, 64], "kernel": 5, "pool": 5},
+            {"filters": [128, 128], "kernel": 5, "pool": 5},
+            {"filters": [256, 256], "kernel": 5, "pool": 5},
+            {"filters": [256], "kernel": 3, "pool": 5},
+            {"filters": [512], "kernel": 3, "pool": 3},
+        ],
     },
-    "dense": {"$ref": "#/$defs/units"},
+    "dense": {"type": "integer", "minimum": 1, "maximum": 65536, "default": 64},
 }
 
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
-    """Build the model.
+    """Return the model.
 
     Parameters
     ----------
     input_shape
-        (columns, 1). 816 columns give 2,105,094 parameters, 1,392 give 2,694,918.
+        (columns, 1). 816 columns give 2,105,094 parameters, 1,392 columns 2,694,918.
     classes
         Number of emotions.
     settings
         ``blocks``: for each block its ``filters`` (one number per convolution), ``kernel`` and ``pool``;
-        ``dense``: units before the output.
+        ``dense``: number of units before the output.
 
     Returns
     -------

@@ -4,15 +4,34 @@ from collections.abc import Mapping
 
 FEATURES = "mel"
 SETTINGS = {
-    "filters": {"type": "array", "minItems": 3, "maxItems": 3, "items": {"$ref": "#/$defs/units"}},
-    "kernels": {"type": "array", "minItems": 3, "maxItems": 3, "items": {"$ref": "#/$defs/units"}},
-    "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
-    "dense": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/units"}},
+    "filters": {
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": {"type": "integer", "minimum": 1, "maximum": 65536},
+        "default": [32, 64, 64],
+    },
+    "kernels": {
+        "type": "array",
+        "minItems": 3,
+        "maxItems": 3,
+        "items": {"type": "integer", "minimum": 1, "maximum": 65536},
+        "default": [7, 3, 3],
+    },
+    "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.3},
+    "dense": {
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "integer", "minimum": 1, "maximum": 65536},
+        "default": [512, 128],
+    },
+    # The notebook's number; the other settings of the training have their usual defaults.
+    "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 80},
 }
 
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
-    """Build the model.
+    """Return the model.
 
     Parameters
     ----------
@@ -21,8 +40,8 @@ def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     classes
         Number of emotions.
     settings
-        ``filters`` and ``kernels`` of the three convolutions, ``dropout`` after the second,
-        ``dense``: units of the layers before the output.
+        ``filters`` and ``kernels`` of the three convolutions; ``dropout`` after the second; ``dense``: numbers of
+        units of the layers before the output.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Functionals and a linear support vector machine: the baseline that a network has to beat.
+"""Linear support vector machine over functionals: the baseline that a network has to beat.
 
-It is fitted by scikit-learn and kept as a Keras model of one layer, so that it is loaded, asked and measured like
-any other and nothing is pickled.
+scikit-learn fits it. Its weights are kept as a Keras model of one layer, so that it is saved, loaded and evaluated like
+any other model and nothing is pickled.
 """
 
 import math
@@ -12,14 +12,14 @@ import numpy as np
 
 FEATURES = "functionals"
 SETTINGS = {
-    "C": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000},
-    "max_iter": {"$ref": "#/$defs/positive"},
+    "C": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000, "default": 0.01},
+    "max_iter": {"type": "integer", "minimum": 1, "maximum": 1000000000, "default": 10000},
 }
-_SCALES = (1e-2, 1e2)
+_LOG_SCALES = (math.log(1e-2), math.log(1e2))
 
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
-    """Build the model: one linear layer and a softmax over its margins.
+    """Return the model: one linear layer and a softmax over its margins.
 
     Parameters
     ----------
@@ -48,19 +48,21 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
     Parameters
     ----------
     network
-        From :func:`build`.
+        What :func:`build` returned.
     train, valid
         Standardised features of shape (n, functionals) and class codes of shape (n,).
     settings
-        ``C``: the weight of errors against the width of the margin; ``max_iter`` of the solver.
+        ``C``, the weight of errors against the width of the margin; ``max_iter``, the maximum number of iterations of
+        the solver.
     seed
-        Of the solver, where it draws at all.
+        Seed of the solver, where it uses random numbers.
 
     Notes
     -----
-    Margins are no probabilities. They are multiplied by the one factor that makes the labels of the
-    validation clips most likely; the factor goes into the weights and changes no prediction.
+    Margins are not probabilities. They are multiplied by the factor that makes the labels of the validation clips most
+    likely. The factor is part of the weights and does not change any prediction.
     """
+    from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
@@ -71,13 +73,14 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
         machine.fit(*train)
     for warning in caught:
         print(f"svm_functionals: {warning.message}", flush=True)
-    classes = network.output_shape[-1]
-    weights = np.zeros((train[0].shape[1], classes))
+    layer = network.get_layer("margins")
+    weights = np.zeros(layer.kernel.shape)
     # A class without training clips gets a margin that is never the greatest.
-    biases = np.full(classes, -1e3)
-    # scikit-learn keeps one row for two classes: the second's against the first's.
-    rows = machine.coef_ if len(machine.classes_) > 2 else np.vstack([-machine.coef_, machine.coef_])
-    offsets = machine.intercept_ if len(rows) == len(machine.intercept_) else np.array([-1, 1]) * machine.intercept_
+    biases = np.full(layer.bias.shape, -1e3)
+    # For two classes scikit-learn keeps one row: the second class against the first.
+    two = len(machine.classes_) == 2
+    rows = np.vstack([-machine.coef_, machine.coef_]) if two else machine.coef_
+    offsets = np.array([-1, 1]) * machine.intercept_ if two else machine.intercept_
     weights[:, machine.classes_], biases[machine.classes_] = rows.T, offsets
     margins, truth = valid[0] @ weights + biases, valid[1]
 
@@ -85,11 +88,5 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
         scaled = margins * math.exp(log_scale)
         return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(truth)), truth]).mean())
 
-    scale = _minimum(loss)
-    network.get_layer("margins").set_weights([weights * scale, biases * scale])
-
-
-def _minimum(loss) -> float:
-    from scipy.optimize import minimize_scalar
-
-    return math.exp(minimize_scalar(loss, bounds=np.log(_SCALES), method="bounded").x)
+    scale = math.exp(minimize_scalar(loss, bounds=_LOG_SCALES, method="bounded").x)
+    layer.set_weights([weights * scale, biases * scale])

@@ -152,7 +152,7 @@ def test_a_table_that_has_changed_since_it_was_listed(tmp_path):
         ("file,speaker,label,start,end\na.wav,x,y,1,1\n", "row 2, column end"),
         ("file,speaker,label,start,end\na.wav,x,y,,0\n", "row 2, column end: 0 must be greater than the start, 0"),
         ("file,speaker,label,start,end\na.wav,x,y,-1,1\n", "row 2, column start: -1 must be 0 or more seconds"),
-        ("file,speaker,label,end\na.wav,x,y,1\nb.wav,x,y,soon\n", "row 3, column end: 'soon' is not a number of seconds"),
+        ("file,speaker,label,end\na.wav,x,y,1\nb.wav,x,y,now\n", "row 3, column end: 'now' is not a number of seconds"),
         ("file,speaker,label,end\na.wav,x,y,inf\n", "row 2, column end: inf must be a number"),
         ("file,speaker,label\na.wav,x,y\nb.wav,x,y\na.wav,z,y\n", "row 4, column file: the same recording as in row 2"),
         ("file,speaker,label\na.wav,x,y\na.flac,x,y\n", "row 3, column file: the same clip"),

@@ -1,12 +1,11 @@
 """What corpus, format and audio may be together, and each mistake in one line."""
 
 import pytest
-import yaml
 
+from serflow.configuration import configure, runs_on
 from serflow.corpus.locations import configured_places, places_of, read_source, recording_path, write_source
 from serflow.corpus.source import open_source
 from serflow.runtime.errors import UserError
-from serflow.runtime.settings import check_settings, runs_on
 
 
 @pytest.fixture
@@ -21,9 +20,7 @@ def opened(project, tmp_path, monkeypatch):
     (tmp_path / "crema/1001_DFA_ANG_XX.wav").touch()
 
     def check(**settings):
-        config = yaml.safe_load((project / "config.yaml").read_text()) | settings
-        check_settings(config, project / "workflow/schemas/config.schema.yaml")
-        return open_source(config)
+        return open_source(configure(settings, project))
 
     return check
 
@@ -34,7 +31,7 @@ def opened(project, tmp_path, monkeypatch):
         ({"corpus": "ravdess"}, "corpus 'ravdess' needs its recordings: set audio"),
         ({"format": "ravdess"}, "format is set, but corpus is 'sample'"),
         ({"corpus": "x", "format": "ravdes", "audio": "audio"}, 'format is "ravdes", but must be one of crema-d'),
-        ({"corpus": "x", "format": 3, "audio": "audio"}, "format is 3, but must be"),
+        ({"corpus": "x", "format": 3, "audio": "audio"}, 'format is "3", but must be'),
         ({"corpus": "x", "audio": {"mine": "audio"}}, "audio.mine: the name is no format"),
         ({"corpus": "x", "audio": {"mine": {"format": "x", "path": "audio"}}}, 'audio.mine.format is "x", but must be'),
         ({"corpus": "x", "audio": {"mine": {"path": "audio"}}}, "config: audio"),

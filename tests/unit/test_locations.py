@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from serflow.configuration import configure, runs_on
 from serflow.corpus.locations import Location, configured_locations, recording_path
 from serflow.corpus.source import open_corpus
 from serflow.runtime.errors import UserError
-from steps import default_config
 
 
 @pytest.fixture
-def opened(tmp_path, monkeypatch):
+def opened(project, tmp_path, monkeypatch):
     """Return a function that opens the corpus of some settings, in a folder with a corpus of three files."""
     monkeypatch.chdir(tmp_path)
     for name in ("OAF_back_angry", "YAF_back_angry", "OAF_back_ps"):
@@ -21,7 +21,7 @@ def opened(tmp_path, monkeypatch):
     (tmp_path / "crema").mkdir()
     (tmp_path / "crema/1001_DFA_ANG_XX.wav").touch()
 
-    return lambda **settings: open_corpus(default_config() | settings, tmp_path / "results")
+    return lambda **settings: open_corpus(configure(settings, project), tmp_path / "results")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,10 @@ def opened(tmp_path, monkeypatch):
         ({"corpus": "manifest"}, "corpus 'manifest' (manifest) needs its recordings: set audio to their table"),
         ({"format": "ravdess"}, "format is set, but corpus is 'sample'"),
         ({"corpus": "x", "format": "ravdes", "audio": "audio"}, "config: format: unknown corpus format 'ravdes'"),
+        ({"corpus": "x", "format": 3, "audio": "audio"}, "config: format: unknown corpus format '3'"),
+        ({"corpus": "x", "audio": {"mine": {"path": "audio"}}}, "config: audio"),
+        ({"corpus": "x", "audio": {"a b": "audio"}}, "config: audio"),
+        ({"corpus": "x", "audio": {}}, "config: audio"),
         ({"corpus": "x", "audio": {"mine": "audio"}}, "audio.mine: the name is not a format"),
         (
             {"corpus": "x", "audio": {"mine": {"format": "x", "path": "audio"}}},
@@ -79,3 +83,11 @@ def test_only_song_where_speech_is_wanted(opened, tmp_path):
     (tmp_path / "songs/03-01-05-01-01-01-02.wav").touch()
     speech = opened(corpus="ravdess", audio="songs")
     assert speech.speakers == ["02"] and "left out 1 recordings of song" in speech.notes[0]
+
+
+def test_runs_across_corpora_are_added_to_those_of_several():
+    listed = [{"protocol": "random", "models": ["cnn1d"], "seeds": [0]}]
+    assert runs_on({"runs": listed}, ["tess"]) == listed
+    added = {"protocol": "cross-corpus", "models": ["cnn1d"], "seeds": [0]}
+    assert runs_on({"runs": listed}, ["savee", "tess"]) == [*listed, added]
+    assert runs_on({"runs": [added]}, ["savee", "tess"]) == [added]

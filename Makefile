@@ -1,15 +1,16 @@
-# make run    from a fresh machine to a finished report on the built-in sample corpus
-# make test   the same set-up, then every test, two at a time; those of a cluster only where SLURM is installed
-# make test-slurm   the tests on a real SLURM cluster of two nodes on this machine
-# make faults kill every rule and the controller at random moments, and every test of faults; about an hour
-# make fuzz   coverage-guided fuzzing of what reads recordings, names and results; each of three targets for SECONDS=60
-# make bench  the notebook's stages and serflow's side by side; BENCH=--full adds the corpus' full size
+# make run         from a fresh machine to a finished report on the built-in sample corpus
+# make test        the same set-up, then the tests, two at a time
+# make test-all    every test: also cluster, faults, every setting, hostile inputs, the commands of the documentation
+# make test-slurm  the tests on a SLURM cluster of two nodes, which is started on this machine
+# make faults      kill every rule and the controller at random moments, and every test of faults; about an hour
+# make fuzz        coverage-guided fuzzing of what reads recordings, names and results; SECONDS=60 for each of three targets
+# make bench       the notebook's stages and serflow's side by side; BENCH=--full adds the full size of the corpus
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-slurm faults fuzz lint bench bench-scale bench-slurm bench-training clean
+.PHONY: env run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm bench-training clean
 
 env: $(VENV)/installed
 
@@ -22,10 +23,15 @@ $(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/require
 
 run: env
 	snakemake --cores $(CORES)
-	@echo "The report is results/sample/report/index.html"
+	@echo "The report is results/sample/report/all/index.html"
+
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder --durations 20
 
 test: env lint
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder --durations 20
+	$(PYTEST) -m "not extended"
+
+test-all: env lint
+	SERFLOW_FAULTS=all $(PYTEST)
 
 test-slurm: env
 	$(BIN)/python -m pytest tests/slurm
@@ -34,7 +40,7 @@ faults: env
 	SERFLOW_FAULTS=all $(BIN)/python -m pytest tests/faults
 	$(BIN)/python tests/faults/harness.py $(FAULTS)
 
-# Atheris has wheels for Linux and not for every Python, so that it is no part of the environment.
+# Atheris has wheels for Linux and some Python versions only, so it is not part of the environment.
 SECONDS ?= 60
 fuzz: env
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0

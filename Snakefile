@@ -2,21 +2,27 @@
 
 import sys
 
-# Where this file is, also when it is a module of another workflow.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# Where this file is, also if it is a module of another workflow.
 BASE = workflow.current_basedir.get_path_or_uri(secret_free=True)
 sys.path.insert(0, f"{BASE}/workflow/src")
 
 
-include: "workflow/rules/setup.smk"
+# `config` holds what the user gives. common.smk fills in the rest from config.yaml and, for the sample, config/sample.yaml.
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
-include: "workflow/rules/selections.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/audio.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/choices.smk"
 include: "workflow/rules/bundle.smk"
 
 
@@ -24,25 +30,24 @@ rule all:
     """Everything, which is the default: the configured runs and the report on them."""
     default_target: True
     input:
-        reports_on(""),
+        report_on("all"),
 
 
 rule catalog:
     """The catalogue of the corpus and the split tables of the configured protocols."""
     input:
         paths.clips,
-        collect(paths.split, protocol=sorted({run.protocol for run in RUNS})),
+        collect(paths.split, protocol=SELECTIONS[1:]),
 
 
 rule features:
-    """Frame features, their functionals and mel-spectrograms of every clip."""
+    """The features that the configured models read, of every clip."""
     input:
-        collect([paths.frames, paths.mel], shard=SHARDS),
-        collect(paths.functionals, shard=SHARDS if ENERGY in config["frames"]["features"] else []),
+        collect([feature_path(kind) for kind in USED_KINDS], shard=SHARDS),
 
 
 rule models:
-    """The trained models of the configured runs, with their predictions and measures."""
+    """The trained models of the configured runs, with their predictions and metrics."""
     input:
         [at(paths.metrics, run) for run in RUNS],
 
@@ -50,25 +55,7 @@ rule models:
 rule report:
     """The report on the configured runs."""
     input:
-        reports_on(""),
-
-
-rule notebook:
-    """The notebook's runs, and the tables and the report on them alone."""
-    input:
-        reports_on("notebook"),
-
-
-rule speaker_independent:
-    """The runs on speakers that were not trained on, and the tables and the report on them alone."""
-    input:
-        reports_on("speaker-independent"),
-
-
-rule cross_corpus:
-    """The runs on corpora that were not trained on, and the tables and the report on them alone."""
-    input:
-        reports_across,
+        report_on("all"),
 
 
 rule bundles:
@@ -82,3 +69,14 @@ rule predict:
     input:
         paths.all_labels,
         paths.whole_timeline,
+
+
+# One target for each protocol: notebook, speaker_independent, …
+for PROTOCOL in PROTOCOLS:
+
+    rule:
+        """The runs of one protocol, and the report on them."""
+        name:
+            PROTOCOL.replace("-", "_")
+        input:
+            report_on(PROTOCOL),

@@ -19,7 +19,7 @@ QUICK = {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}}}
 
 
 TARGETS = ("all", "catalog", "features", "models", "report", "notebook", "speaker_independent")
-TARGETS += ("cross_corpus", "bundles", "predict")
+TARGETS += ("cross_corpus", "random", "custom", "bundles", "predict")
 # A run on a folder of recordings, small enough to be done again and again.
 RUNS = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
 SMALL = {
@@ -115,9 +115,9 @@ class Checkout(Workspace):
     """A copy of the project with results in it, where a user's commands are run as they are written."""
 
     def shell(self, command: str) -> str:
-        """Run a command line of the README; what it calls /data is the folder ``data``, and its cores are two."""
+        """Run a documented command with two cores, and with the folder ``data`` in place of /data."""
         line = command.replace("--cores 8", "--cores 2").replace("/data/", f"{self.folder}/data/")
-        # As after `make env` there, which installs what stands in the folder.
+        # As after `make env` there, which installs the package of the folder.
         package, programs = self.folder / "workflow/src", Path(sys.executable).parent
         environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(package)}
         options = {"cwd": self.folder, "env": environment, "capture_output": True, "text": True, "check": False}
@@ -127,13 +127,13 @@ class Checkout(Workspace):
 
 
 def lines(done: subprocess.CompletedProcess) -> list[str]:
-    """Give what serflow itself said in a run."""
+    """Return the lines of a run that serflow itself printed."""
     return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
 
 
 @pytest.fixture(scope="session")
 def make_once(tmp_path_factory, worker_id):
-    """Give a function that makes a folder, once for all workers, and gives its path."""
+    """Return a function that makes a folder, once for all workers, and returns its path."""
     base = tmp_path_factory.getbasetemp()
     base = base if worker_id == "master" else base.parent
 
@@ -184,12 +184,13 @@ def check_out(project: Path, folder: Path) -> Checkout:
     """Copy the project's files to a folder; models are trained for one epoch there."""
     for name in ("Snakefile", "Makefile", "pyproject.toml"):
         shutil.copy2(project / name, folder)
-    for name in ("workflow", "profiles", "envs"):
-        leave = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(project / name, folder / name, ignore=leave)
-    text, count = re.subn(r"^(    epochs: )\d+$", r"\g<1>1", (project / "config.yaml").read_text(), flags=re.M)
-    assert count == len(QUICK["models"])
-    (folder / "config.yaml").write_text(text)
+    leave = shutil.ignore_patterns("__pycache__", "*.egg-info", "corpora")
+    for name in ("workflow", "profiles", "envs", "config", "resources"):
+        shutil.copytree(project / name, folder / name, ignore=leave, dirs_exist_ok=True)
+    for name in ("config.yaml", "config/sample.yaml"):
+        text, count = re.subn(r"\bepochs: \d+", "epochs: 1", (project / name).read_text())
+        assert count == len(QUICK["models"])
+        (folder / name).write_text(text)
     return Checkout(folder, folder)
 
 

@@ -124,7 +124,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
     from serflow.audio import augment, scan
     from serflow.audio.io import read_clip
     from serflow.corpus.locations import places_of
-    from serflow.corpus.sources import list_recordings
+    from serflow.corpus.source import list_recordings
     from serflow.features import frames, mel
 
     entries, places = list_recordings(folder)[part::parts], places_of(folder)

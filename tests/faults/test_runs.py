@@ -10,9 +10,9 @@ import time
 import psutil
 import pytest
 import soundfile as sf
+from serflow.audio.scan import scan_recordings
 
 from serflow.audio.augment import augment_audio
-from serflow.audio.scan import scan_recordings
 from serflow.models.backup import backup_path
 from serflow.runtime.errors import UserError
 from serflow.storage import tidy

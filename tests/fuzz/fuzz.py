@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 import soundfile as sf
 
 with atheris.instrument_imports(include=["serflow"]):
+    from serflow.audio.scan import scan_recordings
+
     from serflow.audio.containers import plain_wav
     from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
-    from serflow.audio.scan import scan_recordings
     from serflow.corpus.catalog import catalog_clips
-    from serflow.corpus.sources import list_recordings, listing_digests
+    from serflow.corpus.source import list_recordings, listing_digests
     from serflow.runtime.errors import UserError
     from serflow.runtime.settings import check_file
     from serflow.storage import open_array, read_json, read_table

@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import soundfile as sf
+from serflow.audio.scan import scan_recordings
 
 from serflow.audio import augment, io, length
-from serflow.audio.scan import scan_recordings
 from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, open_array, read_table, write_table
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 import yaml
-
 from serflow.audio.scan import scan_recordings
+
 from serflow.corpus import audit, catalog
 from serflow.splits import split_clips as splits
 from serflow.storage import read_json, read_table

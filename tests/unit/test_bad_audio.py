@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from serflow.audio.scan import scan_recordings
 
 from serflow.audio.io import LONGEST_SECONDS, MOST_SAMPLES, decode, mono, read_clip
-from serflow.audio.scan import scan_recordings
 from serflow.corpus.catalog import catalog_clips
-from serflow.corpus.sources import list_recordings, listing_digests
+from serflow.corpus.source import list_recordings, listing_digests
 from serflow.runtime.errors import UserError, printable
 from serflow.storage import read_json, read_table
 

@@ -1,4 +1,4 @@
-"""CREMA-D from its mirrors: which clips it has, which mirror is taken, and what is checked."""
+"""CREMA-D from its mirrors: which clips it has, which mirror is used, and what is checked."""
 
 import csv
 import hashlib
@@ -8,19 +8,22 @@ import sys
 import tarfile
 import zipfile
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from misbehaving import serving, status, whole
-from serflow.corpus import fetch, kaggle
-from serflow.corpus.download import Downloader
+from serflow.corpus import fetch_corpus as module
+from serflow.corpus.crema_d_names import parse_name
+from serflow.corpus.crema_d_release import MIRRORS, TABLES, named_mirror, official_clips
 from serflow.corpus.metadata import find_metadata, read_demographics, voice_votes
-from serflow.corpus.official import MIRRORS, TABLES, Mirror, named_mirror, official_clips
+from serflow.fetch import download, kaggle, mirrors
+from serflow.runtime import locking
 from serflow.runtime.errors import UserError
 
 CLIPS = {
-    f"100{speaker}_DFA_{emotion}_XX": f"{speaker}{emotion}".encode() * 1000
-    for speaker in (1, 2)
+    f"100{actor}_DFA_{emotion}_XX": f"{actor}{emotion}".encode() * 1000
+    for actor in (1, 2)
     for emotion in ("ANG", "SAD")
 }
 PEOPLE = b'"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n'
@@ -48,42 +51,40 @@ def pointers_to(clips):
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(download, "SCHEMES", ("http://127.0.0.1:",))
+    monkeypatch.setattr(download, "ATTEMPTS", 2)
+    monkeypatch.setattr(download, "time", SimpleNamespace(sleep=lambda seconds: None))
     with serving() as server:
         server.files |= {"/people.csv": PEOPLE, "/votes.csv": VOTES}
         yield server
 
 
 @pytest.fixture
-def fetching(server, tmp_path):
-    """Give a function that fetches from paths of the server into the folder that comes with it."""
+def fetching(server, tmp_path, monkeypatch):
+    """A function that fetches a corpus of a few clips from mirrors on the server, into its ``folder``."""
     folder = tmp_path / "crema-d"
 
     def run(*paths, pointers=None, clips=CLIPS, tables=("/people.csv", "/votes.csv")):
-        mirrors = [path if isinstance(path, Mirror) else Mirror(path[1:], server.url(path)) for path in paths]
-        fetch.download_corpus(
-            folder,
-            mirrors,
-            set(clips),
-            pointers,
-            tables={name: [server.url(path)] for name, path in zip(TABLES, tables, strict=True)},
-            room=1000,
-            downloader=Downloader(loopback=True, sleep=lambda seconds: None, attempts=2),
-        )
+        locking._held.clear()  # of the call before, as a command ends
+        places = zip(TABLES.items(), tables, strict=True)
+        small = {name: table._replace(addresses=[server.url(path)]) for (name, table), path in places}
+        monkeypatch.setattr(module, "TABLES", small)
+        monkeypatch.setattr(module, "official_clips", lambda: [parse_name(clip) for clip in clips])
+        names = [path if path in MIRRORS else server.url(path) for path in paths]
+        module.fetch_corpus(archive=None, settings={"mirrors": names, "pointers": pointers}, folder=folder)
 
     run.folder = folder
     return run
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def nothing_is_there(folder):
-    return not contents(folder)
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".fetch.lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def told(capsys):
-    return [line for line in capsys.readouterr().err.splitlines() if "unpacking" not in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "trying again" not in line]
+    return [line for line in lines if not line.startswith("unpacking")]
 
 
 def test_the_official_clips_are_as_many_as_were_published():
@@ -105,9 +106,9 @@ def test_the_official_clips_are_those_of_the_corpus(crema_d):
 def test_mirrors_are_named_or_given_by_their_address():
     assert list(MIRRORS) == ["official", "gitlab", "kaggle"]
     assert named_mirror("kaggle").kaggle and not named_mirror("https://example.org/x.zip").kaggle
-    addresses = [mirror.address for mirror in MIRRORS.values() if not mirror.kaggle] + [
-        url for urls in TABLES.values() for url in urls
-    ]
+    assert named_mirror("https://example.org/x.zip?token=1").name == "https://example.org/x.zip"
+    addresses = [mirror.address for mirror in MIRRORS.values() if not mirror.kaggle]
+    addresses += [address for table in TABLES.values() for address in table.addresses]
     assert all(address.startswith("https://") for address in addresses)
 
 
@@ -125,42 +126,36 @@ def test_a_corpus_from_one_mirror(server, fetching, capsys):
         {"file": f"{clip}.wav", "bytes": str(len(content)), "sha256": hashlib.sha256(content).hexdigest()}
         for clip, content in sorted(CLIPS.items())
     ]
-    assert json.loads(files["source.json"])["mirror"] == "good.zip"
-    assert told(capsys) == [
-        "fetch_corpus: no Git LFS pointers to check the recordings against; fetch.pointers can name some"
-    ]
+    assert json.loads(files["source.json"])["mirror"] == server.url("/good.zip")
+    (line,) = told(capsys)
+    assert line == "the recordings were not compared with the published ones; fetch.pointers allows that"
     assert [path for path, _ in server.asked] == ["/good.zip"]
     assert set(files) == {*(f"AudioWAV/{clip}.wav" for clip in CLIPS), "metadata/VideoDemographics.csv"} | {
         "metadata/tabulatedVotes.csv", "manifest.csv", "source.json",
     }  # fmt: skip
 
 
-def test_mirrors_are_tried_in_turn_and_each_failure_is_told(server, fetching, capsys):
+def test_mirrors_are_tried_in_order_and_each_error_is_printed(server, fetching, capsys):
     missing = {clip: content for clip, content in CLIPS.items() if clip != "1002_DFA_SAD_XX"}
     server.files |= {
         "/page.zip": b"<!DOCTYPE html><html>Sign in</html>",
         "/broken.zip": zipped(CLIPS)[:3000],
-        "/evil.zip": zipped(CLIPS, [("../../x.wav", b"RIFF")]),
+        "/empty.zip": zipped({}, [("readme", b"")]),
         "/part.zip": zipped(missing),
         "/twice.zip": zipped(CLIPS | {"1040_ITH_SAD_X": b"1", "1040_ITH_SAD_XX": b"2"}),
         "/good.zip": zipped(CLIPS),
     }
-    paths = ["/none.zip", "/page.zip", "/broken.zip", "/evil.zip", "/part.zip", "/good.zip"]
-    fetching(*paths)
+    errors = {
+        "/none.zip": "404 Not Found",
+        "/page.zip": "the server sent a web page",
+        "/broken.zip": "a damaged archive",
+        "/empty.zip": "holds no recordings",
+        "/part.zip": "has 3 of the 4 clips; 1002_DFA_SAD_XX is missing",
+    }
+    fetching(*errors, "/good.zip")
     lines = told(capsys)
-    assert [line.split(": ")[1] for line in lines[:5]] == [path[1:] for path in paths[:5]]
-    for line, reason in zip(
-        lines,
-        [
-            "404 Not Found",
-            "sent a web page",
-            "damaged archive",
-            "leads out of its folder",
-            "has 3 of the 4 clips; 1002_DFA",
-        ],
-        strict=False,
-    ):
-        assert reason in line
+    for line, (path, error) in zip(lines, errors.items(), strict=False):
+        assert line.startswith(f"mirror {server.url(path)}: {error}")
     assert find_metadata(fetching.folder / "AudioWAV", None).keys() == {"demographics", "votes"}
     with pytest.raises(UserError):
         fetching("/twice.zip", clips=[*CLIPS, "1040_ITH_SAD_XX"])
@@ -169,9 +164,9 @@ def test_mirrors_are_tried_in_turn_and_each_failure_is_told(server, fetching, ca
 
 def test_all_mirrors_fail(server, fetching, capsys):
     server.turns = [status(503)] * 2
-    with pytest.raises(UserError, match=r"fetch.mirrors: none of a.zip, b.zip gave the recordings, .* set audio to"):
+    with pytest.raises(UserError, match=r"none of http\S*/a.zip, http\S*/b.zip has the recordings.* set audio"):
         fetching("/a.zip", "/b.zip")
-    assert nothing_is_there(fetching.folder)
+    assert not contents(fetching.folder)
     assert "503 Service Unavailable; gave up after 2 attempts" in told(capsys)[-2]
 
 
@@ -180,7 +175,7 @@ def test_pointers_are_refused_and_check_the_next_mirror(server, fetching, capsys
     fetching("/official.zip", "/gitlab.zip")
     first, second = told(capsys)
     assert "official.zip: holds Git LFS pointers in place of the recordings" in first
-    assert second == "fetch_corpus: 4 of 4 recordings have the published size and sha256"
+    assert second == "4 of 4 recordings have the published size and sha256"
     assert json.loads((fetching.folder / "source.json").read_text())["checked"] == 4
 
 
@@ -193,7 +188,10 @@ def test_a_recording_that_is_not_the_published_one(server, fetching, capsys, con
     }
     fetching("/pointers.zip", "/wrong.zip", "/good.zip")
     line = told(capsys)[1]
-    assert f"wrong.zip: 1001_DFA_ANG_XX.wav is not as published: its {what} is not that of the Git LFS pointer" in line
+    assert (
+        f"wrong.zip: 1001_DFA_ANG_XX.wav is not as published: its {what} differs from that in the Git LFS pointer"
+        in line
+    )
     assert (fetching.folder / "AudioWAV/1001_DFA_ANG_XX.wav").read_bytes() == CLIPS["1001_DFA_ANG_XX"]
 
 
@@ -213,7 +211,7 @@ def test_pointers_from_a_file(server, fetching, capsys, tmp_path):
     ("make", "message"),
     [
         (lambda path: None, "fetch.pointers: .*: no such file"),
-        (lambda path: path.write_bytes(zipped(CLIPS)), "fetch.pointers: .*: holds no Git LFS pointers"),
+        (lambda path: path.write_bytes(zipped(CLIPS)), "fetch.pointers: .*: has no Git LFS pointers"),
         (lambda path: path.write_bytes(b"text"), "not an archive that can be read"),
     ],
 )
@@ -221,26 +219,25 @@ def test_pointers_that_are_none(server, fetching, tmp_path, make, message):
     make(tmp_path / "pointers.zip")
     with pytest.raises(UserError, match=message):
         fetching("/good.zip", pointers=str(tmp_path / "pointers.zip"))
-    assert nothing_is_there(fetching.folder) and not server.asked
+    assert not contents(fetching.folder) and not server.asked
 
 
 def test_tables_that_cannot_be_had_are_empty(server, fetching, capsys):
     server.files |= {"/good.zip": zipped(CLIPS), "/votes.csv": b"<html>"}
     fetching("/good.zip", tables=("/none.csv", "/votes.csv"))
     lines = told(capsys)
-    assert "none.csv: 404 Not Found" in lines[1] and lines[2].startswith(
-        "fetch_corpus: VideoDemographics.csv could not"
-    )
-    assert "sent a web page" in lines[3] and lines[4].startswith("fetch_corpus: tabulatedVotes.csv could not")
+    assert lines[1].endswith("/none.csv: 404 Not Found")
+    assert lines[2].startswith("VideoDemographics.csv cannot be downloaded")
+    assert "sent a web page" in lines[3] and lines[4].startswith("tabulatedVotes.csv cannot be downloaded")
     assert read_demographics(fetching.folder / "metadata/VideoDemographics.csv") == {}
     assert voice_votes(fetching.folder / "metadata/tabulatedVotes.csv") == {}
 
 
-def test_a_broken_download_is_gone_on_with_in_the_next_run(server, fetching):
+def test_an_interrupted_download_is_resumed_by_the_next_run(server, fetching):
     content = zipped(CLIPS)
     server.files["/good.zip"] = content
     server.turns = [whole(sent=5000), whole(sent=0), whole(sent=0)]
-    with pytest.raises(UserError, match=r"none of good\.zip"):
+    with pytest.raises(UserError, match=r"none of .*good\.zip"):
         fetching("/good.zip")
     left = contents(fetching.folder)
     assert sorted(name.rpartition(".")[2] for name in left) == ["json", "part"] and all(
@@ -252,15 +249,13 @@ def test_a_broken_download_is_gone_on_with_in_the_next_run(server, fetching):
     assert not (fetching.folder / ".fetch").exists()
 
 
-def test_no_room_to_unpack_keeps_what_was_fetched(server, fetching, monkeypatch, capsys):
+def test_a_disk_too_full_to_unpack_keeps_the_download(server, fetching, monkeypatch, capsys):
     server.files["/good.zip"] = zipped(CLIPS)
-    real = fetch.need_room
-    monkeypatch.setattr(fetch, "need_room", lambda folder, wanted: real(folder, 10**16))
-    with pytest.raises(UserError, match=r"none of good\.zip"):
-        fetching("/good.zip")
+    with monkeypatch.context() as patch:
+        patch.setattr(mirrors, "need_room", lambda folder, wanted: download.need_room(folder, 10**16))
+        with pytest.raises(UserError, match=r"none of .*good\.zip"):
+            fetching("/good.zip")
     assert "needs 10,000,000.0 GB of free space" in told(capsys)[-1]
-    monkeypatch.undo()
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server.files["/good.zip"] = b"gone"
     fetching("/good.zip")
     assert (fetching.folder / "manifest.csv").exists()
@@ -280,14 +275,10 @@ shutil.copy({archive!r}, sys.argv[sys.argv.index("--path") + 1] + "/cremad.zip")
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
-    """Give a function that puts a client on the path, with no credentials anywhere."""
-    (tmp_path / "home").mkdir()
+    """A function that puts a client on the path."""
     (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(kaggle.sys, "executable", str(tmp_path / "bin/python"))
-    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
 
     def install(archive, fails=False):
         path = tmp_path / "bin/kaggle"
@@ -300,24 +291,19 @@ def client(tmp_path, monkeypatch):
 def test_kaggle_through_its_client(client, fetching, tmp_path):
     (tmp_path / "x.zip").write_bytes(zipped(CLIPS, folder="AudioWAV"))
     client(tmp_path / "x.zip")
-    fetching(MIRRORS["kaggle"])
+    fetching("kaggle")
     assert len(contents(fetching.folder / "AudioWAV")) == 4 and not (fetching.folder / ".fetch").exists()
 
 
 def test_kaggle_without_its_client(client, fetching, capsys):
     with pytest.raises(UserError):
-        fetching(MIRRORS["kaggle"])
-    assert told(capsys) == ["fetch_corpus: kaggle: Kaggle's client is not installed; run: python -m pip install kaggle"]
+        fetching("kaggle")
+    assert told(capsys) == ["mirror kaggle: Kaggle's client is not installed; run: python -m pip install kaggle"]
 
 
-def test_kaggle_without_credentials(client, fetching, capsys, tmp_path):
+def test_kaggle_without_credentials(client, fetching, capsys):
     client("x", fails=True)
     with pytest.raises(UserError):
-        fetching(MIRRORS["kaggle"])
+        fetching("kaggle")
     (line,) = told(capsys)
-    assert "kaggle: 401 - Unauthorized; no credentials were found: make a token on kaggle.com" in line
-    (tmp_path / "home/.kaggle").mkdir()
-    (tmp_path / "home/.kaggle/kaggle.json").write_text("never read")
-    with pytest.raises(UserError):
-        fetching(MIRRORS["kaggle"])
-    assert told(capsys) == ["fetch_corpus: kaggle: 401 - Unauthorized"]
+    assert line.startswith("mirror kaggle: 401 - Unauthorized; if you are not signed in, make a token on kaggle.com")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 import yaml
-
 from serflow.audio.scan import scan_recordings
+
 from serflow.corpus.catalog import catalog_clips
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.runtime.errors import UserError

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, shard_of
 from serflow.corpus.formats import FORMATS, load_format
-from serflow.corpus.formats.base import FOLDS, Person, deal_speakers
-from serflow.corpus.grammar import EMOTIONS, SENTENCES, shard_of
 from serflow.corpus.ids import speaker_of
 from serflow.corpus.labels import LABELS
+from serflow.corpus.listing import FOLDS, Person, deal_speakers
 from serflow.runtime.errors import UserError
 
 FOLDERS = [name for name in FORMATS if name != "manifest"]

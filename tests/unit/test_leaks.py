@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.runtime.errors import UserError
 from serflow.splits import split_clips as splits
 from serflow.splits.custom import read_custom_split

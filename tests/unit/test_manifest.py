@@ -6,9 +6,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
-
 from serflow.audio.scan import scan_recordings
 from serflow.audio.segments import decode_piece, read_row
+
 from serflow.corpus import sources
 from serflow.corpus.formats import load_format
 from serflow.corpus.ids import speaker_of

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from serflow.corpus.locations import configured_places, places_of, read_source, recording_path, write_source
-from serflow.corpus.sources import open_source
+from serflow.corpus.source import open_source
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings, runs_on
 

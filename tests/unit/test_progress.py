@@ -1,6 +1,7 @@
 import os
 import pty
 import select
+import termios
 
 import pytest
 
@@ -9,44 +10,40 @@ from serflow.runtime import progress
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(progress, "_BETWEEN_LINES", 0)
-    monkeypatch.setattr(progress, "_BETWEEN_BARS", 0)
+    monkeypatch.setattr(progress, "_BAR_SECONDS", 0)
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0)
 
 
-def report():
-    shown = progress.Progress("fetching")
-    shown.update(0, 100_000_000)
-    shown.update(50_000_000, 100_000_000)
-    shown.close()
+def transfer():
+    with progress.byte_progress("fetching", total=100_000_000) as advance:
+        advance(50_000_000)
 
 
 def test_a_bar_on_a_terminal_and_plain_lines_in_the_log(monkeypatch, capsys, at_once):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     with os.fdopen(theirs, "w") as screen:
         monkeypatch.setattr(progress, "_screen", screen)
-        report()
+        transfer()
         progress.tell("a line")
-        # A terminal passes on what was written in pieces, each when it comes to it.
+        # A terminal passes on what was written in pieces.
         drawn = ""
         while "a line" not in drawn and select.select([ours], [], [], 10)[0]:
             drawn += os.read(ours, 10_000).decode()
     os.close(ours)
-    assert "[.........." in drawn and "[##########..........] fetching: 50.0 of 100 MB (50%)" in drawn
-    assert "\r\033[Ka line" in drawn
+    assert "fetching:  50%|" in drawn and "50.0M/100M" in drawn
+    assert drawn.endswith("\ra line\r\n")  # the bar is gone
     lines = capsys.readouterr().err.splitlines()
-    assert (
-        lines[1].startswith("fetching: 50.0 of 100 MB (50%), ")
-        and lines[2:] == ["a line"]
-        and "\r" not in "".join(lines)
-    )
+    assert lines[-2].startswith("fetching:  50% 50.0M/100M [") and lines[-1] == "a line"
+    assert "\r" not in "".join(lines) and "|" not in "".join(lines)
 
 
-def test_plain_lines_where_there_is_no_terminal(capsys, at_once):
-    report()
-    assert len(capsys.readouterr().err.splitlines()) == 2
+def test_plain_lines_without_a_terminal(capsys, at_once):
+    transfer()
+    assert capsys.readouterr().err.splitlines()[-1].startswith("fetching:  50%")
 
 
 def test_lines_are_few(capsys):
-    for _ in range(1000):
-        report()
+    for _ in range(100):
+        transfer()
     assert not capsys.readouterr().err

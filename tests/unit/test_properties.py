@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from serflow.audio.containers import length_fault, plain_wav
 from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
-from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName, parse_name
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName, parse_name
 from serflow.runtime.errors import UserError, printable
 from serflow.runtime.settings import check_settings, read_scalars
 from serflow.storage import open_array, read_json, read_table

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from serflow.corpus import sample
-from serflow.corpus.grammar import EMOTIONS, SENTENCES, parse_name
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, parse_name
 from serflow.runtime.errors import UserError
 
 CLIPS = sample.sample_clips()

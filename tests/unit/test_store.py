@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -75,3 +77,44 @@ def test_tables_are_the_same_bytes_each_time(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="not a readable Parquet"):
         storage.read_table(tmp_path / "x.parquet")
+
+
+def test_a_table_in_row_groups_is_read_one_at_a_time(tmp_path):
+    tables = [pa.table({"clip": ["a"], "value": [1.0]}), pa.table({"clip": ["b", "c"], "value": [2.0, None]})]
+    storage.write_tables(tmp_path / "x.parquet", tables)
+    assert list(storage.read_row_groups(tmp_path / "x.parquet")) == tables
+    assert storage.read_tables([tmp_path / "x.parquet"] * 2, ["value"]).num_rows == 6
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.parquet", "x.json", "x.npz"])
+def test_a_checksum_stands_for_the_content(tmp_path, name):
+    def write(value):
+        path = tmp_path / name
+        if name == "x.npy":
+            with storage.ArrayWriter(path, (2,)) as out:
+                out.write(np.full((3, 2), value))
+        elif name == "x.parquet":
+            storage.write_table(path, pa.table({"value": [value]}))
+        elif name == "x.json":
+            storage.write_json(path, {"value": value})
+        else:
+            storage.write_archive(path, lambda partial: partial.write_bytes(str(value).encode()))
+        return storage.checksum(path)
+
+    assert write(1.0) == write(1.0) != write(2.0)
+    with pytest.raises(UserError, match="no such file"):
+        storage.checksum(tmp_path / "none")
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_files_have_the_permissions_that_the_umask_leaves(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        storage.write_text(tmp_path / "x.csv", "clip\n")
+        storage.write_table(tmp_path / "x.parquet", pa.table({"value": [1]}))
+        storage.write_arrays(tmp_path / "x.npz", {"a": np.zeros(2)})
+        with storage.ArrayWriter(tmp_path / "x.npy"):
+            pass
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~umask}

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import train_test_split
-
 from serflow.splits.stratify import divide
+from sklearn.model_selection import train_test_split
 
 
 @settings(max_examples=300, deadline=None)

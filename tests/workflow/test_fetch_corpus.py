@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from misbehaving import serving, status, whole
-from serflow.corpus.official import official_clips
+from serflow.corpus.crema_d_release import official_clips
 from serflow.storage import read_table
 from workspace import RUNS, Workspace
 
@@ -120,7 +120,7 @@ def mirror(tmp_path, monkeypatch, corpus):
         yield server
 
 
-def test_crema_d_is_fetched_killed_on_the_way_and_fetched_on(empty, mirror, corpus):
+def test_an_interrupted_download_of_crema_d_resumes(empty, mirror, corpus):
     settings = {"corpus": "crema-d", "runs": RUNS}
     settings["fetch"] = {"mirrors": [mirror.url("/none.zip"), mirror.url()], "pointers": None}
     workspace = Workspace(empty.folder, empty.project, settings)
@@ -144,7 +144,7 @@ def test_crema_d_is_fetched_killed_on_the_way_and_fetched_on(empty, mirror, corp
     said = workspace.run("catalog")
     ranges = [headers.get("Range") for path, headers in mirror.asked if path == "/corpus.zip"]
     assert ranges == [None, f"bytes={half}-"]
-    assert f"fetch_corpus: {mirror.url('/none.zip')}: 404 Not Found" in said
+    assert f"mirror {mirror.url('/none.zip')}: 404 Not Found" in said
     assert not workspace.jobs("catalog")
     assert not (folder / ".fetch").exists()
     rows = read_table(workspace.results("crema-d") / "catalog/clips.parquet").to_pylist()

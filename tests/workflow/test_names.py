@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from serflow.corpus.grammar import SENTENCES
+from serflow.corpus.crema_d_names import SENTENCES
 from serflow.report.page import render_report
 from serflow.storage import read_json, read_table
 from workspace import Workspace

@@ -1,4 +1,4 @@
-"""Every command of the README is run here, or by the test that stands beside it."""
+"""Every command of README and documentation is run here, or by the test that is named beside it."""
 
 import ast
 import csv
@@ -19,6 +19,7 @@ import soundfile as sf
 from test_corpora import NAMES, put
 
 import readme
+from serflow.splits import PROTOCOLS
 from serflow.storage import read_table
 from workspace import check_out
 
@@ -120,7 +121,11 @@ def union(checkout, command):
     put_clips(checkout, "data/ravdess", NAMES["ravdess"])
     put_clips(checkout, "data", ["day 1/interview.wav"])
     # The sample's clips are shorter than the interview.
-    given = readme.block("file,speaker,label,start,end").replace("12.5", "0.1").replace("15.25", "0.9")
+    given = (
+        readme.block(readme.PROJECT / "docs/corpora.md", "file,speaker,label,start,end")
+        .replace("12.5", "0.1")
+        .replace("15.25", "0.9")
+    )
     (checkout.folder / "data/list.csv").write_text(given)
     planned = without_running(checkout, command)
     assert "cross-corpus" in planned and "train_model" in planned
@@ -132,6 +137,10 @@ def fetched(checkout, command):
 
 def nothing_to_do(checkout, command):
     assert "Nothing to be done" in checkout.shell(command)
+
+
+def planned_training(checkout, command):
+    assert "train_model" in without_running(checkout, command)
 
 
 def planned_bundles(checkout, command):
@@ -165,7 +174,7 @@ def planned_prediction(checkout, command):
 
 
 def helped(checkout, command):
-    assert "--n-mels" in checkout.shell(command)
+    assert "--settings" in checkout.shell(command)
 
 
 def names_the_line(checkout, command):
@@ -181,7 +190,7 @@ def both(*checks) -> Callable:
     return check
 
 
-OWN = "workflow/test_own_files.py"
+PLUGINS = "workflow/test_plugins.py::test_one_plugin_of_each_kind"
 CLUSTER = "slurm/test_workflow.py"
 CHECKS = {
     "make run": both(make("snakemake --cores"), elsewhere("workflow/test_sample_run.py::test_runs")),
@@ -191,7 +200,7 @@ CHECKS = {
     "source .venv/bin/activate": activate,
     "snakemake --cores 8 --config corpus=crema-d": both(
         fetched,
-        elsewhere("workflow/test_fetch_corpus.py::test_crema_d_is_fetched_killed_on_the_way_and_fetched_on", "crema-d"),
+        elsewhere("workflow/test_fetch_corpus.py::test_an_interrupted_download_of_crema_d_resumes", "crema-d"),
     ),
     "snakemake --cores 8 --config corpus=crema-d audio=/data/AudioWAV": recordings,
     "snakemake --cores 8 --config corpus=crema-d audio=/data/cremad.zip": recordings,
@@ -202,8 +211,8 @@ CHECKS = {
     "snakemake --cores 8 bundles": both(
         planned_bundles, elsewhere("workflow/test_bundles.py::test_the_same_probabilities_as_the_run", "bundles")
     ),
-    "python -m serflow predict": predicted,
-    "python -m serflow demo": elsewhere("report/test_demo.py::test_probabilities_are_those_of_predict"),
+    "serflow predict": predicted,
+    "serflow demo": elsewhere("report/test_demo.py::test_probabilities_are_those_of_predict"),
     "snakemake --cores 8 predict --config input=recordings/": both(
         planned_prediction, elsewhere("workflow/test_bundles.py::test_through_the_engine", "predict")
     ),
@@ -213,9 +222,10 @@ CHECKS = {
     "snakemake --workflow-profile workflow/profiles/slurm": elsewhere(
         f"{CLUSTER}::test_the_same_results_as_on_one_machine", "--workflow-profile", "workflow/profiles/slurm"
     ),
-    "snakemake --cores 8 --config corpus=theatre": elsewhere(f"{OWN}::test_a_corpus", "theatre"),
-    """snakemake --cores 8 --config 'models={"perceptron""": elsewhere(f"{OWN}::test_a_model", "perceptron"),
-    """snakemake --cores 8 --config 'frames={"features""": elsewhere(f"{OWN}::test_a_feature", "rolloff"),
+    "snakemake --cores 8 --config corpus=theatre": elsewhere(PLUGINS, "theatre"),
+    """snakemake --cores 8 --config 'models={"perceptron""": elsewhere(PLUGINS, "perceptron"),
+    """snakemake --cores 8 --config 'models={"cnn2d_small""": planned_training,
+    """snakemake --cores 8 --config 'frames={"features""": elsewhere(PLUGINS, "rolloff"),
     "snakemake --dry-run": nothing_to_do,
     "snakemake --report report.zip": packed,
     "snakemake --list-target-rules": elsewhere(
@@ -237,31 +247,49 @@ def check_of(command):
     return max(begun, key=len, default=None)
 
 
-@pytest.mark.parametrize("command", readme.commands())
-def test_a_command(checkout, command):
-    assert check_of(command), f"{command!r} stands in the README without a check; give it one in CHECKS"
+def check(checkout, command):
+    assert check_of(command), f"{command!r} has no check; add one to CHECKS"
     CHECKS[check_of(command)](checkout, command)
 
 
+@pytest.mark.parametrize("command", readme.commands())
+def test_a_command_of_the_readme(checkout, command):
+    check(checkout, command)
+
+
+DOCUMENTED = list(dict.fromkeys(command for page in readme.DOCS for command in readme.commands(page)))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("command", [command for command in DOCUMENTED if command not in readme.commands()])
+def test_a_command_of_the_documentation(checkout, command):
+    check(checkout, command)
+
+
 def test_no_check_is_left_over():
-    assert {check_of(command) for command in readme.commands()} == set(CHECKS)
+    assert {check_of(command) for command in [*readme.commands(), *DOCUMENTED]} == set(CHECKS)
 
 
-def test_the_targets_are_those_that_there_are(project):
-    named = {row[0].strip("`") for row in readme.table("| target | makes |")}
+def test_the_targets_exist(project):
+    named = {row[0].strip("`") for row in readme.table(readme.README, "| target | computes |")}
     assert named == set(re.findall(r"^rule (\w+):", (project / "Snakefile").read_text(), re.M)) - {"all"}
 
 
-def test_what_is_said_of_results_is_there(sample):
+def test_the_protocols_exist():
+    named = [row[0].strip("`") for row in readme.table(readme.README, "| protocol | split | meaning |")]
+    assert named == sorted(PROTOCOLS, key=lambda name: PROTOCOLS[name].order)
+
+
+def test_the_described_results_exist(sample):
     made_by_targets = {"bundles", "predicted"}
-    for row in readme.table("| | |"):
+    for row in readme.table(readme.PROJECT / "docs/results.md", "| path | content |"):
         for path in re.findall(r"`([^`]+)`", row[0]):
             name = path.partition("/")[0]
             assert name in made_by_targets or (sample.results() / name).exists(), name
 
 
 def templates(folder):
-    """Give every text of the sources; what is put into it is a line feed, which no message has."""
+    """Return every string of the sources, with a line feed, which no message contains, for what is filled in."""
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
@@ -270,12 +298,12 @@ def templates(folder):
                 yield node.value
 
 
-def test_what_is_seen_is_what_is_said(project):
-    """Of each symptom, what stands between its gaps is in one message of serflow or Snakemake, in that order."""
+def test_the_described_messages_exist(project):
+    """The words of each message, between its gaps, are in one string of serflow or Snakemake, in that order."""
     said = [*templates(project / "workflow/src"), *templates(Path(snakemake.common.configfile.__file__).parent)]
-    rows = readme.table("| you see | it means |")
+    rows = readme.table(readme.PROJECT / "docs/troubleshooting.md", "| message | meaning |")
     symptoms = [symptom for row in rows for symptom in re.findall(r"`([^`]+)`", row[0])]
-    assert len(symptoms) >= len(rows) - 1 > 10
+    assert len(symptoms) >= len(rows) - 1 > 8
     for symptom in symptoms:
         text = symptom.replace(os.strerror(errno.ENOSPC), "…")
         pattern = ".*".join(re.escape(part.strip()) for part in text.split("…"))

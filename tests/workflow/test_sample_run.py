@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from serflow.corpus.grammar import shard_names
+from serflow.corpus.crema_d_names import shard_names
 from serflow.models.data import Features
 from serflow.storage import open_array, read_table
 
@@ -120,7 +120,7 @@ def test_comparison(sample):
 
 
 def test_report_stands_alone(sample):
-    page = (sample.results() / "report/index.html").read_text()
+    page = (sample.results() / "report/all/index.html").read_text()
     assert page.count("<audio") == page.count('alt="Waveform and mel-spectrogram') == 12 + 8
     assert page.count('<details class="run"') == 7 and page.count('<details class="fold"') == 13
     assert "Synthetic speech" in page and "Protocol notebook is leaky" in page

@@ -9,7 +9,7 @@ import yaml
 from workspace import RUNS, SMALL
 
 SHARDS = 4
-# What follows from what. The page and the provenance show every setting, so a change of any makes both again.
+# What depends on what. The page and the provenance show every setting, so any change makes both again.
 PAGE = Counter(record_provenance=1, render_report=1)
 EVALUATION = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1, draw_mistakes=1) | PAGE
 DRAWN = Counter(draw_clips=1, draw_mistakes=1)
@@ -22,8 +22,8 @@ FIXED = Counter(fix_length=SHARDS, extract_frames=SHARDS, extract_mel=SHARDS) | 
 AUDIO = Counter(augment_audio=SHARDS, measure_length=1) | FIXED
 SPLIT = Counter(split_clips=1) | MODELS
 CATALOGUE = Counter(catalog_clips=1, draw_clips=1) | EVALUATION
-PLAN = CATALOGUE | Counter(split_clips=1) | AUDIO
-ALL = Counter(scan_recordings=SHARDS) | PLAN
+PLAN = SPLIT | AUDIO
+ALL = Counter(read_recordings=SHARDS) | CATALOGUE | PLAN
 
 
 def resharded(shards):
@@ -52,9 +52,7 @@ SETTINGS = [
         ("max_seconds", 11),
     ]),
     ("sample.seed", 1, PAGE),
-    ("sample.epochs", 3, PAGE),
-    ("sample.batch_size", 4, PAGE),
-    ("sampling_rate", 8000, AUDIO | Counter(draw_clips=1)),
+    ("sampling_rate", 8000, ALL),
     ("augment.seed", 1, PLAN),
     ("augment.time_stretch.clips", 5, PLAN),
     ("augment.time_stretch.low", 0.9, PLAN),
@@ -91,6 +89,9 @@ SETTINGS = [
         ("cnn2d", "dropout", 0.5),
         ("cnn2d", "dense", [64]),
     ]),
+    # The protocol notebook never standardises the inputs of networks.
+    ("models.cnn1d.standardize", "none", PAGE),
+    ("models.cnn2d.standardize", "none", PAGE),
     ("models.svm_functionals.C", 1.0, PAGE),
     ("models.svm_functionals.max_iter", 100, PAGE),
     ("evaluation.resamples", 500, EVALUATION),

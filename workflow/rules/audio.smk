@@ -1,10 +1,41 @@
-"""From recordings to shards of originals and copies of one length."""
+"""From recordings to shards of recordings and copies of one length."""
+
+
+rule read_recordings:
+    """Decode each recording once, shard by shard, so that a new clip makes one shard be read again."""
+    input:
+        listing=paths.listing,
+        # Written last by the rule that puts recordings in place.
+        made=f"{DATA.folder.parent}/manifest.csv" if DATA.made else [],
+    output:
+        recordings=paths.recordings,
+        index=paths.recordings_index,
+    log:
+        log_of("read_recordings", "{shard}"),
+    benchmark:
+        benchmark_of("read_recordings", "{shard}")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(20),
+        # Not a parameter: it decides whether the job succeeds, and nothing of its output. The catalogue applies it again.
+        policy=config["catalog"]["policy"],
+    params:
+        sampling_rate=config["sampling_rate"],
+        code=code_of("read_recordings"),
+    shell:
+        "python -m serflow read_recordings --listing {input.listing:q} --sampling-rate {params.sampling_rate}"
+        " --policy {resources.policy} --output {output.recordings:q} --index {output.index:q} --log {log:q}"
 
 
 rule augment_audio:
     """Make the augmented copies once, for every protocol: the split table decides which are used."""
     input:
-        scan=paths.scan,
+        recordings=paths.recordings,
+        index=paths.recordings_index,
+        plan=paths.plan,
     output:
         samples=paths.augmented,
         index=paths.augmented_index,
@@ -19,25 +50,20 @@ rule augment_audio:
         mem_mb=memory(1000),
         runtime=minutes(30),
     params:
-        source=SOURCE.text,
         sampling_rate=config["sampling_rate"],
-        augment=json.dumps(config["augment"]),
-        # The copies that this shard gets, so that a new clip elsewhere does not make it again.
-        plan=lambda wildcards: SOURCE.plans[shard_number(wildcards)],
-        code=fingerprint("serflow.audio.augment", *SOURCE.modules),
+        code=code_of("augment_audio"),
     shell:
-        "python -m serflow augment_audio --scan {input.scan:q} --augment {params.augment:q} --source={params.source:q}"
-        " --sampling-rate {params.sampling_rate} --output {output.samples:q} --index {output.index:q} --log {log:q}"
+        "python -m serflow augment_audio --recordings {input.recordings:q} --index {input.index:q} --plan {input.plan:q}"
+        " --sampling-rate {params.sampling_rate} --output {output.samples:q} --output-index {output.index:q} --log {log:q}"
 
 
-# A checkpoint, since what follows depends on what it finds: a new clip makes it run again, and a length that has not
-# changed makes nothing stale. Of a plain rule Snakemake would rerun all that follows.
+# A checkpoint, so that an unchanged length makes nothing stale: after a plain rule Snakemake would rerun all that follows.
 checkpoint measure_length:
-    """Choose one length for all clips, one that divides into frames, and write down how it came about."""
+    """Choose one length for all clips, one that divides into frames, and record how it was chosen."""
     input:
-        collect(paths.augmented_index, shard=SHARDS) if config["length"] == "average" else [],
+        collect([paths.recordings_index, paths.augmented_index], shard=SHARDS) if config["length"] == "average" else [],
     output:
-        # First, since of a checkpoint whose results are not all there Snakemake asks for the first, in place of it.
+        # First: if an output of a checkpoint is missing, Snakemake asks for the first one.
         target=paths.target,
         length=report(
             paths.length, caption="../report/length.rst", category="Corpus", labels={"shows": "the common length"}
@@ -54,17 +80,17 @@ checkpoint measure_length:
         runtime=minutes(10),
     params:
         setting=config["length"],
-        code=fingerprint("serflow.audio.length"),
+        code=code_of("measure_length"),
     shell:
         "python -m serflow measure_length --indices {input:q} --setting {params.setting} --output {output.length:q}"
         " --target {output.target:q} --log {log:q}"
 
 
 rule fix_length:
-    """Truncate or pad every clip, so that models get inputs of one shape; labels go by name and are never lost."""
+    """Truncate or pad every clip, so that models get inputs of one shape."""
     input:
-        samples=paths.augmented,
-        index=paths.augmented_index,
+        samples=[paths.recordings, paths.augmented],
+        indices=[paths.recordings_index, paths.augmented_index],
         length=target_length,
     output:
         fixed=paths.fixed,
@@ -80,7 +106,7 @@ rule fix_length:
         mem_mb=memory(1000, 1),
         runtime=minutes(20),
     params:
-        code=fingerprint("serflow.audio.length"),
+        code=code_of("fix_length"),
     shell:
-        "python -m serflow fix_length --samples {input.samples:q} --index {input.index:q} --length {input.length:q}"
+        "python -m serflow fix_length --samples {input.samples:q} --indices {input.indices:q} --length {input.length:q}"
         " --output {output.fixed:q} --output-index {output.index:q} --log {log:q}"

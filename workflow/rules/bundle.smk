@@ -1,6 +1,14 @@
 """From a trained run to a bundle, and from recordings to labels."""
 
 
+def bundle_to_use(wildcards):
+    """Return the configured bundle, or that of the first run that is not leaky."""
+    if not config["input"]:
+        stop(UserError("config: input is null, but predict needs recordings, e.g. --config input=/data/wavs"))
+    honest = [run for run in RUNS if not PROTOCOLS[run.protocol].leaky]
+    return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
+
+
 rule bundle_model:
     """Pack a run into one file that works without this folder and without TensorFlow."""
     input:
@@ -26,9 +34,9 @@ rule bundle_model:
     params:
         architecture=architecture_of,
         corpus=CORPUS,
-        preprocessing=preprocessing_of,
+        preprocessing=lambda wildcards: json.dumps(kind_settings(MODELS[wildcards.model].features, config)),
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
-        code=lambda wildcards: fingerprint("serflow.bundle.pack", MODELS[wildcards.model].architecture.module),
+        code=lambda wildcards: code_of("bundle_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow bundle_model --model {input.model:q} --architecture {params.architecture}"
         " --features {input.features:q} --indices {input.indices:q} --predictions {input.predictions:q}"
@@ -58,7 +66,7 @@ rule predict_recordings:
         shard=shard_number,
         shards=config["shards"],
         listing=lambda wildcards: TO_LABEL[shard_number(wildcards)],
-        code=fingerprint("serflow.bundle.predict", *features_of_bundle()),
+        code=code_of("predict_recordings", *(module for kind in KINDS for module in modules_of_features(kind))),
     shell:
         # Exit code 3: some recordings could not be read; the tables say which and why.
         "python -m serflow predict_recordings {input.bundle:q} {params.recordings:q} --shard {params.shard}"
@@ -85,7 +93,7 @@ rule collect_predictions:
         mem_mb=memory(1000, 20),
         runtime=minutes(20),
     params:
-        code=fingerprint("serflow.bundle.output"),
+        code=code_of("collect_predictions"),
     shell:
         "python -m serflow collect_predictions --labels {input.labels:q} --timelines {input.timelines:q}"
         " --output {output.labels:q} --timeline {output.timeline:q} --log {log:q}"

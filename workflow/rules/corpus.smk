@@ -23,7 +23,7 @@ rule synthesize_sample:
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         seed=config["sample"]["seed"],
-        code=fingerprint("serflow.corpus.sample"),
+        code=code_of("synthesize_sample"),
     shell:
         "python -m serflow synthesize_sample --folder {params.folder:q} --seed {params.seed} --processes {threads} --log {log:q}"
 
@@ -34,11 +34,11 @@ localrules:
 
 
 rule fetch_corpus:
-    """Bring the recordings, so that no user has to find out where from: a mirror, or the archive that audio names."""
+    """Put the recordings in place: from a mirror, or out of the archive that the setting audio names."""
     input:
-        str(SOURCE.coming.archive) if SOURCE.coming and SOURCE.coming.archive else [],
+        str(DATA.archive) if DATA.archive else [],
     output:
-        brought_with_recordings(),
+        [str(path) for path in DATA.metadata.values() if DATA.made and DATA.folder.parent in path.parents],
         manifest=f"{FETCHED_FOLDER}/{CORPUS}/manifest.csv",
     log:
         log_of("fetch_corpus"),
@@ -50,8 +50,8 @@ rule fetch_corpus:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(240),
-    # There is no fingerprint of the code, and the settings are a function of the output, which Snakemake does not
-    # compare: neither changes what the recordings are, and a download is not to be repeated for it.
+    # No fingerprint of the code, and the settings as a function of the output, which Snakemake does not compare: neither
+    # changes the recordings, and a download must not be repeated for it.
     params:
         archive=lambda wildcards, input: f"--archive {shlex.quote(input[0])}" if input else "",
         settings=lambda wildcards, output: json.dumps(config["fetch"]),
@@ -61,48 +61,20 @@ rule fetch_corpus:
         " --log {log:q}"
 
 
-rule scan_recordings:
-    """Read each recording once, shard by shard, so that a new clip makes one shard be read again."""
-    input:
-        f"{SOURCE.folder.parent}/manifest.csv" if SOURCE.made else [],
-    output:
-        paths.scan,
-    log:
-        log_of("scan_recordings", "{shard}"),
-    benchmark:
-        benchmark_of("scan_recordings", "{shard}")
-    conda:
-        "../../envs/audio.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(1000),
-        runtime=minutes(20),
-        # No parameter: it decides whether a scan ends well, and nothing that is in one, so changing it makes none stale.
-        # The catalogue applies it again.
-        policy=config["catalog"]["policy"],
-    params:
-        source=SOURCE.text,
-        shard=shard_number,
-        shards=config["shards"],
-        listing=lambda wildcards: SOURCE.listings[shard_number(wildcards)],
-        code=fingerprint("serflow.audio.scan", *SOURCE.modules),
-    shell:
-        "python -m serflow scan_recordings --source={params.source:q} --shard {params.shard} --shards {params.shards}"
-        " --policy {resources.policy} --output {output:q} --log {log:q}"
-
-
 rule catalog_clips:
-    """Join what is known of every clip, and plan its augmented copies, for all later rules to agree on."""
+    """Join what is known about every clip, and audit the recordings."""
     input:
-        **{name: str(path) for name, path in SOURCE.metadata.items()},
-        scans=collect(paths.scan, shard=SHARDS),
+        **{name: str(path) for name, path in DATA.metadata.items()},
+        indices=collect(paths.recordings_index, shard=SHARDS),
     output:
         clips=paths.clips,
         excluded=report(
-            paths.excluded, caption="../report/audit.rst", category="Corpus", labels={"shows": "findings of the audit"}
+            paths.excluded, caption="../report/audit.rst", category="Corpus", labels={"shows": "what was left out"}
+        ),
+        flagged=report(
+            paths.flagged, caption="../report/audit.rst", category="Corpus", labels={"shows": "what was flagged"}
         ),
         audit=report(paths.audit, caption="../report/audit.rst", category="Corpus", labels={"shows": "counts"}),
-        copies=paths.copies,
     log:
         log_of("catalog_clips"),
     benchmark:
@@ -114,28 +86,26 @@ rule catalog_clips:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        metadata=lambda wildcards, input: [f"--{name}={shlex.quote(input[name])}" for name in SOURCE.metadata],
-        # Their dates alone would miss a table that is replaced by one of an earlier date.
-        contents="" if SOURCE.made else digest_of(*SOURCE.metadata.values()),
+        metadata=lambda wildcards, input: [f"--{name}={shlex.quote(input[name])}" for name in DATA.metadata],
+        # Dates alone would miss a table that is replaced by an older one.
+        contents="" if DATA.made else digest_of(*DATA.metadata.values()),
         policy=config["catalog"]["policy"],
-        augment=json.dumps(config["augment"]),
         audit=json.dumps(config["catalog"]["audit"]),
-        formats=json.dumps(SOURCE.formats),
-        code=fingerprint("serflow.corpus.catalog", *SOURCE.modules),
+        formats=json.dumps(DATA.formats),
+        code=code_of("catalog_clips", *FORMAT_MODULES),
     shell:
-        "python -m serflow catalog_clips --scans {input.scans:q} {params.metadata} --formats {params.formats:q}"
-        " --policy {params.policy}"
-        " --augment {params.augment:q} --audit-settings {params.audit:q}"
-        " --output {output.clips:q} --excluded {output.excluded:q} --audit {output.audit:q}"
-        " --copies {output.copies:q} --log {log:q}"
+        "python -m serflow catalog_clips --indices {input.indices:q} {params.metadata} --formats {params.formats:q}"
+        " --policy {params.policy} --audit-settings {params.audit:q} --output {output.clips:q}"
+        " --excluded {output.excluded:q} --flagged {output.flagged:q} --audit {output.audit:q} --log {log:q}"
 
 
 rule split_clips:
     """Write a protocol as a table, which alone decides the rows that a run may see."""
     input:
-        # Not the catalogue, so that metadata read anew retrains no model.
-        scans=collect(paths.scan, shard=SHARDS),
-        table=lambda wildcards: config["split"]["table"] if wildcards.protocol == "custom" else [],
+        # Not the catalogue, so that new metadata retrains no model.
+        indices=collect(paths.recordings_index, shard=SHARDS),
+        plans=collect(paths.plan, shard=SHARDS),
+        table=lambda wildcards: config["split"]["table"] if "table" in PROTOCOLS[wildcards.protocol].settings else [],
     output:
         paths.split,
     log:
@@ -149,19 +119,16 @@ rule split_clips:
         mem_mb=memory(1000, 20),
         runtime=minutes(10),
     params:
-        augment=json.dumps(config["augment"]),
-        audit=lambda wildcards: json.dumps({} if wildcards.protocol in LEAKY else config["catalog"]["audit"]),
-        settings=lambda wildcards: json.dumps(
-            {
-                key: value
-                for key, value in config["split"].items()
-                if (key == "table") == (wildcards.protocol == "custom")
-            }
+        audit=lambda wildcards: json.dumps(
+            {} if PROTOCOLS[wildcards.protocol].leaky else config["catalog"]["audit"]
         ),
-        contents=lambda wildcards, input: digest_of(input.table) if wildcards.protocol == "custom" else "",
-        formats=json.dumps(SOURCE.formats),
-        code=fingerprint("serflow.splits.split_clips", *SOURCE.modules),
+        settings=lambda wildcards: json.dumps(
+            {key: config["split"][key] for key in PROTOCOLS[wildcards.protocol].settings}
+        ),
+        contents=lambda wildcards, input: digest_of(input.table) if input.table else "",
+        formats=json.dumps(DATA.formats),
+        code=lambda wildcards: code_of("split_clips", PROTOCOLS[wildcards.protocol].module, *FORMAT_MODULES),
     shell:
-        "python -m serflow split_clips --scans {input.scans:q} --augment {params.augment:q} --audit {params.audit:q}"
+        "python -m serflow split_clips --indices {input.indices:q} --plans {input.plans:q} --audit {params.audit:q}"
         " --protocol {wildcards.protocol} --settings {params.settings:q} --formats {params.formats:q}"
         " --output {output:q} --log {log:q}"

@@ -1,16 +1,6 @@
 """From features to trained models and their metrics."""
 
 
-def feature_shards(wildcards):
-    """Return the features that a model reads."""
-    return collect(getattr(paths, MODELS[wildcards.model].features), shard=SHARDS)
-
-
-def feature_indices(wildcards):
-    """Return the indices of the features that a model reads, if they are arrays."""
-    return collect(getattr(paths, f"{MODELS[wildcards.model].features}_index", []), shard=SHARDS)
-
-
 def architecture_of(wildcards):
     """Return the name of the architecture of a model."""
     return MODELS[wildcards.model].architecture.name
@@ -19,7 +9,7 @@ def architecture_of(wildcards):
 rule train_model:
     """Train one model on one fold; all randomness follows from the seed."""
     input:
-        split=paths.split,
+        split=configured(paths.split),
         features=feature_shards,
         indices=feature_indices,
     output:
@@ -40,7 +30,7 @@ rule train_model:
     params:
         architecture=architecture_of,
         settings=lambda wildcards: json.dumps(training_settings(MODELS[wildcards.model], wildcards.protocol)),
-        code=lambda wildcards: fingerprint("serflow.models.train", MODELS[wildcards.model].architecture.module),
+        code=lambda wildcards: code_of("train_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow train_model --model {wildcards.model} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
@@ -70,7 +60,7 @@ rule predict_test:
         runtime=minutes(30),
     params:
         architecture=architecture_of,
-        code=lambda wildcards: fingerprint("serflow.models.predict", MODELS[wildcards.model].architecture.module),
+        code=lambda wildcards: code_of("predict_test", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow predict_test --model {input.model:q} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
@@ -95,7 +85,7 @@ rule evaluate_model:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.evaluation.run_metrics"),
+        code=lambda wildcards: code_of("evaluate_model", PROTOCOLS[wildcards.protocol].module),
     shell:
         "python -m serflow evaluate_model --predictions {input.predictions:q} --training {input.training:q}"
         " --protocol {wildcards.protocol} --seed {wildcards.seed} --fold {wildcards.fold}"

@@ -1,43 +1,31 @@
 """Augmented copies: time stretching and pitch shifting by a phase vocoder.
 
-The arithmetic is that of ``librosa.effects``; a test compares the two. A phase vocoder turns each
-frame's phase by the difference of two neighbouring frames of the original. As only its sine and
-cosine are used, the running sum of angles is computed as a running product of unit numbers, which
-needs neither arc tangent nor unwrapping (Flanagan & Golden, Bell System Technical Journal 45, 1966;
-D. P. W. Ellis, "A phase vocoder in Matlab", 2002).
+The formulas are those of ``librosa.effects``, whose results a test compares; librosa takes 10 times as long. A phase
+vocoder advances the phase of each frame by the phase difference of two neighbouring frames of the original. Only sine
+and cosine of the phase are used, so the running sum of angles is computed as a running product of unit complex numbers,
+which needs neither arc tangent nor unwrapping (Flanagan & Golden, Bell System Technical Journal 45, 1966; D. P. W.
+Ellis, "A phase vocoder in Matlab", 2002).
 """
 
 import functools
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import ducc0.fft
 import numpy as np
 
-from serflow.audio.io import decode, mono, resample
-from serflow.audio.segments import decode_piece
-from serflow.corpus.copies import Copy, plan_copies
-from serflow.corpus.locations import Location, Place, places_of, recording_path
-from serflow.corpus.sources import list_recordings
-from serflow.runtime.errors import UserError
-from serflow.storage import ArrayWriter, read_table, write_table
+from serflow import storage
+from serflow.audio.io import resample
+from serflow.audio.read_recordings import Recordings
+from serflow.corpus.copies import PLAN_SCHEMA
 
 N_FFT = 2048
 HOP_LENGTH = N_FFT // 4
 _SILENCE = np.float32(1e-18)  # a bin below it has no phase
-INDEX_SCHEMA = {
-    "clip": "string",
-    "origin": "string",
-    "kind": "string",
-    "parameter": "float64",
-    "offset": "int64",
-    "samples": "int64",
-}
+INDEX_SCHEMA = PLAN_SCHEMA | {"offset": "int64", "length": "int64"}
 
 
 def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
-    """Change a clip's tempo and keep its pitch.
+    """Change the tempo of a clip and keep its pitch.
 
     Parameters
     ----------
@@ -71,10 +59,10 @@ def _window() -> np.ndarray:
 
 
 def _rows(count: int) -> np.ndarray:
-    """Give room for frames of N_FFT samples, not a power of two apart.
+    """Allocate frames of N_FFT samples.
 
-    The FFT works on several rows at once, and those a power of two apart share one place in the cache: a third of
-    the speed.
+    Rows a power of two apart would share one place in the cache, and the FFT, which works on several rows at once,
+    would take three times as long.
     """
     return np.empty((count, N_FFT + 16), dtype=np.float32)[:, :N_FFT]
 
@@ -118,7 +106,7 @@ def _overlap_add(spectrum: np.ndarray, samples: int) -> np.ndarray:
 
 
 def pitch_shift(samples: np.ndarray, semitones: float, sampling_rate: int) -> np.ndarray:
-    """Change a clip's pitch and keep its length.
+    """Change the pitch of a clip and keep its length.
 
     Parameters
     ----------
@@ -149,73 +137,28 @@ def make_copy(samples: np.ndarray, kind: str, parameter: float, sampling_rate: i
 
 
 def augment_audio(
-    scan: Path, augment: Mapping, source: Location, *, sampling_rate: int, output: Path, index: Path
+    recordings: Path, index: Path, plan: Path, *, sampling_rate: int, output: Path, output_index: Path
 ) -> None:
-    """Read a shard's recordings and write them and their copies, samples end to end.
+    """Make the augmented copies of a shard and write them end to end.
 
     Parameters
     ----------
-    scan
-        The shard's table of recordings.
-    augment
-        The section ``augment`` of the configuration. Which clips are copied is planned over the names of the
-        whole corpus, as everywhere; only the copies of this shard's clips are made.
-    source
-        What the table's file names are relative to: see :func:`serflow.corpus.locations.places_of`.
+    recordings, index
+        The shard's recordings.
+    plan
+        The shard's part of the plan of copies, ``plan/{shard}.parquet``.
     sampling_rate
-        Of the output, in Hz.
-    output, index
-        float32 samples of shape (total,), and where each clip lies in it.
-
-    Raises
-    ------
-    UserError
-        If a recording is not the one that was scanned.
+        Of the recordings, in Hz.
+    output, output_index
+        float32 array of shape (samples,): the copies one after the other, and where each lies in it.
     """
-    from serflow.storage.arrow import pa
-
-    table = read_table(scan)
-    columns = [name for name in ("clip", "file", "sha256", "problem", "start", "end") if name in table.column_names]
-    clips = [row for row in table.select(columns).to_pylist() if row["problem"] is None]
-    planned: dict[str, list[Copy]] = {}
-    for copy in plan_copies([entry.name.clip for entry in list_recordings(source) if entry.name], augment):
-        planned.setdefault(copy.origin, []).append(copy)
-    places, rows = places_of(source), []
-    with ArrayWriter(output) as out:
-        for row in clips:
-            samples = _read_scanned(places, row, scan, sampling_rate)
-            for clip, kind, parameter, piece in _versions(row["clip"], samples, planned, sampling_rate):
-                place = {"offset": out.rows, "samples": len(piece)}
-                rows.append({"clip": clip, "origin": row["clip"], "kind": kind, "parameter": parameter, **place})
-                out.write(piece)
-    schema = pa.schema([(name, getattr(pa, type)()) for name, type in INDEX_SCHEMA.items()])
-    write_table(index, pa.Table.from_pylist(rows, schema=schema))
-
-
-def _read_scanned(places: Sequence[Place], row: Mapping, scan: Path, sampling_rate: int) -> np.ndarray:
-    """Read a recording, unless it was changed or removed since its scan, which splits are made of."""
-    path, start, end = recording_path(places, row["file"]), row.get("start"), row.get("end")
-    try:
-        if start is None and end is None:
-            content = path.read_bytes()
-            digest, recording = hashlib.sha256(content).hexdigest(), None
-        else:
-            path.stat()
-            recording = decode_piece(path, start, end)
-            digest = hashlib.sha256(recording.samples).hexdigest()
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}) any more; put it back, or run again without it"
-        ) from error
-    if digest != row["sha256"]:
-        raise UserError(f"{path}: has changed since it was scanned; delete {scan} and run again")
-    return mono(recording or decode(path, content), sampling_rate)
-
-
-def _versions(
-    clip: str, samples: np.ndarray, planned: Mapping[str, list[Copy]], sampling_rate: int
-) -> Iterator[tuple[str, str, float | None, np.ndarray]]:
-    yield clip, "original", None, samples
-    for copy in planned.get(clip, ()):
-        made = make_copy(samples, copy.kind, copy.parameter, sampling_rate)
-        yield copy.clip, copy.kind, copy.parameter, made
+    usable = storage.read_table(index, ["clip", "problem"]).to_pylist()
+    usable = {row["clip"] for row in usable if row["problem"] is None}
+    recorded, rows = Recordings([recordings], [index]), []
+    with storage.ArrayWriter(output) as out:
+        for row in storage.read_table(plan).to_pylist():
+            if row["origin"] in usable:
+                samples = make_copy(recorded[row["origin"]], row["kind"], row["parameter"], sampling_rate)
+                rows.append(row | {"offset": out.rows, "length": len(samples)})
+                out.write(samples)
+    storage.write_table(output_index, storage.table_of(rows, INDEX_SCHEMA))

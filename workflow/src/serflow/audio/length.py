@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow import storage
 from serflow.runtime.errors import UserError
-from serflow.storage import ArrayWriter, FileArray, read_json, read_table, write_json, write_table
 
 FIRST_FACTOR = 15
 LAST_USUAL_FACTOR = 24
@@ -16,11 +16,11 @@ CLIPS_AT_ONCE = 32  # some 5 MB
 
 
 def choose_length(wanted: int) -> tuple[int, int]:
-    """Choose the target length and the number of frames that divides it.
+    """Return the common length and the number of frames that divides it.
 
-    The notebook takes the smallest factor from 15 upwards of the average length, without end when
-    there is none: 40,697 is a prime. Its factor is kept where it is at most 60; otherwise the nearest
-    shorter length with a factor from 15 to 24 is taken, which is at most 14 samples away.
+    The notebook takes the smallest factor from 15 upwards of the average length, and finds none for a prime such as
+    40,697. Its factor is kept if it is at most 60; otherwise the nearest shorter length with a factor from 15 to 24 is
+    taken, which is at most 14 samples shorter.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def choose_length(wanted: int) -> tuple[int, int]:
     Returns
     -------
     length, frames : int
-        Target length in samples and number of frames.
+        Common length in samples and number of frames.
 
     Raises
     ------
@@ -53,20 +53,20 @@ def _factor(length: int, last: int) -> int | None:
     return next((factor for factor in range(FIRST_FACTOR, last + 1) if length % factor == 0), None)
 
 
-def measure_length(indices: Sequence[Path], setting: str | int, output: Path, target: Path) -> None:
-    """Measure the average length of originals and copies and choose the common one.
+def measure_length(indices: Sequence[Path], *, setting: str, output: Path, target: Path) -> None:
+    """Choose the common length of all clips and the frames that divide it.
 
     Parameters
     ----------
     indices
-        Index tables of all augmented shards; not read where the length is set.
+        Indices of the recordings and copies of all shards; not read if the length is set.
     setting
-        ``"average"``, or the length in samples.
+        ``average``, or the length in samples.
     output
-        ``length.json``: the common length and how it came about.
+        ``length.json``: the common length and how it was chosen.
     target
-        ``target.json``: the length alone. It is what later steps read, so that a corpus of other clips
-        and the same length makes none of them stale.
+        ``target.json``: the length alone. Later steps read this file, so that another corpus with the same length
+        makes none of them stale.
 
     Raises
     ------
@@ -75,12 +75,13 @@ def measure_length(indices: Sequence[Path], setting: str | int, output: Path, ta
     """
     found: dict[str, int | float] = {}
     if setting == "average":
-        lengths = np.concatenate([read_table(index, ["samples"])["samples"].to_numpy() for index in indices])
+        lengths = np.concatenate([storage.read_table(index, ["length"])["length"].to_numpy() for index in indices])
+        lengths = lengths[lengths > 0]  # unusable recordings have no samples
         if not len(lengths):
             raise UserError("no clips to measure: the corpus is empty")
         wanted = int(lengths.sum() // len(lengths))
         found = {"clips": len(lengths), "shortest": int(lengths.min()), "longest": int(lengths.max())}
-        origin = f"average over {len(lengths)} originals and copies, rounded down: {wanted}"
+        origin = f"average over {len(lengths)} recordings and copies, rounded down: {wanted}"
     else:
         wanted = int(setting)
         origin = f"set to {wanted}"
@@ -89,8 +90,8 @@ def measure_length(indices: Sequence[Path], setting: str | int, output: Path, ta
         rule = f"{frames} is the smallest factor from {FIRST_FACTOR} upwards, as in the notebook"
     else:
         rule = (
-            f"{wanted} has no factor from {FIRST_FACTOR} to {LAST_FACTOR}, where the notebook's search fails or "
-            f"goes astray; {length} is the nearest shorter length with one from {FIRST_FACTOR} to "
+            f"{wanted} has no factor from {FIRST_FACTOR} to {LAST_FACTOR}; "
+            f"{length} is the nearest shorter length with one from {FIRST_FACTOR} to "
             f"{LAST_USUAL_FACTOR}: {frames}"
         )
     chosen = {
@@ -100,60 +101,49 @@ def measure_length(indices: Sequence[Path], setting: str | int, output: Path, ta
         "hop_length": length // frames // 2,
     }
     reasons = {"measured_length": wanted, "adjusted": length != wanted, "origin": origin, "rule": rule}
-    write_json(output, chosen | reasons | found)
-    write_json(target, chosen)
+    storage.write_json(output, chosen | reasons | found)
+    storage.write_json(target, chosen)
 
 
-def fit(clips: Sequence[np.ndarray], length: int) -> np.ndarray:
-    """Truncate or zero-pad clips, each of shape (samples,), to a float32 array of shape (clips, ``length``)."""
+def truncate_or_pad(clips: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Truncate or zero-pad clips of shape (samples,) to a float32 array of shape (clips, ``length``)."""
     fixed = np.zeros((len(clips), length), dtype=np.float32)
     for row, clip in zip(fixed, clips, strict=True):
         row[: len(clip)] = clip[:length]
     return fixed
 
 
-def check_lengths(lengths: Sequence[int], expected: int) -> None:
-    """Fail where clips do not all have the expected length.
-
-    Raises
-    ------
-    ValueError
-        With the number of clips that differ and the lengths found.
-    """
-    wrong = sorted({length for length in lengths if length != expected})
-    if wrong:
-        count = sum(length != expected for length in lengths)
-        raise ValueError(f"{count} clips are not {expected} samples long: {wrong[:5]}")
-
-
-def fix_length(samples: Path, index: Path, length: Path, *, output: Path, output_index: Path) -> None:
-    """Bring every clip of a shard to the target length.
+def fix_length(
+    samples: Sequence[Path], indices: Sequence[Path], length: Path, *, output: Path, output_index: Path
+) -> None:
+    """Truncate or pad every recording and copy of a shard to the common length.
 
     Parameters
     ----------
-    samples, index
-        An augmented shard.
+    samples, indices
+        Arrays of clips end to end, the recordings and the copies of a shard, and their indices.
     length
         ``target.json``.
     output, output_index
-        float32 of shape (clips, target length), and the clips' names and origins in the same order.
+        float32 array of shape (clips, common length), and the names of the clips in the same order with their
+        ``origin`` and ``kind`` (``original`` for a recording).
 
     Raises
     ------
     UserError
-        If the samples are not those of the index.
+        If an array does not hold the clips of its index.
     """
-    target = read_json(length)["target_length"]
-    table = read_table(index)
-    recorded = FileArray(samples)
-    ends = np.cumsum(table["samples"].to_numpy())
-    if len(recorded) != (ends[-1] if len(ends) else 0):
-        raise UserError(f"{samples}: does not hold what {index} says; delete both to have them made again")
-    with ArrayWriter(output, (target,)) as out:
-        for batch in range(0, len(ends), CLIPS_AT_ONCE):
-            start = ends[batch - 1] if batch else 0
-            stops = ends[batch : batch + CLIPS_AT_ONCE] - start
-            fixed = fit(np.split(recorded[start : start + stops[-1]], stops[:-1]), target)
-            check_lengths([len(clip) for clip in fixed], target)
-            out.write(fixed)
-    write_table(output_index, table.select(["clip", "origin", "kind"]))
+    target = storage.read_json(length)["target_length"]
+    rows = []
+    with storage.ArrayWriter(output, (target,)) as out:
+        for path, index in zip(samples, indices, strict=True):
+            clips = [row for row in storage.read_table(index).to_pylist() if row["length"]]
+            recorded, ends = storage.FileArray(path), np.cumsum([row["length"] for row in clips], dtype=np.int64)
+            if len(recorded) != (ends[-1] if len(ends) else 0):
+                raise UserError(f"{path}: does not hold the clips of {index}; delete both to have them made again")
+            for batch in range(0, len(ends), CLIPS_AT_ONCE):
+                start = ends[batch - 1] if batch else 0
+                stops = ends[batch : batch + CLIPS_AT_ONCE] - start
+                out.write(truncate_or_pad(np.split(recorded[start : start + stops[-1]], stops[:-1]), target))
+            rows += [(row["clip"], row.get("origin", row["clip"]), row.get("kind", "original")) for row in clips]
+    storage.write_table(output_index, storage.table_of(rows, dict.fromkeys(("clip", "origin", "kind"), "string")))

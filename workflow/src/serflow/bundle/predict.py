@@ -16,6 +16,7 @@ SOME_FAILED = 3
 def predict_recordings(
     bundle: str,
     inputs: Sequence[str],
+    /,
     *,
     output: Path | None = None,
     format: str | None = None,

@@ -1,48 +1,52 @@
-"""Opening a bundle, and asking its model without TensorFlow."""
+"""Opening a bundle. It may come from anybody: what is damaged or hostile is refused in one line."""
 
 import json
-import os
+import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from serflow.features import KINDS, compute_features
+from serflow.inference.onnx_model import Network, are_probabilities
 from serflow.runtime.errors import UserError
 
 BUNDLE_FORMAT = 2
-# Probabilities of the converted model are those of the original within this.
-TOLERANCE = 1e-4
-_LARGEST = 2**30
-_NEEDED = ("bundle_format", "classes", "features", "preprocessing", "temperature", "model", "corpus", "protocol")
-
-
-class Network:
-    """An ONNX model.
-
-    Parameters
-    ----------
-    content
-        The model. It is read from memory, so that it cannot refer to other files.
-    threads
-        Threads of a computation.
-    """
-
-    def __init__(self, content: bytes, threads: int = 1):
-        # It would keep a log of its use in the user's home, for its maker; it reads this when it is imported.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
-
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Give float32 of shape (clips, classes) for float32 of shape (clips, …)."""
-        return self._session.run(None, {self._input: features})[0]
+_LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "model.onnx": 2**30}  # bytes
+_WHOLE = {"type": "integer", "minimum": 1}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": "^[^\ud800-\udfff]+\\Z"}
+_PREPROCESSING = {
+    "sampling_rate": {"type": "integer", "minimum": 4000, "maximum": 192_000},
+    "target_length": {"type": "integer", "minimum": 1000, "maximum": 23_040_000},
+    "longest": {**_WHOLE, "maximum": 2 * 23_040_000},
+    "frame_size": {**_WHOLE, "maximum": 23_040_000},
+    **{name: rule for kind in KINDS.values() for name, rule in kind.settings.items()},
+}
+# The format comes first, since another one explains all other differences. A bundle holds more than is read.
+SCHEMA = {
+    "type": "object",
+    "required": ["bundle_format"],
+    "properties": {
+        "bundle_format": {"const": BUNDLE_FORMAT},
+        **dict.fromkeys(("model", "corpus", "protocol"), _NAME),
+        "leaky": {"type": "boolean"},
+        "features": {"enum": list(KINDS)},
+        "classes": {"type": "array", "minItems": 2, "maxItems": 1000, "items": _NAME, "uniqueItems": True},
+        "temperature": {"type": "number", "minimum": 0.01, "maximum": 100},
+        "preprocessing": {
+            "type": "object",
+            "required": ["sampling_rate", "target_length", "longest"],
+            "properties": _PREPROCESSING,
+        },
+    },
+}
+SCHEMA["allOf"] = [{"required": list(SCHEMA["properties"])}]
+_UNREADABLE = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, EOFError)
+_UNREADABLE += (zipfile.BadZipFile, zlib.error, struct.error)
 
 
 class Bundle(NamedTuple):
@@ -59,7 +63,7 @@ class Bundle(NamedTuple):
 
 
 def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
-    """Open a bundle.
+    """Return an opened bundle whose model has answered for a clip of noise.
 
     Parameters
     ----------
@@ -71,27 +75,62 @@ def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
     Raises
     ------
     UserError
-        If it is missing, damaged, or none.
+        If it is missing, damaged, or not a bundle that this version of serflow reads.
     """
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise ValueError("not a regular file")
         with zipfile.ZipFile(path) as archive:
-            about = json.loads(_member(archive, "bundle.json"))
-            if about.get("bundle_format") != BUNDLE_FORMAT or any(key not in about for key in _NEEDED):
-                raise UserError(f"{path}: not a bundle that this version of serflow reads; make it again")
-            model, card = _member(archive, "model.onnx"), _member(archive, "card.md").decode()
+            about, card, model = (_member(archive, name) for name in _LARGEST)
+        about, card = json.loads(about, parse_constant=_refuse_constant), card.decode()
+        _check(about)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; make a bundle with the target 'bundles'") from error
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: not a serflow bundle ({error}); make it with the target 'bundles'") from error
-    try:
-        return Bundle(about, Network(model, threads), card)
-    except ImportError:
-        raise
-    except Exception as error:  # onnxruntime's own, which have no common class
-        raise UserError(f"{path}: holds no model that can be loaded ({str(error).splitlines()[0]})") from error
+    except _UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: not a serflow bundle ({reason}); make it with the target 'bundles'") from error
+    bundle = Bundle(about, Network(model, threads, str(path)), card)
+    _check_model(bundle, path)
+    return bundle
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _LARGEST:
-        raise ValueError(f"{name} is larger than {_LARGEST >> 20} MB")
-    return archive.read(name)
+    member = archive.getinfo(name)
+    if member.flag_bits & 1:
+        raise ValueError(f"{name} is encrypted")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed in another way than zip's usual one")
+    if member.file_size > _LARGEST[name]:
+        raise ValueError(f"{name} is larger than {_LARGEST[name] >> 20} MB")
+    return archive.read(member)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"bundle.json holds {name}, which is not JSON")
+
+
+def _check(about) -> None:
+    import jsonschema
+
+    # The first error: to look for all of them, as best_match does, can take minutes in a hostile file.
+    error = next(jsonschema.Draft202012Validator(SCHEMA).iter_errors(about), None)
+    if error is None:
+        return
+    if list(error.path) == ["bundle_format"]:
+        raise ValueError(f"of format {str(about['bundle_format'])[:20]}; this version of serflow reads {BUNDLE_FORMAT}")
+    raise ValueError(f"bundle.json: {error.json_path[2:] or 'content'}: {error.message[:200]}")
+
+
+def _check_model(bundle: Bundle, path: str | Path) -> None:
+    """Ask the model about a clip of noise: preparation, input, output and classes must agree."""
+    length = bundle.about["preprocessing"]["target_length"]
+    clip = np.random.default_rng(0).uniform(-0.1, 0.1, (1, length)).astype(np.float32)
+    try:
+        features = compute_features(bundle.about["features"], clip, bundle.about["preprocessing"])
+    except Exception as error:  # settings that contradict each other fail anywhere
+        raise UserError(f"{path}: its preprocessing does not work ({error!r:.200}); make the bundle again") from error
+    (row,) = bundle.network.probabilities(features)
+    if len(row) != len(bundle.classes):
+        raise UserError(f"{path}: has {len(bundle.classes)} classes, but its model {len(row)}; make the bundle again")
+    if not are_probabilities(row):
+        raise UserError(f"{path}: the model answers with numbers that are not probabilities; make the bundle again")

@@ -1,7 +1,7 @@
-"""The audit: which recordings are not what they should be, and by which rule.
+"""The audit: which recordings are suspicious, and by which rule.
 
-A flagged clip can be read. Whether a protocol trains and tests on it is the policy's matter; the protocol
-``notebook`` keeps every clip, as the notebook did.
+A flagged clip can be read. Protocols that are not leaky leave out the clips flagged by the rules of
+``catalog.audit.exclude``; the protocol ``notebook`` keeps every clip, as the notebook did.
 """
 
 from collections import Counter
@@ -53,7 +53,7 @@ def _too_long(row, limits) -> str | None:
     return None
 
 
-# What one recording shows by itself; each gives what is wrong, or None.
+# Rules that look at one recording; each returns what is wrong, or None.
 _RULES = {
     "silence": _silence,
     "clipping": _clipping,
@@ -63,49 +63,47 @@ _RULES = {
     "too_short": _too_short,
     "too_long": _too_long,
 }
-# The columns of a scan that the rules look at.
-AUDITED = ("clip", "emotion", "sha256", "rms", "clipped", "dc_offset", "rate", "channels", "duration")
+# The columns of a recording that the rules look at.
+AUDITED = ("clip", "emotion", "audio_sha256", "rms", "clipped", "dc_offset", "rate", "channels", "duration")
 IDENTICAL = "identical_audio"
 RULES = (*_RULES, IDENTICAL)
 
 
 def audit_clips(rows: Sequence[Mapping], settings: Mapping) -> list[tuple[str, str, str]]:
-    """Find what is wrong with the recordings of a corpus.
+    """Return what is wrong with the recordings of a corpus.
 
     Parameters
     ----------
     rows
-        Of the scan: ``clip``, ``emotion``, ``sha256``, ``rms``, ``clipped``, ``dc_offset``, ``rate``,
-        ``channels``, ``duration``.
+        One per recording, with the columns :data:`AUDITED`.
     settings
         The section ``catalog.audit`` of the configuration.
 
     Returns
     -------
     list of (str, str, str)
-        Clip, rule, and what is wrong; by clip, then in the order of :data:`RULES`. Byte-identical recordings
-        are flagged, all of them, where their emotions differ: at most one of the labels can be right, and
-        nothing says which.
+        Clip, rule and reason; by clip, then in the order of :data:`RULES`. All recordings with identical samples are
+        flagged if their emotions differ: at most one of the labels can be right.
     """
     same: dict[str, list[Mapping]] = {}
     for row in rows:
-        same.setdefault(row["sha256"], []).append(row)
+        same.setdefault(row["audio_sha256"], []).append(row)
     found = []
     for row in rows:
         found += [(row["clip"], rule, wrong) for rule, judge in _RULES.items() if (wrong := judge(row, settings))]
-        twins = same[row["sha256"]]
+        twins = same[row["audio_sha256"]]
         if len({twin["emotion"] for twin in twins}) > 1:
             others = ", ".join(sorted(twin["clip"] for twin in twins if twin["clip"] != row["clip"]))
-            found.append((row["clip"], IDENTICAL, f"byte-identical to {others} under another label"))
+            found.append((row["clip"], IDENTICAL, f"identical to {others} under another label"))
     return sorted(found, key=lambda flag: (flag[0], RULES.index(flag[1])))
 
 
-def left_out_clips(found: Sequence[tuple[str, str, str]], settings: Mapping) -> set[str]:
-    """Name the flagged clips that protocols which are not leaky leave out, by the rules of ``settings["exclude"]``."""
+def excluded_clips(found: Sequence[tuple[str, str, str]], settings: Mapping) -> set[str]:
+    """Return the flagged clips that protocols leave out unless they are leaky."""
     return {clip for clip, rule, _ in found if rule in settings["exclude"]}
 
 
 def count_by_rule(found: Sequence[tuple[str, str, str]]) -> dict[str, int]:
-    """Count flagged clips for every rule, also those that flagged none."""
+    """Count the flagged clips of every rule; rules that flag none count 0."""
     counts = Counter(rule for _, rule, _ in found)
     return {rule: counts[rule] for rule in RULES}

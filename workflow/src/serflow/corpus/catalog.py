@@ -1,174 +1,138 @@
-"""The catalogue: one row per clip, what was left out and why, and the plan of augmented copies."""
+"""The catalogue: one row per clip, and what was left out or flagged and why."""
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.corpus.audit import audit_clips, count_by_rule, left_out_clips
-from serflow.corpus.copies import plan_copies
-from serflow.corpus.formats import CREMA_D
-from serflow.corpus.grammar import EMOTIONS
+from serflow import storage
+from serflow.corpus.audit import audit_clips, count_by_rule, excluded_clips
+from serflow.corpus.crema_d_names import EMOTIONS
+from serflow.corpus.formats import CREMA_D, load_formats
 from serflow.corpus.ids import of_corpus
-from serflow.corpus.locations import ALONE
+from serflow.corpus.listing import documented_people
 from serflow.corpus.metadata import read_demographics, voice_votes
 from serflow.corpus.policy import apply_policy
 from serflow.runtime.errors import UserError, printable
-from serflow.splits.folds import people_of
-from serflow.storage import read_tables, write_json, write_table, write_text
 
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
+_PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string"}
+_VOTES = [f"votes_{emotion}" for emotion in sorted(EMOTIONS)]
 
 
 def catalog_clips(
-    scans: Sequence[Path],
+    indices: Sequence[Path],
     *,
-    demographics: Path | None,
-    votes: Path | None,
+    demographics: Path | None = None,
+    votes: Path | None = None,
     policy: str,
-    augment: Mapping,
     audit_settings: Mapping,
+    formats: Mapping[str, str],
     output: Path,
     excluded: Path,
+    flagged: Path,
     audit: Path,
-    copies: Path,
-    formats: Mapping[str, str] = ALONE,
 ) -> None:
-    """Join the shards' scans with the metadata.
+    """Join what is known about every clip: recording, speaker and listeners' votes.
 
     Parameters
     ----------
-    scans
-        The tables of all shards.
+    indices
+        Indices of the recordings of all shards.
     demographics, votes
-        The metadata tables, where there are any.
+        The metadata tables of CREMA-D.
     policy
-        What an unusable recording means: ``"fail"`` or ``"exclude"``. Asked here as well as in the scan, since
-        a change of the setting makes no scan stale.
-    augment
-        The section ``augment`` of the configuration.
+        What an unusable recording means: ``fail`` or ``exclude``.
     audit_settings
-        The section ``catalog.audit``.
+        The section ``catalog.audit`` of the configuration.
+    formats
+        Name of each corpus of a union (empty for a single corpus) → its format.
     output
-        ``clips.parquet``: the usable clips, sorted by name; ``left_out`` says of each whether the policy keeps
-        it from protocols that are not leaky.
-    excluded
-        ``excluded.tsv``: file, rule and reason of every recording that is unusable or was flagged, and what it
-        is left out of.
+        ``clips.parquet``: the usable clips by name. ``left_out`` tells whether the audit excludes a clip from
+        protocols that are not leaky.
+    excluded, flagged
+        TSV tables of file, rule and reason: recordings that are left out, and others that the audit flags.
     audit
         ``audit.json``: counts.
-    copies
-        ``copies.parquet``: the augmented copies to make. Planned over all names, so that a broken
-        recording does not change which other clips are copied.
-    formats
-        The format of each corpus of a union, or of the one, whose name is empty. The metadata are of those in
-        CREMA-D's format.
 
     Raises
     ------
     UserError
         If no usable clip is left, or the policy refuses the corpus.
     """
-    from serflow.storage.arrow import pa
+    import pandas as pd
 
-    table = read_tables(scans).sort_by([("clip", "ascending"), ("file", "ascending")])
-    rows = table.to_pylist()
-    apply_policy(policy, [row["problem"] for row in rows if row["problem"]])
-    usable = [row for row in rows if row["problem"] is None]
-    if not usable:
-        raise UserError("no usable recordings are left; see excluded.tsv in the results' catalog folder")
-    nothing = {"age": None, "sex": None, "race": None, "ethnicity": None}
-    people = {speaker: nothing | person._asdict() for speaker, person in people_of(formats).items()}
+    table = storage.read_tables(indices).sort_by([("clip", "ascending"), ("file", "ascending")])
+    rows = table.to_pandas()
+    broken = rows[rows["problem"].notna()]
+    apply_policy(policy, list(broken["problem"]))
+    clips = rows[rows["problem"].isna()]
+    if clips.empty:
+        raise UserError("no usable recordings are left; see excluded.tsv in the catalog folder of the results")
+    flags = audit_clips(clips.to_dict("records"), audit_settings)
+    left_out = excluded_clips(flags, audit_settings)
+    people = {name: person._asdict() for name, person in documented_people(load_formats(formats)).items()}
     people |= _of_crema_d(read_demographics(demographics) if demographics else {}, formats)
     heard = _of_crema_d(voice_votes(votes) if votes else {}, formats)
-    flags = audit_clips(usable, audit_settings)
-    left_out = left_out_clips(flags, audit_settings)
-    for row in usable:
-        del row["problem"]
-        row["left_out"] = row["clip"] in left_out
-        row |= people.get(row["speaker"], nothing)
-        counts = heard.get(row["clip"])
-        row |= {
-            f"votes_{emotion}": None if counts is None else int(counts[index])
-            for index, emotion in enumerate(sorted(EMOTIONS))
-        }
-    schema = table.schema.remove(table.schema.get_field_index("problem"))
-    for name, type in {
-        "age": pa.int32(),
-        "sex": pa.string(),
-        "race": pa.string(),
-        "ethnicity": pa.string(),
-    }.items():
-        schema = schema.append(pa.field(name, type))
-    for emotion in sorted(EMOTIONS):
-        schema = schema.append(pa.field(f"votes_{emotion}", pa.int32()))
-    schema = schema.append(pa.field("left_out", pa.bool_()))
-    write_table(output, pa.Table.from_pylist(usable, schema=schema))
-
-    broken = [row for row in rows if row.get("problem")]
-    file_of = {row["clip"]: printable(row["file"]) for row in usable}
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(["file", "rule", "reason", "left_out_of"])
-    writer.writerows([row["file"], _rule_of(row), row["problem"], EVERYTHING] for row in broken)
-    writer.writerows(
-        [file_of[clip], rule, wrong, ALL_BUT_LEAKY if rule in audit_settings["exclude"] else NOTHING]
-        for clip, rule, wrong in flags
+    clips = (
+        clips.join(pd.DataFrame.from_dict(people, "index", columns=list(_PERSON)), on="speaker")
+        .join(pd.DataFrame.from_dict(heard, "index", columns=_VOTES), on="clip")
+        .assign(left_out=clips["clip"].isin(left_out))
     )
-    write_text(excluded, text.getvalue())
-    rules = {rule: {"clips": count, "left_out_of": NOTHING} for rule, count in count_by_rule(flags).items()}
-    for rule in audit_settings["exclude"]:
-        rules[rule]["left_out_of"] = ALL_BUT_LEAKY
-    for row in broken:
-        rules.setdefault(_rule_of(row), {"clips": 0, "left_out_of": EVERYTHING})["clips"] += 1
-    write_json(audit, _count(usable, broken) | {"left_out": len(left_out), "rules": rules})
+    schema = {
+        field.name: str(field.type) for field in table.schema if field.name not in ("problem", "offset", "length")
+    }
+    schema |= _PERSON | dict.fromkeys(_VOTES, "int32") | {"left_out": "bool"}
+    storage.write_table(output, storage.table_of_frame(clips, schema))
 
-    named = [row["clip"] for row in rows if row["speaker"]]
-    write_table(copies, _copies_table(named, augment))
+    file_of = dict(zip(clips["clip"], map(printable, clips["file"]), strict=True))
+    lost = [
+        (row.file, "name" if pd.isna(row.speaker) else "unusable", row.problem, EVERYTHING)
+        for row in broken.itertuples()
+    ]
+    found = [(clip, (file_of[clip], rule, reason)) for clip, rule, reason in flags]
+    is_lost = [rule in audit_settings["exclude"] for _, rule, _ in flags]
+    lost += [(*row, ALL_BUT_LEAKY) for (_, row), out in zip(found, is_lost, strict=True) if out]
+    kept = [row for (_, row), out in zip(found, is_lost, strict=True) if not out]
+    _write_tsv(excluded, lost, ["file", "rule", "reason", "left_out_of"])
+    _write_tsv(flagged, kept, ["file", "rule", "reason"])
+    storage.write_json(audit, _counts(clips, broken, flags, audit_settings) | {"left_out": len(left_out)})
 
 
 def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
-    """Put what is known of CREMA-D's clips or speakers under the ids that they have here."""
+    """Put what is known about clips or speakers of CREMA-D under the names that they have in this corpus."""
     names = [name for name, format_ in formats.items() if format_ == CREMA_D]
     return {of_corpus(name, id_): value for name in names for id_, value in known.items()}
 
 
-def _rule_of(row: Mapping) -> str:
-    return "unusable" if row["speaker"] else "name"
+def _write_tsv(path: Path, rows: Sequence[tuple], columns: Sequence[str]) -> None:
+    import pandas as pd
+
+    storage.write_text(path, pd.DataFrame(rows, columns=columns).to_csv(sep="\t", index=False, lineterminator="\n"))
 
 
-def _copies_table(clips: Sequence[str], augment: Mapping):
-    from serflow.storage.arrow import pa
+def _counts(clips, broken, flags: Sequence[tuple[str, str, str]], settings: Mapping) -> dict:
+    def by(column: str) -> dict[str, int]:
+        return {str(value): int(count) for value, count in clips[column].value_counts().sort_index().items()}
 
-    schema = pa.schema(
-        [("clip", pa.string()), ("origin", pa.string()), ("kind", pa.string()), ("parameter", pa.float64())]
-    )
-    return pa.Table.from_pylist([copy._asdict() for copy in plan_copies(clips, augment)], schema=schema)
-
-
-def _counts(rows: Sequence[Mapping], column: str) -> dict[str, int]:
-    """Count rows by a column, those without a value left out."""
-    return dict(sorted(Counter(row[column] for row in rows if row[column] is not None).items()))
-
-
-def _count(usable: Sequence[Mapping], broken: Sequence[Mapping]) -> dict:
-    same = Counter(row["sha256"] for row in usable)
-    identical: dict[str, list[str]] = {}
-    for row in usable:
-        if same[row["sha256"]] > 1:
-            identical.setdefault(row["sha256"], []).append(row["clip"])
+    rules = {
+        rule: {"clips": count, "left_out_of": ALL_BUT_LEAKY if rule in settings["exclude"] else NOTHING}
+        for rule, count in count_by_rule(flags).items()
+    }
+    for rule, count in (("name", broken["speaker"].isna().sum()), ("unusable", broken["speaker"].notna().sum())):
+        if count:
+            rules[rule] = {"clips": int(count), "left_out_of": EVERYTHING}
+    identical = clips.groupby("audio_sha256")["clip"].apply(list)
     return {
-        "clips": len(usable),
+        "clips": len(clips),
         "excluded": len(broken),
-        "speakers": len({row["speaker"] for row in usable}),
-        "hours": sum(row["duration"] for row in usable) / 3600,
-        **({"corpora": _counts(usable, "corpus")} if "corpus" in usable[0] else {}),
-        "emotions": _counts(usable, "emotion"),
-        "sentences": _counts(usable, "sentence"),
-        "levels": _counts(usable, "level"),
-        "rates": {str(rate): count for rate, count in sorted(Counter(row["rate"] for row in usable).items())},
-        "with_demographics": sum(row["sex"] is not None for row in usable),
-        "with_votes": sum(row["votes_ANG"] is not None for row in usable),
-        "identical_audio": sorted(identical.values()),
+        "speakers": clips["speaker"].nunique(),
+        "hours": float(clips["duration"].sum()) / 3600,
+        **({"corpora": by("corpus")} if clips["corpus"].notna().any() else {}),
+        "emotions": by("emotion"),
+        "sentences": by("sentence"),
+        "levels": by("level"),
+        "rates": by("rate"),
+        "with_demographics": int(clips["sex"].notna().sum()),
+        "with_votes": int(clips[_VOTES[0]].notna().sum()),
+        "identical_audio": sorted(names for names in identical if names[1:]),
+        "rules": rules,
     }

@@ -1,10 +1,10 @@
-"""The emotions that corpora have in common, by the codes that every table has."""
+"""The emotions that corpora share, by the codes used in every table."""
 
-from serflow.corpus.grammar import EMOTIONS
+from serflow.corpus.crema_d_names import EMOTIONS
 
 
 class _Words(dict):
-    """A label that is not known is its own word: those of a manifest are any text."""
+    """Labels that are not known are their own words: a manifest may use any text."""
 
     def __missing__(self, label: str) -> str:
         return label

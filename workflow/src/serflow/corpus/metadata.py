@@ -4,16 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.corpus.grammar import EMOTIONS, parse_name
+from serflow.corpus.crema_d_names import EMOTIONS, parse_name
 from serflow.runtime.errors import UserError
 
 DEMOGRAPHICS = "VideoDemographics.csv"
 VOTES = "tabulatedVotes.csv"
-# What the raters were played was damaged, though the recordings are sound.
+TABLES = {"demographics": DEMOGRAPHICS, "votes": VOTES}
+# The raters of these clips were played damaged media, though the recordings are sound.
 DEFECTIVE_MEDIA = frozenset({"1076_MTI_NEU_XX", "1064_TIE_SAD_XX", "1064_IEO_DIS_MD"})
 
-_INITIALS = [name[0] for name in sorted(EMOTIONS)]  # the vote table's columns: A D F H N S
-_VOICE_ONLY = "1"  # first digit of a row's number there; 2 is the face alone, 3 both
+_INITIALS = [name[0] for name in sorted(EMOTIONS)]  # the columns of the vote table: A D F H N S
+_VOICE_ONLY = "1"  # first digit of a row number there; 2 is face only, 3 is both
 
 
 def find_metadata(audio: Path, folder: str | None) -> dict[str, Path]:
@@ -22,25 +23,25 @@ def find_metadata(audio: Path, folder: str | None) -> dict[str, Path]:
     Parameters
     ----------
     audio
-        The folder of recordings.
+        Folder of the recordings.
     folder
-        The setting ``metadata``; without it the tables are looked for in the recordings' folder, in
-        ``metadata`` there and beside it, and in the folder above.
+        The setting ``metadata``. Without it, the tables are looked for in the folder of the recordings, in
+        ``metadata`` there and beside it, and one folder up.
 
     Returns
     -------
     dict
-        ``demographics`` and ``votes``, as far as there are such tables.
+        ``demographics`` and ``votes`` → path, as far as they are found.
 
     Raises
     ------
     UserError
-        If a folder is set and holds none of the tables.
+        If a folder is given and contains neither table.
     """
-    places = [Path(folder)] if folder else [audio, audio / "metadata", audio.parent / "metadata", audio.parent]
+    folders = [Path(folder)] if folder else [audio, audio / "metadata", audio.parent / "metadata", audio.parent]
     found = {}
-    for key, name in (("demographics", DEMOGRAPHICS), ("votes", VOTES)):
-        path = next((place / name for place in places if (place / name).is_file()), None)
+    for key, name in TABLES.items():
+        path = next((place / name for place in folders if (place / name).is_file()), None)
         if path is not None:
             found[key] = path
     if folder and not found:
@@ -61,77 +62,62 @@ def read_demographics(path: str | Path) -> dict[str, dict]:
     UserError
         If the file is not that table.
     """
-    import pyarrow.csv
-
-    from serflow.storage.arrow import pa
-
-    columns = {
-        "ActorID": pa.string(),
-        "Age": pa.int32(),
-        "Sex": pa.string(),
-        "Race": pa.string(),
-        "Ethnicity": pa.string(),
-    }
-    options = pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=columns)
-    try:
-        rows = pyarrow.csv.read_csv(path, convert_options=options).to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not the table of speakers of CREMA-D ({reason}); fetch it again") from error
-    return {row.pop("ActorID"): {key.lower(): value for key, value in row.items()} for row in rows}
-
-
-def _clip_of(name: str) -> str:
-    stem = Path(name.strip()).stem
-    return parse_name(stem if stem.count("_") > 2 else f"{stem}_XX").clip
+    types = {"ActorID": str, "Age": int, "Sex": str, "Race": str, "Ethnicity": str}
+    table = _read_csv(path, types, "the table of CREMA-D's speakers").rename(columns=str.lower)
+    return table.set_index("actorid").to_dict("index")
 
 
 def voice_votes(path: str | Path) -> dict[str, np.ndarray]:
-    """Read how many listeners chose each emotion when they only heard the clip.
+    """Count how many listeners chose each emotion when they only heard the clip.
 
     Parameters
     ----------
     path
-        ``tabulatedVotes.csv`` of the corpus. Its first column numbers the rows and begins with 1 for voice,
-        2 for face and 3 for both; ``A D F H N S`` count votes; ``fileName`` is the clip.
+        ``tabulatedVotes.csv``. Its first column numbers the rows and begins with 1 for voice, 2 for face and 3 for
+        both; ``A D F H N S`` count votes; ``fileName`` is the clip.
 
     Returns
     -------
     dict
-        Clip name → int64 counts, shape (6,), in the alphabetical order of the emotions' codes, several rows of
-        one clip added up. Clips whose raters heard damaged media and clips without a vote are left out.
+        Clip → int64 counts, shape (6,), in alphabetical order of the emotion codes; rows of one clip are added up.
+        Clips whose raters heard damaged media and clips without votes are left out.
 
     Raises
     ------
     UserError
-        If the file is missing, is not that table, or names a clip outside the grammar.
+        If the file is not that table, or names a clip that does not follow CREMA-D's file names.
     """
-    import pyarrow.csv
-
-    from serflow.storage.arrow import pa
-
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such file; it is tabulatedVotes.csv of the CREMA-D repository")
-    columns = ["", *_INITIALS, "fileName"]
-    types = {name: pa.int64() for name in _INITIALS} | {"": pa.string(), "fileName": pa.string()}
-    options = pyarrow.csv.ConvertOptions(include_columns=columns, column_types=types)
-    try:
-        table = pyarrow.csv.read_csv(path, convert_options=options)
-        counts = np.column_stack([table[name].to_numpy() for name in _INITIALS])
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not the table of votes of CREMA-D ({reason}); fetch it again") from error
-    if not np.issubdtype(counts.dtype, np.integer):  # an empty cell has made floats of them
-        raise UserError(f"{path}: a number of votes is missing; fetch it again")
+    types = {"": str, "fileName": str} | dict.fromkeys(_INITIALS, int)
+    table = _read_csv(path, types, "the table of CREMA-D's votes")
     votes: dict[str, np.ndarray] = {}
-    numbers, names = table[""].to_pylist(), table["fileName"].to_pylist()
-    for row, (number, name) in enumerate(zip(numbers, names, strict=True)):
+    for row, (number, name, counts) in enumerate(
+        zip(table[""], table["fileName"], table[_INITIALS].to_numpy(np.int64), strict=True)
+    ):
         if not number.startswith(_VOICE_ONLY):
             continue
         try:
             clip = _clip_of(name)
         except UserError as error:
             raise UserError(f"{path}, row {row + 2}: {error}") from error
-        if clip not in DEFECTIVE_MEDIA and counts[row].any():
-            votes[clip] = votes.get(clip, 0) + counts[row]
+        if clip not in DEFECTIVE_MEDIA and counts.any():
+            votes[clip] = votes.get(clip, 0) + counts
     return votes
+
+
+def _read_csv(path: str | Path, types: dict[str, type], what: str):
+    import pandas as pd
+
+    try:
+        # Read as text first: pandas names a column without a name, and tells no row in its errors of conversion.
+        table = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns={"Unnamed: 0": ""})
+        return table[list(types)].astype(types)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip("'\"").splitlines()[0]
+        raise UserError(f"{path}: not {what} ({reason}); fetch it again") from error
+
+
+def _clip_of(name: str) -> str:
+    stem = Path(name.strip()).stem
+    return parse_name(stem if stem.count("_") > 2 else f"{stem}_XX").clip

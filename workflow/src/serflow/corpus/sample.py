@@ -1,6 +1,6 @@
 """The built-in sample corpus: synthetic clips with CREMA-D's names, spoken by twelve voices of espeak-ng.
 
-It lets the workflow run without a download. Heavy imports are late, so that listing the clips is cheap.
+It lets the workflow run without a download.
 """
 
 import ctypes
@@ -10,16 +10,15 @@ import math
 import multiprocessing
 import os
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.corpus.grammar import EMOTIONS, SENTENCES, ClipName
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName
 from serflow.runtime.errors import UserError
 
-# Four speakers in each of three of the five blocks that are the folds of the speaker-independent protocol. The
-# voices are natural ones, far apart in pitch and mean MFCC. Variants whose file has a `breath` line (f2, f3,
-# f5, Alicia, victor, sandro) are left out: espeak-ng 1.52 speaks them differently in every process.
+# Four speakers in each of three of the five blocks of the speaker-independent protocol. The voices are natural ones, far
+# apart in pitch and mean MFCC. Variants with a `breath` line (f2, f3, f5, Alicia, victor, sandro) are left out, since
+# espeak-ng 1.52 speaks them differently in every process.
 SPEAKERS = {
     "1001": ("en-us+m3", "Male"),
     "1002": ("en-us+f1", "Female"),
@@ -37,12 +36,12 @@ SPEAKERS = {
 AGE = 40  # a placeholder: CREMA-D's table has the column, a synthetic voice has no age
 SAMPLE_RATE = 16_000  # Hz, as in CREMA-D
 SPEECH_DB = -30.0  # RMS of neutral speech, dB of full scale
-NOISE_DB = -60.0  # RMS of the noise under everything, so that no clip holds digital silence
+NOISE_DB = -60.0  # RMS of the noise under everything, so that no clip contains digital silence
 PEAK = 0.95
 
 
 class Style(NamedTuple):
-    """How far a clip is from the voice's plain way of speaking."""
+    """How a clip differs from the plain voice."""
 
     rate: float  # logarithm of the ratio of speaking rates
     pitch: float  # steps of espeak's 0–100 scale
@@ -52,8 +51,8 @@ class Style(NamedTuple):
     tremor: float  # depth of the amplitude's tremolo, a fraction
 
 
-# Anger is loud and bright, sadness soft, slow and dull, and so on. The sizes are tuned so that a linear
-# classifier of simple statistics is well above chance on unseen voices and well below perfect.
+# Anger is loud and bright, sadness soft, slow and dull, and so on. The values are tuned so that a linear classifier of
+# simple statistics is well above chance on unseen voices and well below perfect.
 STYLES = {
     "ANG": Style(rate=0.06, pitch=6, melody=12, gain=6, tilt=2.4, tremor=0),
     "DIS": Style(rate=-0.15, pitch=-8, melody=6, gain=2, tilt=-1.6, tremor=0.1),
@@ -68,8 +67,8 @@ INTENSITY = {"LO": 0.6, "MD": 1.0, "HI": 1.4, "XX": 1.0}
 README = """\
 This is synthetic speech, not a recording of anyone: espeak-ng {version} spoke the sentences of CREMA-D with
 twelve of its voices, and the emotions are changes of rate, pitch, loudness and timbre that were set by hand.
-Nobody acted them and nobody rated them. The clips are there to try the workflow without a download; figures
-reached on them mean nothing for people, nor for CREMA-D. Ages in the metadata are placeholders.
+Nobody acted them and nobody rated them. The clips are for trying the workflow without a download. Results on them say
+nothing about people or about CREMA-D. Ages in the metadata are placeholders.
 
 Made by serflow.corpus.sample with seed {seed}: {clips} clips, 16 kHz, mono, 16 bit; manifest.csv lists them.
 """
@@ -78,12 +77,12 @@ Made by serflow.corpus.sample with seed {seed}: {clips} clips, 16 kHz, mono, 16 
 def sample_clips() -> list[ClipName]:
     """List the 288 clips of the sample corpus, sorted.
 
-    Each speaker speaks each sentence in two emotions and each emotion four times; over the speakers each pair of
-    sentence and emotion occurs four times. As in CREMA-D only ``IEO`` has levels, and ``NEU`` has none.
+    Each speaker speaks each sentence in two emotions and each emotion four times. Over all speakers, each pair of sentence
+    and emotion occurs four times. As in CREMA-D only ``IEO`` has levels, and ``NEU`` has none.
     """
     emotions, names = list(EMOTIONS), []
     for a, speaker in enumerate(SPEAKERS):
-        turn = a // len(emotions)  # without it speakers six apart would speak the same clips
+        turn = a // len(emotions)  # otherwise speakers six apart would speak the same clips
         for s, sentence in enumerate(SENTENCES):
             for take, shift in enumerate((0, 1 + turn)):
                 emotion = emotions[(a + s + shift) % len(emotions)]
@@ -93,27 +92,25 @@ def sample_clips() -> list[ClipName]:
     return sorted(names)
 
 
-def synthesize_sample(
-    folder: str | Path, *, seed: int, processes: int = 2, progress: Callable[[int, int], None] | None = None
-) -> None:
-    """Make the sample corpus; the same seed gives the same bytes for any number of processes.
+def synthesize_sample(folder: str | Path, *, seed: int, processes: int = 2) -> None:
+    """Synthesise the built-in sample corpus with espeak-ng.
+
+    The same seed gives the same bytes for any number of processes.
 
     Parameters
     ----------
     folder
-        Where to put ``AudioWAV/{clip}.wav``, ``metadata/VideoDemographics.csv``, ``README.txt`` and, when all
-        that is there, ``manifest.csv`` (clip, sha256, bytes).
+        Where to put ``AudioWAV/{clip}.wav``, ``metadata/VideoDemographics.csv``, ``README.txt`` and, last of all,
+        ``manifest.csv`` (file, bytes, sha256).
     seed
-        What the variation between clips is drawn from.
+        Seed of the variation between clips.
     processes
-        How many clips to speak at a time.
-    progress
-        Called with the number of clips done and of all clips.
+        Number of clips to speak at a time.
 
     Raises
     ------
     UserError
-        If espeak-ng or a voice is missing, the platform cannot fork, or the folder holds other recordings.
+        If espeak-ng or a voice is missing, the platform cannot fork, or the folder contains other recordings.
     """
     from serflow import storage
 
@@ -123,26 +120,26 @@ def synthesize_sample(
         leftover.unlink()
     strangers = sorted({file.stem for file in audio.glob("*.wav")} - {clip.clip for clip in clips})
     if strangers:
-        raise UserError(f"{audio}: {strangers[0]}.wav is not of the sample corpus; choose an empty folder")
-    manifest.unlink(missing_ok=True)  # it would vouch for clips that are about to change
+        raise UserError(f"{audio}: {strangers[0]}.wav is not part of the sample corpus; choose an empty folder")
+    manifest.unlink(missing_ok=True)  # it stands for clips that are about to change
     version = _espeak()[0].espeak_Info(None).decode()
     storage.write_text(folder / "README.txt", README.format(version=version, seed=seed, clips=len(clips)))
     people = "ActorID,Age,Sex,Race,Ethnicity\n"
     people += "".join(f"{speaker},{AGE},{sex},Synthetic,Synthetic\n" for speaker, (_, sex) in SPEAKERS.items())
     storage.write_text(folder / "metadata" / "VideoDemographics.csv", people)
-    _speak_all(audio, clips, seed, processes, progress)
-    files = {clip.clip: (audio / f"{clip.clip}.wav").read_bytes() for clip in clips}
-    lines = [f"{clip},{hashlib.sha256(data).hexdigest()},{len(data)}\n" for clip, data in files.items()]
-    storage.write_text(manifest, "clip,sha256,bytes\n" + "".join(lines))
+    _speak_all(audio, clips, seed, processes)
+    files = {f"{clip.clip}.wav": (audio / f"{clip.clip}.wav").read_bytes() for clip in clips}
+    lines = [f"{file},{len(data)},{hashlib.sha256(data).hexdigest()}\n" for file, data in files.items()]
+    storage.write_text(manifest, "file,bytes,sha256\n" + "".join(lines))
 
 
-def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int, progress) -> None:
+def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int) -> None:
     """Speak each clip in a process of its own, forked from this one, which never speaks.
 
     espeak-ng carries random state from one utterance to the next and initialising it again does not reset it;
     a fresh fork always starts from the same state. A ``Pool`` would hang if one of its processes were killed.
     """
-    for module in ("numpy.fft", "numpy.random", "soxr"):  # once here and not in every child
+    for module in ("numpy.fft", "numpy.random", "soxr"):  # once here, not in every child
         importlib.import_module(module)
     try:
         context = multiprocessing.get_context("fork")
@@ -155,13 +152,11 @@ def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int, pr
         children = [context.Process(target=_write_clip, args=job, daemon=True) for job in jobs]
         for child in children:
             child.start()
-        for done, (clip, child) in enumerate(zip(batch, children, strict=True), start + 1):
+        for clip, child in zip(batch, children, strict=True):
             child.join()
             if child.exitcode:
                 ended = f"the process that spoke {clip.clip} ended with code {child.exitcode}; run it again"
                 raise UserError(ended if complaints.empty() else complaints.get())
-            if progress:
-                progress(done, len(clips))
 
 
 def _write_clip(path: Path, clip: ClipName, seed: int, complaints) -> None:
@@ -178,7 +173,7 @@ def _write_clip(path: Path, clip: ClipName, seed: int, complaints) -> None:
 
 
 def _render(clip: ClipName, seed: int) -> bytes:
-    """Speak a clip and shape it; give its 16-bit samples at 16 kHz."""
+    """Return the 16-bit samples of a clip at 16 kHz."""
     import numpy as np
     import soxr
 
@@ -191,7 +186,7 @@ def _render(clip: ClipName, seed: int) -> bytes:
     spoken, rate = _speak(SPEAKERS[clip.speaker][0], SENTENCES[clip.sentence], style)
     speech = np.frombuffer(spoken, np.int16) / 32768
     loud = np.flatnonzero(np.abs(speech) > 0.01 * np.abs(speech).max())
-    speech = speech[loud[0] : loud[-1] + 1]  # the silence around it becomes ours below
+    speech = speech[loud[0] : loud[-1] + 1]  # other silence is added around it below
     # VHQ is soxr's double precision, whose last digits, which may depend on the processor, 16 bits do not show.
     speech = soxr.resample(speech, rate, SAMPLE_RATE, quality="VHQ")
     octaves = np.log2(np.clip(np.fft.rfftfreq(len(speech), 1 / SAMPLE_RATE), 100, 6400) / 800)
@@ -208,7 +203,7 @@ def _render(clip: ClipName, seed: int) -> bytes:
 
 
 def _espeak() -> tuple[ctypes.CDLL, str]:
-    """Load espeak-ng without initialising it; give the library and its data folder."""
+    """Load espeak-ng without initialising it; return the library and its data folder."""
     try:
         import espeakng_loader
 
@@ -222,9 +217,9 @@ def _espeak() -> tuple[ctypes.CDLL, str]:
 
 
 def _speak(voice: str, text: str, style: Style) -> tuple[bytes, int]:
-    """Let espeak-ng say a text; give its 16-bit samples and their rate in Hz."""
+    """Let espeak-ng say a text; return its 16-bit samples and their sampling rate in Hz."""
     library, data = _espeak()
-    os.chdir(data)  # espeak-ng takes no path over 160 bytes; this process is a child with nothing else to do
+    os.chdir(data)  # espeak-ng takes no path over 160 bytes; this child process does nothing else
     rate = library.espeak_Initialize(2, 0, b".", 0x8000)  # samples to a callback; no exit on an error
     if rate <= 0:
         raise UserError(f"{data}: espeak-ng cannot read its data; reinstall espeakng-loader")

@@ -1,20 +1,21 @@
-"""Functionals: what a clip's frame features are like as a whole, for models that know nothing of time."""
+"""Functionals: statistics of the frame features of a clip over time, for models without time."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from serflow.features.frame_features import ENERGY
+from serflow.features.frame_features import ENERGY, track_names
 from serflow.runtime.errors import UserError
-from serflow.storage import read_row_groups, write_tables
 
+READS = "frames"
+WRITES = "parquet"
+SETTINGS = {}
 STATISTICS = ("mean", "sd", "p05", "p50", "p95", "slope")
 _DELTA_REACH = 2
 
 
 def delta(tracks: np.ndarray) -> np.ndarray:
-    """Give the slope of each feature around each frame, by least squares over two frames to either side.
+    """Return the slope of each feature at each frame, by least squares over two frames to either side.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def delta(tracks: np.ndarray) -> np.ndarray:
 
 
 def statistics(tracks: np.ndarray) -> np.ndarray:
-    """Describe each feature over time.
+    """Return statistics of each feature over time.
 
     Parameters
     ----------
@@ -62,19 +63,19 @@ def statistics(tracks: np.ndarray) -> np.ndarray:
 
 
 def functionals(tracks: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """Describe clips, without the silence that they were padded with.
+    """Return the functionals of clips without the silence that they were padded with.
 
     Parameters
     ----------
     tracks
         Frame features, shape (clips, features, frames).
     energy
-        RMS of each frame, shape (clips, frames). Frames after the last that has any are padding.
+        RMS of each frame, shape (clips, frames). Frames after the last one with energy are padding.
 
     Returns
     -------
     ndarray
-        float32 of shape (clips, 12 · features + 1): the statistics of each feature, those of its deltas, and the
+        float32 of shape (clips, 12 · features + 1): the statistics of each feature and of its deltas, and the
         number of frames that count.
     """
     clips, features, frames = tracks.shape
@@ -90,39 +91,38 @@ def functionals(tracks: np.ndarray, energy: np.ndarray) -> np.ndarray:
     return values
 
 
-def column_names(features: Sequence[str]) -> list[str]:
-    """Name the columns of :func:`functionals`."""
-    kinds = ("", "_delta")
-    return [*(f"{name}{kind}_{what}" for kind in kinds for name in features for what in STATISTICS), "frames"]
+def column_names(settings: Mapping) -> list[str]:
+    """Return ``{feature}_{statistic}``, then ``{feature}_delta_{statistic}``, then ``frames``."""
+    names = track_names(settings["features"], settings)
+    return [*(f"{name}{kind}_{what}" for kind in ("", "_delta") for name in names for what in STATISTICS), "frames"]
 
 
-def extract_functionals(frames: Path, *, output: Path) -> None:
-    """Write the functionals of a shard: the column ``clip`` and the named float32 columns.
+def check_settings(config: Mapping) -> None:
+    """Raise ``UserError`` if the frame features lack the energy, by which padding is recognised."""
+    if ENERGY not in config["frames"]["features"]:
+        raise UserError(
+            f"config: frames.features lacks {ENERGY!r}, which functionals need to tell a clip from the silence after "
+            f"it: add {ENERGY}, or leave out the models that read functionals"
+        )
+
+
+def compute(rows: np.ndarray, settings: Mapping, threads: int = 1) -> Iterator[np.ndarray]:
+    """Compute the functionals of clips from their frame features.
 
     Parameters
     ----------
-    frames
-        The shard's frame features; a column is named ``{feature}_{frame}``.
-    output
-        The Parquet table.
+    rows
+        float32 of shape (clips, columns), from :func:`serflow.features.frames.compute`.
+    settings
+        The settings of the frame features.
+    threads
+        Not used.
 
-    Raises
-    ------
-    UserError
-        If the table is not one of frame features.
+    Returns
+    -------
+    iterator of ndarray
+        float32 of shape (clips, 12 · features + 1).
     """
-    from serflow.storage.arrow import pa
-
-    def described() -> Iterator[pa.Table]:
-        for table in read_row_groups(frames):
-            columns = table.column_names[1:]
-            features = list(dict.fromkeys(name.rpartition("_")[0] for name in columns))
-            if ENERGY not in features or len(columns) % len(features):
-                raise UserError(f"{frames}: not a table of frame features; delete it to have it made again")
-            values = np.column_stack([table[name].to_numpy() for name in columns])
-            tracks = values.reshape(len(values), len(features), len(columns) // len(features))
-            rows = functionals(tracks, tracks[:, features.index(ENERGY)])
-            named = zip(column_names(features), np.ascontiguousarray(rows.T), strict=True)
-            yield pa.table({"clip": table["clip"]} | dict(named))
-
-    write_tables(output, described())
+    names = track_names(settings["features"], settings)
+    tracks = rows.reshape(len(rows), len(names), rows.shape[1] // len(names))
+    yield functionals(tracks, tracks[:, names.index(ENERGY)])

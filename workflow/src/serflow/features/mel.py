@@ -1,81 +1,54 @@
-"""Log-mel-spectrograms for the 2D models."""
+"""Log-mel-spectrograms in dB, for 2D models."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from serflow.audio.stft import in_batches, mel_spectrum, power_spectrum, power_to_db
-from serflow.storage import ArrayWriter, FileArray, read_table, write_table
+from serflow.runtime.errors import UserError
+
+READS = "fixed"
+WRITES = "npy"
+SETTINGS = {
+    "n_mels": {"type": "integer", "minimum": 1, "maximum": 4096, "default": 128},
+    "n_fft": {"type": "integer", "minimum": 16, "maximum": 1048576, "default": 1569},
+    "hop_length": {"type": "integer", "minimum": 1, "maximum": 1048576, "default": 512},
+}
 
 
-def log_mel(
-    clips: np.ndarray, *, sampling_rate: int, n_mels: int, n_fft: int, hop_length: int, threads: int = 1
-) -> Iterator[np.ndarray]:
-    """Compute mel-spectrograms of fixed-length clips in dB below each clip's maximum, batch by batch.
+def check_settings(config: Mapping) -> None:
+    """Raise ``UserError`` if there are more bands than frequencies."""
+    mel = config["mel"]
+    if mel["n_mels"] > mel["n_fft"] // 2 + 1:
+        raise UserError(
+            f"config: mel.n_mels is {mel['n_mels']}, but mel.n_fft ({mel['n_fft']}) has only {mel['n_fft'] // 2 + 1} "
+            "frequencies; lower n_mels or raise n_fft"
+        )
+
+
+def compute(rows: np.ndarray, settings: Mapping, threads: int = 1) -> Iterator[np.ndarray]:
+    """Compute mel-spectrograms in dB below the maximum of each clip, batch by batch.
 
     Parameters
     ----------
-    clips
+    rows
         float32 of shape (clips, samples).
-    sampling_rate
-        In Hz.
-    n_mels, n_fft, hop_length
-        Bands, samples of a frame, samples from one frame to the next.
+    settings
+        ``sampling_rate`` in Hz; ``n_mels`` bands; ``n_fft`` and ``hop_length`` in samples.
     threads
-        Threads; the result does not depend on them.
+        Number of threads; the result does not depend on it.
 
     Returns
     -------
     iterator of ndarray
-        float32 of shape (clips in the batch, n_mels, frames), from -80 to 0.
+        float32 of shape (clips in the batch, n_mels, frames), from -80 to 0; frames = 1 + (samples + 2 · (n_fft // 2) -
+        n_fft) // hop_length.
     """
+    rate, n_mels, n_fft, hop_length = (settings[key] for key in ("sampling_rate", *SETTINGS))
 
-    def compute(batch: np.ndarray) -> np.ndarray:
+    def log_mel(batch: np.ndarray) -> np.ndarray:
         power = power_spectrum(batch, n_fft, hop_length)
-        decibels = power_to_db(mel_spectrum(power, sampling_rate, n_fft, n_mels), relative=True)
+        decibels = power_to_db(mel_spectrum(power, rate, n_fft, n_mels), relative=True)
         return np.ascontiguousarray(decibels.transpose(0, 2, 1))
 
-    return in_batches(compute, clips, threads)
-
-
-def mel_frames(samples: int, n_fft: int, hop_length: int) -> int:
-    """Count the frames of a clip of ``samples`` samples: 80 at 40,775 samples, n_fft 1569 and hop 512."""
-    return 1 + (samples + 2 * (n_fft // 2) - n_fft) // hop_length
-
-
-def extract_mel(
-    fixed: Path,
-    index: Path,
-    *,
-    sampling_rate: int,
-    n_mels: int,
-    n_fft: int,
-    hop_length: int,
-    threads: int,
-    output: Path,
-    output_index: Path,
-) -> None:
-    """Write the mel-spectrograms of a shard and the names of their clips.
-
-    Parameters
-    ----------
-    fixed, index
-        A shard of fixed-length clips.
-    sampling_rate, n_mels, n_fft, hop_length, threads
-        As in :func:`log_mel`.
-    output, output_index
-        float32 of shape (clips, n_mels, frames), and the clips in the same order.
-    """
-    clips = FileArray(fixed)
-    with ArrayWriter(output, (n_mels, mel_frames(clips.shape[1], n_fft, hop_length))) as out:
-        for rows in log_mel(
-            clips,
-            sampling_rate=sampling_rate,
-            n_mels=n_mels,
-            n_fft=n_fft,
-            hop_length=hop_length,
-            threads=threads,
-        ):
-            out.write(rows)
-    write_table(output_index, read_table(index))
+    return in_batches(log_mel, rows, threads)

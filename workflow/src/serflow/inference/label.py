@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from serflow.inference.features import compute_features
+from serflow.features import compute_features
+from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, cut
 from serflow.runtime.errors import UserError
@@ -106,6 +107,8 @@ def label_recordings(
         for (prediction, window), row in zip(batch, classifier.probabilities(clips), strict=True):
             prediction.windows.append((window.start, window.end, row))
             prediction.waiting -= 1
+            if not are_probabilities(row):
+                prediction.problem = f"{prediction.file}: the model returns numbers that are not probabilities"
         labelled([window for _, window in batch])
         batch.clear()
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
 from serflow.runtime.errors import UserError, did_you_mean
 from serflow.runtime.plugins import Plugin
+from serflow.splits import PROTOCOLS
 
-KINDS = ("frames", "mel", "functionals")
 # Settings of every model that is trained by gradient, in addition to those of its architecture.
 TRAINING = {
     "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 100},
@@ -143,9 +144,5 @@ def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> Named
 
 def training_settings(model: NamedModel, protocol: str) -> dict:
     """Return the settings that a model is trained with under a protocol."""
-    return {**model.settings, **(_forced_by(protocol) if model.by_gradient else {})}
-
-
-def _forced_by(protocol: str) -> dict:
-    """Return the settings that a protocol forces on networks: the notebook feeds raw features."""
-    return {"standardize": "none"} if protocol == "notebook" else {}
+    forced = PROTOCOLS[protocol].forces if model.by_gradient else {}
+    return {**model.settings, **{key: value for key, value in forced.items() if key in model.settings}}

@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def keep_freed_memory() -> None:
@@ -14,11 +14,6 @@ def keep_freed_memory() -> None:
     """
     _tell(_TRIM_THRESHOLD, 128 << 20)
     _tell(_MMAP_THRESHOLD, 32 << 20)
-
-
-def share_freed_memory() -> None:
-    """Let all threads use what any of them has freed: else each that a server starts keeps its own."""
-    _tell(_ARENA_MAX, 1)
 
 
 def _tell(what: int, value: int) -> None:

@@ -1,1 +1,62 @@
-"""Protocols: which clips a run trains on, validates on and is tested on."""
+"""Protocols: which clips a run trains on, validates on and is tested on. One file each.
+
+A protocol has the function ``split(labels, copies, settings)``, which returns the rows of its split table, and the
+constants
+
+- ``TITLE``: what it is, in a few words;
+- ``ORDER``: its place from the leakiest to the strictest protocol;
+- ``LEAKY``: why its results are too good, or None (default);
+- ``COPIES``: the kinds of copies that it may use;
+- ``APART``: what must not stand in two parts of a fold beside a recording and its copies: ``"speaker"``, ``"corpus"``;
+- ``SETTINGS``: the settings of the section ``split`` that it uses;
+- ``FORCES``: settings that it forces on every network;
+- ``HEADLINE``: whether it tests on speakers that were not trained on, which is what a report puts first.
+
+``count_folds(speakers, formats, table)`` is optional; without it there is one fold.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from serflow.runtime.plugins import REQUIRED, Plugins
+
+PARTS = ("train", "valid", "test")
+PROTOCOLS = Plugins(
+    __name__,
+    what="protocol",
+    function="split",
+    constants={
+        "TITLE": REQUIRED,
+        "ORDER": REQUIRED,
+        "LEAKY": None,
+        "COPIES": ("pitch_shift", "time_stretch"),
+        "APART": (),
+        "HEADLINE": False,
+        "FORCES": {},
+        "SETTINGS": ("test", "valid", "random_state"),
+    },
+    hyphens=True,
+)
+Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
+
+
+def count_folds(protocol: str, speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
+    """Count the folds of a protocol on a corpus.
+
+    Parameters
+    ----------
+    protocol
+        Its name.
+    speakers
+        All speakers of the corpus.
+    formats
+        Name of each corpus of a union (empty for a single corpus) → its format.
+    table
+        The setting ``split.table``.
+
+    Raises
+    ------
+    UserError
+        If the corpus does not suit the protocol.
+    """
+    module = PROTOCOLS.find(protocol, "runs").load()
+    return module.count_folds(speakers, formats, table) if hasattr(module, "count_folds") else 1

@@ -1,32 +1,71 @@
-"""A split given by the user: a CSV table of clips, with a fold or a part each."""
+"""A split given by the user: a CSV table of clips with a fold or a part each."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
+from serflow.splits import PARTS, Row
+from serflow.splits.folds import rows_of_fold
 
-PARTS = ("train", "valid", "test")
+TITLE = "the split of your own table"
+ORDER = 4
+SETTINGS = ("table",)
 
 
-def read_custom_split(table: Path) -> list[dict[str, str]]:
-    """Read the table that the setting ``split.table`` names.
+def count_folds(speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
+    """Count the folds of the table."""
+    return len(read_table(table))
+
+
+def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Split as the table says; copies of training clips only.
 
     Parameters
     ----------
-    table
-        CSV with the columns ``clip`` and either ``part`` (train, valid or test: one fold) or ``fold``: each fold
-        is tested on once, the next one in sorted order is validated on, the others are trained on. Other columns
-        are left alone, and a clip of the corpus that is not in the table is not used.
-
-    Returns
-    -------
-    list of dict
-        For each fold, clip name → part.
+    labels
+        Clip → label of the usable recordings that the audit does not exclude.
+    copies
+        Name and origin of each copy.
+    settings
+        ``table``, the path; ``usable``, the names of all usable recordings.
 
     Raises
     ------
     UserError
-        Naming the table and the row or column, if it is not such a table.
+        If the table names a clip that is not usable, or a part has no clips.
+    """
+    folds = read_table(settings["table"])
+    unknown = sorted(set(folds[0]) - set(settings["usable"]))
+    if unknown:
+        more = f" (and {len(unknown) - 1} more)" if unknown[1:] else ""
+        raise UserError(f"split.table: {settings['table']}: {unknown[0]}{more} is not a usable clip of the corpus")
+    rows = []
+    for fold, given in enumerate(folds):
+        parts = {clip: part for clip, part in sorted(given.items()) if clip in labels}
+        rows += rows_of_fold("custom", fold, parts, labels, copies)
+    return rows
+
+
+def read_table(table: str | Path) -> list[dict[str, str]]:
+    """Read the table of the setting ``split.table``.
+
+    Parameters
+    ----------
+    table
+        CSV with the columns ``clip`` and either ``part`` (train, valid or test: one fold) or ``fold``: each fold is
+        tested on once, the next one in sorted order validates, and the others are trained on. Other columns are
+        ignored, and clips that are not in the table are not used.
+
+    Returns
+    -------
+    list of dict
+        Clip → part of each fold.
+
+    Raises
+    ------
+    UserError
+        With the table and the row or column that is wrong.
     """
     try:
         with Path(table).open(newline="", encoding="utf-8-sig") as file:
@@ -48,7 +87,7 @@ def read_custom_split(table: Path) -> list[dict[str, str]]:
         if not clip or not value:
             raise UserError(f"split.table: {table}, row {number}: {'clip' if not clip else kind} is empty")
         if clip in given:
-            raise UserError(f"split.table: {table}, row {number}: {clip} stands in the table twice")
+            raise UserError(f"split.table: {table}, row {number}: {clip} is in the table twice")
         if kind == "part" and value not in PARTS:
             raise UserError(f"split.table: {table}, row {number}: part is {value!r}, not one of {', '.join(PARTS)}")
         given[clip] = value

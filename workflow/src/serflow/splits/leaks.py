@@ -1,6 +1,6 @@
-"""The check before training: nothing that a run is tested on may be known to it."""
+"""The check before training: a run must not know anything that it is tested on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.runtime.errors import UserError
@@ -14,10 +14,9 @@ def check_leaks(
     rows: Sequence[tuple[str, str, int, str, str]],
     digests: Mapping[str, str],
     *,
-    speakers_apart: bool,
-    corpora_apart: bool = False,
+    apart: Collection[str] = (),
 ) -> None:
-    """Refuse a split in which the same thing stands in two parts of one fold.
+    """Refuse a split in which the same thing is in two parts of one fold.
 
     Parameters
     ----------
@@ -26,18 +25,17 @@ def check_leaks(
     rows
         Clip, origin, fold, part and label of each row.
     digests
-        sha256 of the recording of each origin.
-    speakers_apart
-        Whether a speaker must not stand in two parts either. Where a fold has a single one to train and to validate
-        on, these two parts count as one.
-    corpora_apart
-        Whether a corpus that is tested on must not stand in another part either.
+        Origin → sha256 of its samples.
+    apart
+        ``"speaker"`` if a speaker must not be in two parts either. If a fold has a single speaker to train and to
+        validate on, these two parts count as one. ``"corpus"`` if the corpus that is tested on must not be in training
+        or validation.
 
     Raises
     ------
     UserError
-        With the clips of the first leak found: of an origin (a recording and its copies), of identical audio
-        under different names, of a speaker, or of a corpus.
+        With the clips of the first leak: of a recording and its copies, of identical audio under different names, of a
+        speaker, or of a corpus.
     """
     known: dict[int, set[str]] = {}
     for _, origin, fold, part, _ in rows:
@@ -45,9 +43,9 @@ def check_leaks(
             known.setdefault(fold, set()).add(speaker_of(origin))
     alone = {fold for fold, speakers in known.items() if len(speakers) == 1}
     kinds = {"the same recording": (str, ()), "identical audio": (digests.__getitem__, ())}
-    if speakers_apart:
+    if "speaker" in apart:
         kinds["the same speaker"] = (speaker_of, alone)
-    if corpora_apart:
+    if "corpus" in apart:
         kinds["the same corpus"] = (corpus_of, known)
     for what, (key_of, merged) in kinds.items():
         places: dict[tuple[int, str], dict[str, list[str]]] = {}
@@ -59,7 +57,7 @@ def check_leaks(
             (fold, key), parts = min(leaks.items())
             subject = f"{what} ({key})" if what in ("the same speaker", "the same corpus") else what
             raise UserError(
-                f"split {protocol}: fold {fold}: {subject} stands in more than one part: "
+                f"split {protocol}: fold {fold}: {subject} is in more than one part: "
                 f"{'; '.join(f'{part}: {_listed(clips)}' for part, clips in sorted(parts.items()))}"
                 f"{f' (and {len(leaks) - 1} more such leaks)' if leaks.keys() - {(fold, key)} else ''}; "
                 f"{_REMEDY.get(what, 'move them to one part')}"

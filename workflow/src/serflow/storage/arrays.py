@@ -1,4 +1,4 @@
-""".npy arrays that are written row by row and end with the checksums of their blocks, which NumPy leaves alone."""
+"""``.npy`` arrays that are written row by row, with checksums of their blocks after the data, which NumPy ignores."""
 
 import contextlib
 import io
@@ -17,14 +17,14 @@ _BLOCKS_AT_ONCE = 64
 
 
 class ArrayWriter:
-    """Write a ``.npy`` array row by row, so that a shard never has to fit into memory.
+    """Write a ``.npy`` array row by row, so that a shard does not have to fit into memory.
 
     Parameters
     ----------
     path
-        The file to make; it appears only when the block has ended without an error.
+        The file to write; it appears when the ``with`` block ends without an error.
     row_shape
-        The shape of one row; rows are appended along the first axis.
+        Shape of one row; rows are appended along the first axis.
     dtype
         Type of the values.
 
@@ -53,7 +53,7 @@ class ArrayWriter:
             "fortran_order": False,
             "shape": (self.rows, *self.row_shape),
         }
-        # NumPy leaves room for the first axis to grow, so a later header has the length of this one.
+        # NumPy reserves space for the first axis to grow, so that the final header has the length of this one.
         written = io.BytesIO()
         np.lib.format.write_array_header_2_0(written, header)
         return written.getvalue()
@@ -64,7 +64,7 @@ class ArrayWriter:
         Raises
         ------
         ValueError
-            If their shape is not the one announced.
+            If their shape is not ``row_shape``.
         """
         rows = np.ascontiguousarray(rows, dtype=self.dtype)
         if rows.shape[1:] != self.row_shape:
@@ -77,7 +77,7 @@ class ArrayWriter:
 
     def __exit__(self, kind, error, trace) -> bool | None:
         if kind is None:
-            with self._stack:  # which makes one line of a disk that is full
+            with self._stack:  # `replacing` turns a full disk into a UserError
                 header = self._header()
                 self._file.write(self._sums.trailer(header))
                 self._file.seek(0)
@@ -87,12 +87,12 @@ class ArrayWriter:
 
 
 def open_array(path: str | Path) -> np.ndarray:
-    """Open a ``.npy`` array memory-mapped and read-only; pickled objects are refused.
+    """Open a ``.npy`` array memory-mapped and read-only, after a check of all its checksums.
 
     Raises
     ------
     UserError
-        If the file is not as it was written, holds objects, or is no ``.npy`` file.
+        If the file is damaged, contains objects, or is no ``.npy`` file of :class:`ArrayWriter`.
     """
     with readable(path, _KIND):
         found = npy_header(path)
@@ -107,10 +107,10 @@ def open_array(path: str | Path) -> np.ndarray:
 
 
 class FileArray:
-    """A ``.npy`` array whose rows are read from the file when a slice of them is asked for.
+    """A ``.npy`` array whose rows are read from the file, and checked, when they are sliced.
 
-    Unlike a memory map it counts nothing towards the memory of the process but the rows that are in use,
-    and it is faster where each row is read once.
+    Only the rows in use count towards the memory of the process, unlike with a memory map, and reading each row once
+    is faster.
 
     Parameters
     ----------
@@ -153,13 +153,13 @@ def _read(file, size: int) -> memoryview:
     while len(missing):
         count = file.readinto(missing)
         if not count:
-            raise ValueError("it has become shorter while it was read")
+            raise ValueError("it became shorter while it was read")
         missing = missing[count:]
     return data
 
 
 class Npy(NamedTuple):
-    """What an array's header and trailer say: ``size`` is that of the data, in bytes."""
+    """Header and trailer of an array; ``offset`` and ``size`` of the data are in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -176,15 +176,15 @@ def npy_header(path: str | Path) -> Npy:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
-        except Exception as error:  # NumPy lets errors of Python's own parser through
+        except Exception as error:  # NumPy passes on any error of Python's parser
             raise ValueError(f"its header cannot be read: {error}") from error
         if dtype.hasobject or fortran or min(shape, default=0) < 0:
-            raise ValueError(f"type {dtype} is not one that serflow writes")
+            raise ValueError(f"serflow does not write arrays of type {dtype}")
         offset = file.tell()
         size = math.prod(shape) * dtype.itemsize
         expected = offset + size + trailer_size(size)
         if (found := os.fstat(file.fileno()).st_size) != expected:
-            raise ValueError(f"{found} bytes, {expected} expected with checksums")
+            raise ValueError(f"{found} bytes instead of {expected} with checksums")
         file.seek(0)
         header = file.read(offset)
         file.seek(offset + size)

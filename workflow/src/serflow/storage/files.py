@@ -1,16 +1,14 @@
-"""Writing beside the place and renaming, and one line for a file that is not what it should be."""
+"""Atomic writes, and one-line errors for files that cannot be read."""
 
 import contextlib
 import errno
-import mmap
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
-from serflow.storage.checksums import seal_digits, seal_place
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -22,41 +20,39 @@ def replacing(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
     Parameters
     ----------
     path
-        The file to make. Its folder is created where it is missing.
+        The file to write. Its folder is created if it is missing.
     flush
-        Whether to wait until the content is on the disk, so that it survives a power cut as well.
+        Whether to wait until the content is on the disk, so that it survives a power cut.
 
     Yields
     ------
     Path
-        Where to write. It bears the suffix of ``path``, which some writers choose their format by.
+        An empty file to write to. It has the suffix of ``path``, since some writers choose the format by it.
 
     Raises
     ------
     UserError
-        If the disk is full or nothing may be written there.
+        If the disk is full or the folder is not writable.
     """
     path = Path(path)
+    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
+        partial.touch(exist_ok=False)
     except OSError as error:
         raise _unwritten(path, error) from error
-    os.close(handle)
-    partial = Path(name)
     try:
         yield partial
         if flush:
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
-        partial.chmod(0o644)
         partial.replace(path)
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise _unwritten(path, error) from error
         raise
     finally:
-        with contextlib.suppress(OSError):  # or it would hide what went wrong
+        with contextlib.suppress(OSError):  # it would hide the first error
             partial.unlink(missing_ok=True)
 
 
@@ -66,10 +62,10 @@ def _unwritten(path: Path, error: OSError) -> UserError:
 
 
 def tidy(folder: str | Path) -> None:
-    """Remove what killed jobs have left half-written below a folder, and bring dates of the future back to now.
+    """Remove the unfinished files of killed jobs below a folder, and set modification times in the future to now.
 
-    None may be at work there. A clock that was set back would else make results that follow from those of
-    tomorrow look stale until then. The dates keep their order.
+    No job may be writing there. After the clock was set back, results made from files "of tomorrow" would look stale
+    until then. The files keep their order in time.
     """
     now, ahead = time.time_ns(), []
     for path in Path(folder).rglob("*"):
@@ -80,27 +76,27 @@ def tidy(folder: str | Path) -> None:
             ahead.append((modified, path))
     for place, (_, path) in enumerate(sorted(ahead)):
         date = now - 1000 * (len(ahead) - place)
-        with contextlib.suppress(OSError):  # another's file
+        with contextlib.suppress(OSError):  # a file of another user
             os.utime(path, ns=(date, date))
-
-
-def seal(path: Path) -> None:
-    """Fill in the digits of a finished file's seal."""
-    with path.open("r+b") as file:
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            place = seal_place(content)
-            digits = seal_digits(content, place)
-        file.seek(place)
-        file.write(digits)
 
 
 @contextlib.contextmanager
 def readable(path: str | Path, kind: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what is wrong with a result into one line that names it."""
+    """Turn an error while a result is read into a ``UserError`` of one line.
+
+    Parameters
+    ----------
+    path
+        The result.
+    kind
+        What the file is if an error is raised, such as ``"not valid JSON"``.
+    *errors
+        Exceptions to catch beside ``ValueError`` and ``OSError``.
+    """
     try:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (ValueError, OSError, *errors) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: {kind} ({reason}); delete it to have it made again") from error

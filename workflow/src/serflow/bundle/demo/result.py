@@ -8,12 +8,13 @@ import jinja2
 import soundfile as sf
 
 from serflow.bundle.demo.picture import Spectrogram, draw
-from serflow.bundle.inputs import Source
-from serflow.bundle.predict import confidence, label_recordings
 from serflow.bundle.reader import Bundle
 from serflow.corpus.labels import LABELS
-from serflow.corpus.sources import SAMPLE
+from serflow.corpus.source import SAMPLE
+from serflow.inference.label import Classifier, label_recordings
+from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window
+from serflow.metrics.calibration import apply_temperature
 from serflow.runtime.errors import UserError
 
 LONGEST_SECONDS = 3600
@@ -53,7 +54,7 @@ def result(
         HTML: the label, a table of probabilities, the picture and the timeline; or, of a recording that cannot be
         labelled, what is wrong with it.
     """
-    source = Source(Path(path).name, path=str(path))
+    source = RecordingToLabel(Path(path).name, path=str(path))
     try:
         seconds = _seconds(source)
         how = bundle.about["preprocessing"]
@@ -65,7 +66,8 @@ def result(
             spectrogram.add(windows)
             told(min(windows[-1].end, seconds), seconds)
 
-        (prediction,) = label_recordings(bundle, [source], threads, labelled)
+        classifier = Classifier(bundle.network, bundle.about["features"], how, threads)
+        (prediction,) = label_recordings(classifier, [source], labelled)
         if prediction.problem:
             raise UserError(prediction.problem)
     except UserError as error:
@@ -75,7 +77,7 @@ def result(
     return _pages.get_template("result.html").render(
         name=source.name,
         label=names[int(mean.argmax())],
-        confidence=confidence(mean, bundle.about["temperature"]),
+        confidence=float(apply_temperature(mean[None], bundle.about["temperature"]).max()),
         shares=list(zip(bundle.classes, names, map(float, mean), strict=True)),
         picture=base64.b64encode(picture).decode(),
         windows=[
@@ -88,7 +90,7 @@ def result(
     )
 
 
-def _seconds(source: Source) -> float:
+def _seconds(source: RecordingToLabel) -> float:
     """Give the length of a recording by its header; refuse one that is too long for a page."""
     try:
         info = sf.info(source.open())

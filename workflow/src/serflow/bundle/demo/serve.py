@@ -1,4 +1,4 @@
-"""Serving the demo: one process, one port, one temporary folder, all gone when it ends."""
+"""Serving the demo: one process, one port, one folder of uploads, all gone when it ends."""
 
 import contextlib
 import ipaddress
@@ -8,20 +8,23 @@ import signal
 import socket
 import sys
 import tempfile
-import webbrowser
-from threading import Event
+import time
+from pathlib import Path
 
 from serflow.bundle.reader import open_bundle
 from serflow.runtime.errors import UserError
 from serflow.runtime.memory import share_freed_memory
 
-HOST, PORT = "127.0.0.1", 7860
-# Gradio and the libraries below it read these when they are imported.
+_SIGNALS = {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGHUP: 143}  # each with its exit code
+_KEPT_SECONDS = 600  # of uploads
+# Gradio and the libraries below it read these when they are imported. A proxy would be asked for the demo's own page.
 _OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
+_OFFLINE |= {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 def demo(
     bundle: str,
+    /,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -30,14 +33,16 @@ def demo(
 ) -> None:
     """Serve a page that labels recordings, until Ctrl-C.
 
+    The process ends with this function; with code 143 when it is terminated, or its terminal is closed.
+
     Parameters
     ----------
     bundle
         A file of :func:`serflow.bundle.pack.bundle_model`.
     host
-        The address to listen on; by default this machine alone can reach it.
+        The address to listen on; by default 127.0.0.1, which only this machine can reach.
     port
-        The port; 7860 by default, 0 for any that is free.
+        The port; by default the first free one from 7860 on; 0 for any free one.
     threads
         Threads of the features and of the model; by default as many as there are processors.
     no_browser
@@ -46,88 +51,104 @@ def demo(
     Raises
     ------
     UserError
-        If the bundle cannot be used, the address cannot be had, or Gradio is not installed.
-    SystemExit
-        With code 143 when it is terminated, or its terminal is closed.
+        If the bundle or the address cannot be used, or Gradio is not installed.
     """
     threads = threads or os.cpu_count() or 1
-    ending = Event()
-    share_freed_memory()
-    # So that what is temporary is removed then too, and when the terminal is closed.
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
-        opened = open_bundle(bundle, threads)
-        listener = _listener(host or HOST, PORT if port is None else port)
-        os.environ.update(_OFFLINE, GRADIO_TEMP_DIR=folder)
-        _serve(opened, threads, listener, ending, browser=not no_browser)
-    print("serflow demo: ended", flush=True)
-
-
-def _terminate(number: int, _) -> None:
-    raise SystemExit(128 + number)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """Take the port before anything slow is done; who cannot have it is told at once."""
-    listener = None
+    for number, code in _SIGNALS.items():
+        signal.signal(number, lambda *_, code=code: sys.exit(code))
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address[0], port, *address[2:]))
+        with tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
+            opened = open_bundle(bundle, threads)
+            address = _address(host or "127.0.0.1", port)
+            _serve(opened, threads, Path(folder).resolve(), *address, browser=not no_browser)
+    except SystemExit as end:
+        if not end.code:
+            print("serflow demo: ended", flush=True)
+        os._exit(end.code)  # without waiting for a recording that is being labelled
+
+
+def _address(host: str, port: int | None) -> tuple[str, list[str], int | None]:
+    """Return the address to listen on, names that browsers may call it by, and the port unless Gradio is to choose.
+
+    Gradio would try an address that cannot be had for minutes.
+    """
+    try:
+        family, *_, (address, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        with socket.create_server((address, port or 0), family=family) as listener:
+            free = listener.getsockname()[1]
     except (OSError, OverflowError) as error:
-        if listener:
-            listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{host} port {port} cannot be had ({reason}); give another --port, or --host") from error
-    if not ipaddress.ip_address(address[0].partition("%")[0]).is_loopback:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
+        raise UserError(f"{host} port {port or 0} cannot be had ({reason}); give another --port, or --host") from error
+    names = ["localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address]
+    if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        names.append("*")
         print(
             f"serflow demo: everybody who can reach {host} on the network can use this page, without a password and "
             "unencrypted; leave --host out to keep it to this machine",
             file=sys.stderr,
         )
-    return listener
+    return names[3], names, port if port is None else free
 
 
-def _serve(opened, threads: int, listener: socket.socket, ending: Event, *, browser: bool) -> None:
+def _serve(bundle, threads: int, folder: Path, address: str, names: list[str], port: int | None, *, browser: bool):
+    for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+        del os.environ[name]
+    os.environ.update(_OFFLINE, GRADIO_TEMP_DIR=str(folder))
     try:
-        import uvicorn
-
-        from serflow.bundle.demo.page import build_application
-
-        application = build_application(opened, threads, ending)
+        import gradio
+        from starlette.middleware import Middleware
+        from starlette.middleware.base import BaseHTTPMiddleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
     except ModuleNotFoundError as error:
         raise UserError(
             f"the demo needs {error.name}, which is not installed: pip install -r envs/requirements-demo.txt"
         ) from error
+    from serflow.bundle.demo.guard import LARGEST_UPLOAD, guard
+    from serflow.bundle.demo.page import build_page
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets=None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                _announce(listener, browser)
+    page = build_page(bundle, threads, folder)
+    checks = [
+        # No other site's name may be made to lead here (DNS rebinding).
+        Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
+        Middleware(BaseHTTPMiddleware, dispatch=guard(folder)),
+    ]
+    try:
+        page.launch(
+            server_name=address,
+            server_port=port,
+            inbrowser=browser,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            enable_monitoring=False,
+            run_history=False,
+            footer_links=[],
+            max_file_size=LARGEST_UPLOAD,
+            app_kwargs={"middleware": checks, "docs_url": None, "redoc_url": None, "openapi_url": None},
+            theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css_paths=[Path(__file__).parent / "demo.css"],
+        )
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # broken connections are no news
+        print(f"serflow demo: {page.local_url} (Ctrl-C ends it)", flush=True)
+        while True:
+            time.sleep(1)  # a signal that reaches another thread is acted on only after this
+            remove_old(folder, _KEPT_SECONDS)
+    except OSError as error:
+        raise UserError(f"{address}: cannot be served ({error}); give another --port, or --host") from error
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        if page.is_running:
+            # Uploads end here, so that they write nothing more. Other connections stay for as long as pages are open.
+            logging.disable()
+            page.server.force_exit = page.server.should_exit = True
+            page.server.thread.join(timeout=1)
 
-        def handle_exit(self, sig, frame) -> None:
-            # Pages hold connections for as long as they are open, so that there is nothing to wait for, and no news in
-            # that they break off.
-            ending.set()
-            logging.getLogger("uvicorn.error").disabled = True
-            self.force_exit = True
-            super().handle_exit(sig, frame)
 
-        async def shutdown(self, sockets=None) -> None:
-            await super().shutdown(sockets)
-            await self.lifespan.shutdown()  # which a forced exit leaves out
-
-    Server(uvicorn.Config(application, log_level="warning", access_log=False)).run([listener])
-
-
-def _announce(listener: socket.socket, browser: bool) -> None:
-    host, port = listener.getsockname()[:2]
-    place = ipaddress.ip_address(host)
-    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    address = f"http://[{reached}]:{port}/" if place.version == 6 else f"http://{reached}:{port}/"
-    print(f"serflow demo: {address} (Ctrl-C ends it)", flush=True)
-    if browser:
-        webbrowser.open(address)
+def remove_old(folder: Path, seconds: float) -> None:
+    """Remove files last written so long ago: uploads, uploads that broke off, and empty files that Gradio makes."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > seconds:
+                path.unlink()

@@ -1,35 +1,29 @@
-"""The corpora that serflow reads: each is a file beside this, and a new file is a new corpus.
+"""The corpora that serflow reads: one file each, named as the setting ``format``.
 
-Such a file has a :class:`~serflow.corpus.formats.base.Format` called ``FORMAT``: how to read a file name, which labels
-the corpus' codes stand for, and who its speakers are. Modules are imported when they are used, so that an edit of one
-makes stale only what was read by it.
+A format has the constant ``TITLE`` and the function ``parse(path)``, which reads the path of a recording, relative to
+the folder of the corpus and without its suffix, and returns an :class:`~serflow.corpus.listing.Utterance`. It raises
+``UserError`` for a name that does not follow the format. Optional are
+
+- ``NESTED = False`` if recordings lie in one folder only;
+- ``PEOPLE``: speaker → :class:`~serflow.corpus.listing.Person`;
+- ``describe_excluded(path)``: what a recording is that the format leaves out, or None;
+- ``published_folds(speakers)``: the groups of speakers that are tested on in turn;
+- ``list_recordings(path)`` for a corpus that is not listed by its files.
 """
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
+from types import ModuleType
 
-from serflow.corpus.formats.base import Format
-from serflow.runtime.errors import UserError, did_you_mean
+from serflow.runtime.plugins import REQUIRED, Plugins
 
 CREMA_D = "crema-d"
-# The name of a format is that of its file, with hyphens.
-FORMATS = {
-    name.replace("_", "-"): f"{__name__}.{name}" for _, name, _ in pkgutil.iter_modules(__path__) if name != "base"
-}
+FORMATS = Plugins(
+    __name__, what="corpus format", function="parse", constants={"TITLE": REQUIRED, "NESTED": True}, hyphens=True
+)
 
 
-def load_format(name: str) -> Format:
-    """Give a format by its name.
-
-    Raises
-    ------
-    UserError
-        If there is no such format, or its file has no ``FORMAT``.
-    """
-    if name not in FORMATS:
-        known = f"must be one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}"
-        raise UserError(f"config: format {name!r} is unknown, but {known}")
-    module = importlib.import_module(FORMATS[name])
-    if not isinstance(getattr(module, "FORMAT", None), Format):
-        raise UserError(f"{module.__file__}: has no FORMAT = Format(...), which says how the corpus is read")
-    return module.FORMAT
+def load_formats(formats: Mapping[str, str]) -> dict[str, ModuleType]:
+    """Import formats: corpus → name of its format gives corpus → module."""
+    return {
+        corpus: FORMATS.find(name, f"format of {corpus or 'the corpus'}").load() for corpus, name in formats.items()
+    }

@@ -1,36 +1,36 @@
-"""CREMA-D: ``1001_IEO_ANG_HI``, in one folder; see :mod:`serflow.corpus.grammar`."""
+"""CREMA-D: ``1001_IEO_ANG_HI``, in one folder; see :mod:`serflow.corpus.crema_d_names`."""
 
 from collections.abc import Sequence
 
-from serflow.corpus.formats.base import Format
-from serflow.corpus.grammar import ClipName, parse_name
+from serflow.corpus.crema_d_names import parse_name
+from serflow.corpus.listing import Utterance
 from serflow.runtime.errors import UserError
 
-# The blocks of speakers of HiCMAE and EMO-SUPERB; speaker-independent folds are made of them.
+TITLE = "CREMA-D"
+NESTED = False
+# The blocks of speakers of HiCMAE and EMO-SUPERB.
 BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))
 
 
-def _parse(path: str) -> ClipName:
-    return parse_name(path.rpartition("/")[2])
+def parse(path: str) -> Utterance:
+    """Read a path such as ``1001_IEO_ANG_HI``."""
+    name = parse_name(path.rpartition("/")[2])
+    return Utterance(name.clip, *name)
 
 
-def speaker_blocks(speakers: Sequence[str]) -> list[list[str]]:
-    """Give the speakers of those of the five blocks that have any.
+def published_folds(speakers: Sequence[str]) -> list[list[str]]:
+    """Return the speakers of each of the five published blocks that has any.
 
     Raises
     ------
     UserError
-        If there are fewer than two, so that no fold can be held out.
+        If fewer than two blocks have speakers.
     """
     members = [sorted(speaker for speaker in speakers if first <= int(speaker) <= last) for first, last in BLOCKS]
     present = [block for block in members if block]
     if len(present) < 2:
         raise UserError(
             f"protocol speaker-independent: needs speakers of at least two of the blocks {BLOCKS}, "
-            f"found {len(present)}; "
-            "leave it out of runs"
+            f"found {len(present)}; leave it out of runs"
         )
     return present
-
-
-FORMAT = Format("CREMA-D", _parse, nested=False, folds=speaker_blocks)

@@ -1,16 +1,17 @@
 """EMO-DB, the Berlin Database of Emotional Speech: ``03a01Fa``.
 
 Source: Burkhardt, Paeschke, Rolfes, Sendlmeier & Weiss, "A Database of German Emotional Speech", Interspeech 2005, and
-the documentation that comes with the corpus: speaker, text, the first letter of the German word for the emotion, and a
-letter for the version. Ten speakers, ten sentences, 535 recordings.
+the documentation of the corpus. A name is made of speaker, text, first letter of the German word for the emotion, and
+version. Ten speakers, ten sentences, 535 recordings.
 """
 
 import re
 from pathlib import PurePosixPath
 
-from serflow.corpus.formats.base import Format, Person, Utterance
+from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
+TITLE = "EMO-DB"
 # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral.
 LABELS = {"W": "ANG", "L": "BOR", "E": "DIS", "A": "FEA", "F": "HAP", "T": "SAD", "N": "NEU"}
 TEXTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")
@@ -29,7 +30,8 @@ PEOPLE = {
 _NAME = re.compile(r"(?P<speaker>[0-9]{2})(?P<text>[ab][0-9]{2})(?P<emotion>[A-Z])(?P<version>[a-z])?")
 
 
-def _parse(path: str) -> Utterance:
+def parse(path: str) -> Utterance:
+    """Read a path such as ``wav/03a01Fa``."""
     stem = PurePosixPath(path).name
     match = _NAME.fullmatch(stem)
     if match is None:
@@ -39,6 +41,3 @@ def _parse(path: str) -> Utterance:
         if code not in known:
             raise UserError(f"{stem!r} is not an EMO-DB name: {place} {code!r} must be one of {', '.join(known)}")
     return Utterance(f"{speaker}_{stem}", speaker, text, LABELS[emotion], None)
-
-
-FORMAT = Format("EMO-DB", _parse, PEOPLE)

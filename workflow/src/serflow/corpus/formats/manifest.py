@@ -1,7 +1,7 @@
-"""A corpus of the user's own: a CSV or Parquet table with the columns file, speaker, label and, where wanted, times.
+"""A corpus described by a CSV or Parquet table with the columns file, speaker, label and optionally start and end.
 
-``file`` is relative to the table's folder, or absolute; ``start`` and ``end`` are in seconds. A label is any text;
-where corpora are to share labels it is a code of :data:`serflow.corpus.labels.LABELS`.
+``file`` is absolute or relative to the folder of the table; ``start`` and ``end`` are in seconds. A label is any text.
+To share labels with other corpora, use the codes of :data:`serflow.corpus.labels.LABELS`.
 """
 
 import csv
@@ -12,16 +12,29 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.corpus.formats.base import Entry, Format, Utterance
 from serflow.corpus.ids import escape_name, escape_speaker
+from serflow.corpus.listing import Entry, FileStatus, Utterance
 from serflow.runtime.errors import UserError
 
+TITLE = "manifest"
 TEXTS = ("file", "speaker", "label")
 TIMES = ("start", "end")
-_FIRST = {".csv": 2, ".parquet": 1}  # the number of the first row: a CSV's header is its row 1
+_FIRST = {".csv": 2, ".parquet": 1}  # number of the first row: the header of a CSV is row 1
 
 
-def _list(path: Path) -> list[Entry]:
+def parse(path: str) -> Utterance:
+    """Raise an error: the rows of a manifest say what a recording is, its name does not."""
+    raise UserError(f"{path!r}: the recordings of a manifest have no naming scheme")
+
+
+def list_recordings(path: Path) -> list[Entry]:
+    """List the rows of a manifest by clip.
+
+    Raises
+    ------
+    UserError
+        With row and column, if the table is missing, unreadable or contradicts itself.
+    """
     table, first = _read(path), _FIRST[path.suffix.lower()]
     files, speakers, labels = (table[name].to_pylist() for name in TEXTS)
     start, end = (table[name].to_numpy(zero_copy_only=False) for name in TIMES)
@@ -35,7 +48,7 @@ def _list(path: Path) -> list[Entry]:
         if "" in column:
             fail(column.index(""), name, "is empty")
     if "\0" in "".join(files):
-        fail(next(row for row, file in enumerate(files) if "\0" in file), "file", "holds a zero byte")
+        fail(next(row for row, file in enumerate(files) if "\0" in file), "file", "contains a zero byte")
     _check_times(start, end, fail)
     pieces = _pieces(start, end)
     _refuse_doubles([f"{file}{piece}" for file, piece in zip(files, pieces, strict=True)], first, path, "recording")
@@ -43,19 +56,19 @@ def _list(path: Path) -> list[Entry]:
     speakers = [speaker_of[speaker] for speaker in speakers]
     stem_of = {file: escape_name(os.path.splitext(file)[0]) for file in set(files)}  # noqa: PTH122 (ten times as fast)
     clips = [f"{speaker}_{stem_of[file]}{piece}" for speaker, file, piece in zip(speakers, files, pieces, strict=True)]
-    _refuse_doubles(clips, first, path, "clip, as names without suffix and milliseconds go,")
+    _refuse_doubles(clips, first, path, "clip (file without suffix, start and end in milliseconds)")
     status_of = {file: _status(path.parent, file) for file in set(files)}
     starts, ends = (_or_none(column) for column in (start, end))
     rows = zip(clips, speakers, labels, files, starts, ends, range(first, first + len(clips)), strict=True)
-    # Sorted, so that the order of the rows means nothing.
+    # Sorted, so that the order of the rows does not matter.
     return [
-        Entry(file, Utterance(clip, speaker, None, label, None), *status_of[file], None, None, start, end, row)
+        Entry(file, Utterance(clip, speaker, None, label, None), status_of[file], None, None, start, end, row)
         for clip, speaker, label, file, start, end, row in sorted(rows, key=itemgetter(0))
     ]
 
 
 def _read(path: Path):
-    """Read the table: text and no nulls in the first columns, float64 or null in the others."""
+    """Read the table: strings without nulls in the text columns, float64 or null in the others."""
     import pyarrow.csv
 
     from serflow.storage.arrow import pa, pq
@@ -126,7 +139,7 @@ def _numbers(column, path: Path, name: str):
                 float("nan" if value is None else value)
             except (TypeError, ValueError):
                 raise UserError(
-                    f"audio: {path}, row {row}, column {name}: {value!r} is no number of seconds"
+                    f"audio: {path}, row {row}, column {name}: {value!r} is not a number of seconds"
                 ) from error
         raise UserError(f"audio: {path}, column {name}: not numbers of seconds ({error})") from error
 
@@ -145,7 +158,7 @@ def _check_times(start: np.ndarray, end: np.ndarray, fail: Callable) -> None:
 
 
 def _pieces(start: np.ndarray, end: np.ndarray) -> list[str]:
-    """Name each row's piece of its file by milliseconds; a whole file's has no name."""
+    """Return a suffix for each row that is a part of its file, in milliseconds; an empty one for a whole file."""
     begin = np.nan_to_num(start)
     whole = (begin == 0) & np.isnan(end)
     if whole.all():
@@ -164,21 +177,14 @@ def _refuse_doubles(keys: list[str], first: int, path: Path, what: str) -> None:
             raise UserError(f"audio: {path}, row {row}, column file: the same {what} as in row {other}; remove one")
 
 
-def _status(folder: Path, file: str) -> tuple[int, int, int]:
-    """Give size, time of change and mode of a file; -1 and zeros where it cannot be seen, which its scan will say."""
+def _status(folder: Path, file: str) -> FileStatus:
+    """Return the status of a file; zeros if it cannot be seen, which reading it will report."""
     try:
         status = os.stat(os.path.join(folder, file))  # noqa: PTH116, PTH118 (five times as fast)
     except OSError:
-        return -1, 0, 0
-    return status.st_size, status.st_mtime_ns, status.st_mode
+        return FileStatus()
+    return FileStatus(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode)
 
 
 def _or_none(column: np.ndarray) -> list[float | None]:
     return np.where(np.isnan(column), None, column.astype(object)).tolist()
-
-
-def _parse(path: str) -> Utterance:
-    raise UserError(f"{path!r}: a recording of a manifest has no grammar")
-
-
-FORMAT = Format("manifest", _parse, listed=_list)

@@ -2,21 +2,24 @@
 
 Source: Haq & Jackson, "Multimodal Emotion Recognition", in W. Wang (ed.), Machine Audition, IGI Global, 2010; and the
 corpus' own description. Four men, aged 27 to 31, speak 15 sentences in each of six emotions, 30 neutrally. The number
-counts the sentences of one emotion and does not say which text it is.
+counts the sentences of one emotion and does not tell the text.
 """
 
 import re
 
-from serflow.corpus.formats.base import Format, Person, Utterance
+from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
+TITLE = "SAVEE"
 LABELS = {"a": "ANG", "d": "DIS", "f": "FEA", "h": "HAP", "n": "NEU", "sa": "SAD", "su": "SUR"}
 SPEAKERS = ("DC", "JE", "JK", "KL")
+PEOPLE = dict.fromkeys(SPEAKERS, Person(None, "Male"))
 SENTENCES, NEUTRAL_SENTENCES = 15, 30
 _NAME = re.compile(rf"(?:.*/)?(?P<speaker>{'|'.join(SPEAKERS)})[/_](?P<code>[a-z]+)(?P<number>\d\d)")
 
 
-def _parse(path: str) -> Utterance:
+def parse(path: str) -> Utterance:
+    """Read a path such as ``DC/a01``."""
     match = _NAME.fullmatch(path)
     if match is None:
         raise UserError(
@@ -30,6 +33,3 @@ def _parse(path: str) -> Utterance:
     if not 1 <= int(number) <= most:
         raise UserError(f"{path!r} is not a SAVEE name: sentence {number} of {code!r} must be one of 01 to {most}")
     return Utterance(f"{speaker}_{code}{number}", speaker, None, LABELS[code], None)
-
-
-FORMAT = Format("SAVEE", _parse, dict.fromkeys(SPEAKERS, Person(None, "Male")))

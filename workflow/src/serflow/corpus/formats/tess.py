@@ -2,22 +2,24 @@
 
 Source: Pichora-Fuller & Dupuis, "Toronto emotional speech set (TESS)", Scholars Portal Dataverse, 2020, doi
 10.5683/SP2/E8H2MF. A woman of 64 (OAF) and one of 26 (YAF) say "Say the word …" with 200 words. ``ps`` is pleasant
-surprise. One file was published as ``OA_bite_neutral``, and letters differ in case between copies of the corpus.
+surprise. One file was published as ``OA_bite_neutral``; copies of the corpus differ in upper and lower case.
 """
 
 import re
 from pathlib import PurePosixPath
 
-from serflow.corpus.formats.base import Format, Person, Utterance
+from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
+TITLE = "TESS"
 LABELS = {"angry": "ANG", "disgust": "DIS", "fear": "FEA", "happy": "HAP", "neutral": "NEU", "ps": "SUR", "sad": "SAD"}
 PEOPLE = {"OAF": Person(64, "Female"), "YAF": Person(26, "Female")}
 _SPEAKERS = {"OAF": "OAF", "OA": "OAF", "YAF": "YAF"}
 _NAME = re.compile(r"(?P<speaker>[^_]+)_(?P<word>[a-z]+)_(?P<emotion>[^_]+)", re.IGNORECASE)
 
 
-def _parse(path: str) -> Utterance:
+def parse(path: str) -> Utterance:
+    """Read a path such as ``OAF_angry/OAF_back_angry``."""
     stem = PurePosixPath(path).name
     match = _NAME.fullmatch(stem)
     if match is None:
@@ -29,6 +31,3 @@ def _parse(path: str) -> Utterance:
         raise UserError(f"{stem!r} is not a TESS name: emotion {match['emotion']!r} must be one of {', '.join(LABELS)}")
     speaker = _SPEAKERS[speaker]
     return Utterance(f"{speaker}_{word}_{emotion}", speaker, word, LABELS[emotion], None)
-
-
-FORMAT = Format("TESS", _parse, PEOPLE)

@@ -1,43 +1,26 @@
-"""What is measured of each frame: a feature is a file here, and a new file is a new feature.
+"""Features of each frame: one file each.
 
-Such a file has ``compute(frames, settings)``, which gives the feature of each frame of a few clips, of shape (clips,
-frames), from a :class:`serflow.audio.framing.FramedClips`. A feature of several columns gives (clips, columns,
-frames) and has ``columns(settings)``, which names them; else the column is called as the file. ``settings`` is the
-section ``frames`` of the configuration without the list of features.
+A frame feature has the function ``compute(frames, settings)``, which returns the feature of each frame of a few clips,
+shape (clips, frames), from a :class:`serflow.audio.framing.FramedClips`. A feature of several columns returns (clips,
+columns, frames) and has ``columns(settings)``, which names them. ``settings`` are those of the feature kind ``frames``.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 
-from serflow.runtime.errors import UserError, did_you_mean
+from serflow.runtime.errors import UserError
+from serflow.runtime.plugins import Plugins
 
-FEATURES = {name: f"{__name__}.{name}" for _, name, _ in pkgutil.iter_modules(__path__)}
-ENERGY = "rms"  # by which a clip is told from the silence that it was padded with
+FRAME_FEATURES = Plugins(__name__, what="frame feature", function="compute")
+ENERGY = "rms"  # tells a clip from the silence that it was padded with
 
 
 def modules_of(names: Iterable[str]) -> list[str]:
-    """Give the modules of features, for their fingerprint."""
-    return [FEATURES[name] for name in names]
+    """Return the modules of frame features, for fingerprints."""
+    return [FRAME_FEATURES.find(name, "frame feature").module for name in names]
 
 
-def load_feature(name: str) -> ModuleType:
-    """Give the module of a feature.
-
-    Raises
-    ------
-    UserError
-        If there is none of that name.
-    """
-    if name not in FEATURES:
-        known = f"{', '.join(FEATURES)}{did_you_mean(name, FEATURES)}"
-        raise UserError(f"frame feature {name!r} is unknown here, but must be one of {known}")
-    return importlib.import_module(FEATURES[name])
-
-
-def feature_names(features: Iterable[str], settings: Mapping) -> list[str]:
-    """Name what there is of each frame, in the order of the features.
+def track_names(features: Iterable[str], settings: Mapping) -> list[str]:
+    """Return the names of what is measured in each frame, in the order of the features.
 
     Raises
     ------
@@ -46,7 +29,7 @@ def feature_names(features: Iterable[str], settings: Mapping) -> list[str]:
     """
     names = []
     for feature in features:
-        module = load_feature(feature)
+        module = FRAME_FEATURES.find(feature, "config: frames.features").load()
         names += module.columns(settings) if hasattr(module, "columns") else [feature]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:

@@ -8,7 +8,7 @@ from serflow.audio.framing import FramedClips
 
 
 def compute(frames: FramedClips, settings: Mapping) -> np.ndarray:
-    """Give float32 of shape (clips, frames)."""
+    """Return float32 of shape (clips, frames)."""
     total = frames.magnitude.sum(axis=2)
     weighted = frames.magnitude @ frames.frequencies
     silent = total < np.finfo(np.float32).tiny

@@ -8,5 +8,5 @@ from serflow.audio.framing import FramedClips
 
 
 def compute(frames: FramedClips, settings: Mapping) -> np.ndarray:
-    """Give float32 of shape (clips, frames)."""
+    """Return float32 of shape (clips, frames)."""
     return np.sqrt(np.einsum("cfs,cfs->cf", frames.samples, frames.samples) / frames.frame_size)

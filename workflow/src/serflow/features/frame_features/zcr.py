@@ -10,7 +10,7 @@ _ZERO = 1e-10
 
 
 def compute(frames: FramedClips, settings: Mapping) -> np.ndarray:
-    """Give float32 of shape (clips, frames)."""
+    """Return float32 of shape (clips, frames)."""
     size, hop_length = frames.frame_size, frames.hop_length
     negative = np.pad(frames.clips < -_ZERO, ((0, 0), (size // 2, size // 2)), mode="edge")
     changes = np.zeros(negative.shape, dtype=np.int32)

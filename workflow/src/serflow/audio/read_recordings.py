@@ -1,0 +1,131 @@
+"""Reading the recordings of a shard: decoded once, described, and kept at the common sampling rate."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from serflow import storage
+from serflow.audio.io import decode, mono, read_content
+from serflow.audio.pieces import decode_piece
+from serflow.corpus.policy import apply_policy
+from serflow.runtime.errors import UserError
+
+FULL_SCALE = 0.999  # from here on a sample counts as clipped: 16-bit audio within 33 steps of its end
+SCHEMA = {
+    "clip": "string",
+    "file": "string",
+    "speaker": "string",
+    "sentence": "string",
+    "emotion": "string",
+    "level": "string",
+    "corpus": "string",
+    "start": "float64",
+    "end": "float64",
+    "samples": "int64",
+    "rate": "int32",
+    "channels": "int32",
+    "subtype": "string",
+    "duration": "float64",
+    "peak": "float32",
+    "rms": "float32",
+    "dc_offset": "float32",
+    "clipped": "float32",
+    "sha256": "string",
+    "audio_sha256": "string",
+    "problem": "string",
+    "offset": "int64",
+    "length": "int64",
+}
+
+
+def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: Path, index: Path) -> None:
+    """Decode the recordings of a shard and write them end to end.
+
+    Parameters
+    ----------
+    listing
+        The shard's listing, ``listing/{shard}.parquet``.
+    sampling_rate
+        Sampling rate of the output in Hz.
+    policy
+        What an unusable recording means: ``fail`` or ``exclude``.
+    output
+        float32 array of shape (samples,): the recordings as mono, one after the other.
+    index
+        One row per recording, by clip: what the file name says, rate, channels, peak, RMS and the like of the file as
+        it is, sha256 of the file and of its decoded samples, ``problem`` if it is unusable, and where it lies in the
+        output (``offset``, ``length``).
+
+    Raises
+    ------
+    UserError
+        Under the policy ``fail``: the first problem and their number.
+    """
+    rows, problems = [], []
+    with storage.ArrayWriter(output) as out:
+        for row in storage.read_table(listing).to_pylist():
+            found, samples = _read(row, sampling_rate)
+            if found["problem"]:
+                problems.append(found["problem"])
+            rows.append(found | {"offset": out.rows, "length": len(samples)})
+            out.write(samples)
+        apply_policy(policy, problems)
+    storage.write_table(index, storage.table_of(rows, SCHEMA))
+
+
+def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
+    row = dict(row)
+    path, nothing = Path(os.fsdecode(row["path"])), np.empty(0, np.float32)
+    if row["problem"]:
+        return row, nothing
+    try:
+        if row["start"] is None and row["end"] is None:
+            content = read_content(path)
+            row["sha256"] = hashlib.sha256(content).hexdigest()
+            recording = decode(path, content)
+            del content
+        else:
+            recording = decode_piece(path, row["start"], row["end"])
+    except UserError as error:
+        return row | {"problem": f"{row['row']}{error}"}, nothing
+    samples = recording.samples
+    peak, values = float(max(samples.max(), -samples.min())), samples.ravel().astype(np.float64)
+    described = {
+        "samples": len(samples),
+        "rate": recording.rate,
+        "channels": samples.shape[1],
+        "subtype": recording.subtype,
+        "duration": len(samples) / recording.rate,
+        "peak": peak,
+        "rms": float(np.sqrt(np.dot(values, values) / len(values))),
+        "dc_offset": float(values.mean()),
+        "clipped": float((np.abs(samples) >= FULL_SCALE).mean()) if peak >= FULL_SCALE else 0.0,
+        "audio_sha256": hashlib.sha256(np.ascontiguousarray(samples)).hexdigest(),
+    }
+    return row | described, mono(recording, sampling_rate)
+
+
+class Recordings:
+    """The recordings of some shards, each read from its array when it is asked for.
+
+    Parameters
+    ----------
+    arrays, indices
+        Outputs of :func:`read_recordings`, in the same order.
+    """
+
+    def __init__(self, arrays: Sequence[Path], indices: Sequence[Path]):
+        self._places = {}
+        for path, index in zip(arrays, indices, strict=True):
+            array = storage.FileArray(path)
+            columns = storage.read_table(index, ["clip", "offset", "length"]).to_pydict()
+            for clip, offset, length in zip(*columns.values(), strict=True):
+                self._places[clip] = array, offset, length
+
+    def __getitem__(self, clip: str) -> np.ndarray:
+        """Return a recording, float32 of shape (samples,)."""
+        array, offset, length = self._places[clip]
+        return array[offset : offset + length]

@@ -1,0 +1,202 @@
+"""Listing the recordings of a folder without opening them."""
+
+import gc
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from serflow.corpus.ids import of_corpus
+from serflow.runtime.errors import UserError
+
+SUFFIXES = (".wav", ".flac")
+
+
+class Utterance(NamedTuple):
+    """What a file name says about a clip; ``sentence`` and ``level`` (of intensity) are None where it does not say."""
+
+    clip: str
+    speaker: str
+    sentence: str | None
+    emotion: str
+    level: str | None
+
+
+class Person(NamedTuple):
+    """What a corpus documents about a speaker: age in years, and ``"Male"`` or ``"Female"``."""
+
+    age: int | None
+    sex: str | None
+
+
+class FileStatus(NamedTuple):
+    """Size in bytes, time of the last change in nanoseconds, inode and mode of a file; zeros where it is not there."""
+
+    size: int = 0
+    modified: int = 0
+    inode: int = 0
+    mode: int = 0
+
+
+class Entry(NamedTuple):
+    """A recording in a listing.
+
+    Attributes
+    ----------
+    file : str
+        Relative to the folder of the corpus; files of a manifest may be absolute.
+    name : Utterance or None
+        None if the file name does not follow the format.
+    status : FileStatus
+    problem : str or None
+        Why there is no name.
+    excluded : str or None
+        What the recording is, if the format leaves recordings of its kind out (for example songs).
+    start, end : float or None
+        The part of the file that is the recording, in seconds; None for the beginning and the end of the file.
+    row : int
+        Row of the manifest; 0 for other formats.
+    """
+
+    file: str
+    name: Utterance | None
+    status: FileStatus
+    problem: str | None = None
+    excluded: str | None = None
+    start: float | None = None
+    end: float | None = None
+    row: int = 0
+
+
+def list_entries(format_: ModuleType, path: Path) -> list[Entry]:
+    """List the recordings of a corpus in the order of their files.
+
+    Parameters
+    ----------
+    format_
+        Module of the format, from :data:`serflow.corpus.formats.FORMATS`.
+    path
+        Folder of the recordings; for a manifest the table.
+
+    Raises
+    ------
+    UserError
+        If the folder or table is missing or unusable, or names one clip twice.
+    """
+    collecting = gc.isenabled()
+    gc.disable()  # collecting garbage among a million tuples takes five times as long as making them
+    try:
+        if hasattr(format_, "list_recordings"):
+            return format_.list_recordings(path)
+        return _list_folder(format_, path)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
+    """List the ``.wav`` and ``.flac`` files of a folder, and of folders below it unless the format is flat.
+
+    Links to folders are followed once. Hidden files, hidden folders and ``__MACOSX`` are skipped.
+    """
+    try:
+        files = sorted(_files(Path(folder), getattr(format_, "NESTED", True)))
+    except FileNotFoundError as error:
+        raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
+    except OSError as error:
+        table = isinstance(error, NotADirectoryError) and folder.suffix in (".csv", ".parquet")
+        hint = "; for a table of recordings set format=manifest" if table else ""
+        raise UserError(
+            f"audio: {error.filename}: {error.strerror}; expected a readable folder or an archive{hint}"
+        ) from error
+    if not files:
+        raise UserError(f"audio: {folder} holds no .wav or .flac files; give the folder that holds the recordings")
+    return make_entries(format_, files, folder)
+
+
+def make_entries(format_: ModuleType, files: Iterable[tuple[str, FileStatus]], where: Path) -> list[Entry]:
+    """Parse file names.
+
+    Parameters
+    ----------
+    format_
+        Module of the format.
+    files
+        Name and status of each file.
+    where
+        Folder or archive of the files, for messages.
+
+    Raises
+    ------
+    UserError
+        If two files are the same clip.
+    """
+    entries = [_entry(format_, file, status) for file, status in sorted(files)]
+    by_clip: dict[str, str] = {}
+    for entry in entries:
+        if entry.name and (other := by_clip.setdefault(entry.name.clip, entry.file)) != entry.file:
+            raise UserError(f"audio: {where}: {other} and {entry.file} are the same clip; remove one of them")
+    return entries
+
+
+def _entry(format_: ModuleType, file: str, status: FileStatus) -> Entry:
+    path = file.rpartition(".")[0]
+    if hasattr(format_, "describe_excluded") and (what := format_.describe_excluded(path)):
+        return Entry(file, None, status, excluded=what)
+    try:
+        return Entry(file, format_.parse(path), status)
+    except UserError as error:
+        return Entry(file, None, status, problem=str(error))
+
+
+def _files(folder: Path, nested: bool) -> Iterator[tuple[str, FileStatus]]:
+    waiting, seen = [""], set()
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(folder / below) as found:
+            members = sorted(found, key=lambda member: member.name)
+        for member in members:
+            if member.name.startswith(".") or member.name == "__MACOSX":
+                continue
+            found = _stat(member)
+            if nested and stat.S_ISDIR(found.st_mode):
+                if (place := (found.st_dev, found.st_ino)) not in seen:  # a loop of links ends here
+                    seen.add(place)
+                    waiting.append(f"{below}{member.name}/")
+            elif member.name.lower().endswith(SUFFIXES):
+                status = FileStatus(found.st_size, found.st_mtime_ns, found.st_ino, found.st_mode)
+                yield f"{below}{member.name}", status
+
+
+def _stat(member: os.DirEntry) -> os.stat_result:
+    """Return the status of a file; of a link that leads nowhere its own. Reading the file reports what is wrong."""
+    try:
+        return member.stat()
+    except OSError:
+        return member.stat(follow_symlinks=False)
+
+
+def in_union(corpus: str, entry: Entry) -> Entry:
+    """Put the name of a corpus before file, clip and speaker, so that those of several corpora never collide."""
+    name = entry.name
+    if name:
+        clip, speaker = of_corpus(corpus, name.clip), of_corpus(corpus, name.speaker)
+        name = Utterance(clip, speaker, name.sentence, name.emotion, name.level)
+    return entry._replace(file=f"{corpus}/{entry.file}", name=name)
+
+
+def documented_people(formats: Mapping[str, ModuleType]) -> dict[str, Person]:
+    """Return what formats document about their speakers.
+
+    Parameters
+    ----------
+    formats
+        Name of each corpus of a union (empty for a single corpus) → module of its format.
+    """
+    return {
+        of_corpus(corpus, speaker): person
+        for corpus, format_ in formats.items()
+        for speaker, person in getattr(format_, "PEOPLE", {}).items()
+    }

@@ -1,0 +1,278 @@
+"""Opening the configured corpus: its recordings and the plan of copies, written down for the jobs shard by shard.
+
+The controller lists the corpus when it reads the Snakefile and writes ``listing/{shard}.parquet`` and
+``plan/{shard}.parquet``. A file is written only if its content changes, so a new clip makes one shard stale. Jobs read
+the files of their own shard; a job on a cluster, which reads the Snakefile again, does not list the corpus again.
+"""
+
+import csv
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from serflow import storage
+from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
+from serflow.corpus.formats import CREMA_D, FORMATS, load_formats
+from serflow.corpus.ids import corpus_of, speaker_of
+from serflow.corpus.listing import Entry, FileStatus, in_union, list_entries, make_entries
+from serflow.corpus.locations import (
+    Location,
+    configured_locations,
+    default_format,
+    formats_of,
+    manifest_row,
+    recording_path,
+)
+from serflow.corpus.metadata import TABLES, find_metadata
+from serflow.corpus.pending import FETCHED_FOLDER, Pending, find_pending
+from serflow.corpus.sample import sample_clips
+from serflow.corpus.shards import shard_names, shard_of
+from serflow.runtime.errors import UserError, printable
+
+SAMPLE = "sample"
+SAMPLE_FOLDER = FETCHED_FOLDER / SAMPLE
+LISTING_SCHEMA = {
+    "clip": "string",
+    "file": "string",
+    "path": "binary",  # names of files may be any bytes
+    "speaker": "string",
+    "sentence": "string",
+    "emotion": "string",
+    "level": "string",
+    "corpus": "string",
+    "start": "float64",
+    "end": "float64",
+    "row": "string",
+    "problem": "string",
+    "version": "string",
+}
+_SEEN_SCHEMA = {"file": "binary", **dict.fromkeys(FileStatus._fields, "int64"), "version": "string"}
+
+
+class Corpus(NamedTuple):
+    """What is known about a corpus before any rule runs.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the recordings are or will be; the first folder of a union.
+    made : bool
+        Whether a rule puts them there: they are fetched, unpacked or synthesised.
+    archive : Path or None
+        The archive that they are unpacked from.
+    speakers : list of str
+        Sorted.
+    metadata : dict
+        The tables ``demographics`` and ``votes``, as far as there are any.
+    formats : dict
+        Name of each corpus of a union (empty for a single corpus) → its format.
+    notes : list of str
+        What was left out and the user should know.
+    """
+
+    folder: Path
+    made: bool
+    archive: Path | None
+    speakers: list[str]
+    metadata: dict[str, Path]
+    formats: dict[str, str]
+    notes: list[str]
+
+
+def open_corpus(config: Mapping, results: Path, *, list_anew: bool = True) -> Corpus:
+    """Open the configured corpus and write its listing and its plan of copies.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    results
+        Folder of the corpus' results.
+    list_anew
+        Whether to list the recordings. If not, the corpus is as the controller has written it down.
+
+    Raises
+    ------
+    UserError
+        If the settings contradict each other, or there are no recordings.
+    """
+    summary = results / "listing/corpus.json"
+    if list_anew:
+        corpus, entries, locations = _find(config)
+        _write_listing(results, entries, locations, config["shards"])
+        _write_plan(results, [entry.name.clip for entry in entries if entry.name], config)
+        known = corpus._asdict() | {"metadata": {key: str(path) for key, path in corpus.metadata.items()}}
+        storage.write_json(
+            summary, known | {"folder": str(corpus.folder), "archive": corpus.archive and str(corpus.archive)}
+        )
+        return corpus
+    known = storage.read_json(summary)
+    metadata = {key: Path(path) for key, path in known["metadata"].items()}
+    paths = {"folder": Path(known["folder"]), "archive": known["archive"] and Path(known["archive"])}
+    return Corpus(**known | paths | {"metadata": metadata})
+
+
+def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
+    name, archive = config["corpus"], None
+    if name == SAMPLE:
+        for key in ("audio", "metadata", "format"):
+            if config[key]:
+                raise UserError(f"config: {key} is set, but corpus is 'sample'; name your corpus, e.g. corpus=crema-d")
+        locations, made = [Location("", CREMA_D, SAMPLE_FOLDER / "AudioWAV")], True
+        entries = _list_made(locations[0], Pending(None, [(f"{clip.clip}.wav", 0) for clip in sample_clips()], []))
+        metadata = {"demographics": SAMPLE_FOLDER / "metadata" / TABLES["demographics"]}
+    elif pending := find_pending(config):
+        locations = configured_locations({**config, "audio": str(FETCHED_FOLDER / name / "AudioWAV")})
+        made, archive = True, pending.archive
+        entries = _list_made(locations[0], pending)
+        metadata = _fetched_metadata(locations[0], pending.tables, config["metadata"])
+    elif not config["audio"]:
+        chosen = config["format"] or default_format(name)
+        what = "table" if chosen == "manifest" else "folder or archive"
+        only = "" if chosen != CREMA_D else "; only corpus=crema-d can be fetched"
+        raise UserError(
+            f"config: corpus {name!r} ({FORMATS[chosen].title}) needs its recordings: set audio to their {what}, e.g. "
+            f"--config corpus={name} audio=/data/AudioWAV{only}"
+        )
+    else:
+        locations, made = configured_locations(config), False
+        formats = load_formats(formats_of(locations))
+        entries = [
+            in_union(location.name, entry) if location.name else entry
+            for location in locations
+            for entry in list_entries(formats[location.name], location.path)
+        ]
+        metadata = _given_metadata(locations, config["metadata"])
+    counts = Counter(entry.excluded for entry in entries if entry.excluded)
+    notes = [
+        f"audio: left out {count} recordings of {what}; another format reads them" for what, count in counts.items()
+    ]
+    entries = [entry for entry in entries if not entry.excluded]
+    if not entries:
+        raise UserError("; ".join(notes))
+    speakers = sorted({entry.name.speaker for entry in entries if entry.name})
+    known = (locations[0].path, made, archive, speakers, metadata, formats_of(locations), notes)
+    return Corpus(*known), entries, locations
+
+
+def _list_made(location: Location, pending: Pending) -> list[Entry]:
+    """List recordings that a rule puts in place: as they will be or, once they are there, as they are.
+
+    Raises
+    ------
+    UserError
+        If some of them have been removed since.
+    """
+    (format_,) = load_formats({"": location.format}).values()
+    table = location.path.parent / "manifest.csv"
+    if table.is_file():
+        with table.open(newline="", encoding="utf-8") as file:
+            fetched = {row["file"]: int(row["bytes"]) for row in csv.DictReader(file)}
+        if not pending.archive or fetched == dict(pending.files):
+            entries = list_entries(format_, location.path) if location.path.is_dir() else []
+            missing = sorted(fetched.keys() - {entry.file for entry in entries})
+            if missing:
+                raise UserError(
+                    f"{location.path / missing[0]}: missing, and {len(missing) - 1} more; delete {table} to get them again"
+                )
+            return entries
+    return make_entries(format_, [(file, FileStatus()) for file, _ in pending.files], location.path)
+
+
+def _fetched_metadata(location: Location, tables: Sequence[str], folder: str | None) -> dict[str, Path]:
+    """Return the tables that come with the recordings, or those that the user names."""
+    if folder or location.format != CREMA_D:
+        return _given_metadata([location], folder) if folder else {}
+    return {key: location.path.parent / "metadata" / table for key, table in TABLES.items() if table in tables}
+
+
+def _given_metadata(locations: Sequence[Location], folder: str | None) -> dict[str, Path]:
+    location = next((location for location in locations if location.format == CREMA_D), None)
+    if location:
+        return find_metadata(location.path, folder)
+    if folder:
+        raise UserError("config: metadata is set, but only corpora in CREMA-D's format have such tables")
+    return {}
+
+
+def _write_listing(results: Path, entries: Sequence[Entry], locations: Sequence[Location], shards: int) -> None:
+    versions = _versions(results, entries, locations)
+    by_shard: list[list[tuple]] = [[] for _ in range(shards)]
+    union = bool(locations[0].name)
+    for entry, version in zip(entries, versions, strict=True):
+        path, name, problem = recording_path(locations, entry.file), entry.name, entry.problem
+        if name is None:
+            stem = printable(Path(entry.file).stem)
+            problem = printable(f"{path}: {problem}; rename or remove it")
+            name = (stem, None, None, None, None)
+        corpus = corpus_of(entry.file.replace("/", ":", 1)) if union else None
+        row = (printable(entry.file), os.fsencode(path), *name[1:], corpus, entry.start, entry.end)
+        shard = shard_of(entry.name.speaker, shards) if entry.name else 0
+        by_shard[shard].append((name[0], *row, manifest_row(locations, entry), problem, version))
+    for shard, rows in zip(shard_names(shards), by_shard, strict=True):
+        _write_if_changed(results / f"listing/{shard}.parquet", sorted(rows), LISTING_SCHEMA)
+
+
+def _write_plan(results: Path, clips: Sequence[str], config: Mapping) -> None:
+    by_shard: list[list[tuple]] = [[] for _ in range(config["shards"])]
+    for copy in plan_copies(clips, config["augment"]):
+        by_shard[shard_of(speaker_of(copy.origin), config["shards"])].append(copy)
+    for shard, rows in zip(shard_names(config["shards"]), by_shard, strict=True):
+        _write_if_changed(results / f"plan/{shard}.parquet", rows, PLAN_SCHEMA)
+
+
+def _write_if_changed(path: Path, rows: Sequence[tuple], schema: Mapping[str, str]) -> None:
+    table = storage.table_of(rows, schema)
+    if path.is_file() and storage.read_table(path).equals(table):
+        return
+    storage.write_table(path, table)
+
+
+def _versions(results: Path, entries: Sequence[Entry], locations: Sequence[Location]) -> list[str]:
+    """Return a text for each recording that changes with its content.
+
+    It is made of the status of the file when it was first seen. If a later status differs, the content decides: the
+    version stays if the sha256 is the one that ``read_recordings`` has noted.
+    """
+    path = results / "listing/seen.parquet"
+    seen = {}
+    if path.is_file():
+        columns = storage.read_table(path).to_pydict()
+        for file, *status, version in zip(*columns.values(), strict=True):
+            seen[os.fsdecode(file)] = FileStatus(*status), version
+    digests: dict[str, str] | None = None
+    versions = []
+    for entry in entries:
+        status, version = seen.get(entry.file, (None, None))
+        if status != entry.status:
+            if status is not None and digests is None:
+                digests = _noted_digests(results)
+            if status is None or not _is_same(entry, recording_path(locations, entry.file), digests):
+                version = "-".join(map(str, entry.status))
+        versions.append(version)
+    rows = {os.fsencode(entry.file): (*entry.status, version) for entry, version in zip(entries, versions, strict=True)}
+    _write_if_changed(path, [(file, *row) for file, row in sorted(rows.items())], _SEEN_SCHEMA)
+    return versions
+
+
+def _noted_digests(results: Path) -> dict[str, str]:
+    digests = {}
+    for path in (results / "recordings").glob("*.parquet"):
+        columns = storage.read_table(path, ["file", "sha256"]).to_pydict()
+        digests |= dict(zip(columns["file"], columns["sha256"], strict=True))
+    return digests
+
+
+def _is_same(entry: Entry, path: Path, digests: Mapping[str, str]) -> bool:
+    noted = digests.get(entry.file)
+    if noted is None or entry.start is not None or entry.end is not None or not stat.S_ISREG(entry.status.mode):
+        return False
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == noted
+    except OSError:
+        return False

@@ -1,0 +1,99 @@
+"""Extracting the features of a shard, for every kind in the same way."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from serflow import storage
+from serflow.audio.stft import CLIPS_AT_ONCE
+from serflow.features import KINDS
+from serflow.runtime.errors import UserError
+
+ROWS_AT_ONCE = 256 * CLIPS_AT_ONCE  # of a table: about 7 MB of frame features
+
+
+def extract_features(
+    kind: str,
+    samples: Path,
+    *,
+    index: Path | None = None,
+    length: Path,
+    settings: Mapping,
+    threads: int = 1,
+    output: Path,
+    output_index: Path | None = None,
+) -> None:
+    """Compute the features of a shard.
+
+    Parameters
+    ----------
+    kind
+        Name of the feature kind.
+    samples
+        The shard's clips of the common length, or the table of the kind that this one reads.
+    index
+        Names of the clips, in the order of ``samples``; not needed for a table, which has them.
+    length
+        ``target.json``.
+    settings
+        The settings of the kind, as returned by :func:`serflow.features.kind_settings`.
+    threads
+        Number of threads; the result does not depend on it.
+    output, output_index
+        An array with an index of its clips, or a Parquet table with the column ``clip`` and the named features.
+
+    Raises
+    ------
+    UserError
+        If the clips do not have the common length.
+    """
+    plugin = KINDS[kind]
+    known = storage.read_json(length)
+    settings = {**settings, "target_length": known["target_length"], "frame_size": known["frame_size"]}
+    if plugin.reads == "fixed":
+        rows, clips = storage.FileArray(samples), storage.read_table(index)
+        if rows.shape[1:] != (known["target_length"],) or len(rows) != len(clips):
+            raise UserError(f"{samples}: not {len(clips)} clips of {known['target_length']} samples; delete it")
+        computed = plugin.load().compute(rows, settings, threads)
+    else:
+        clips = storage.read_table(samples, ["clip"])
+        computed = itertools.chain.from_iterable(
+            plugin.load().compute(_values(group), settings, threads) for group in storage.read_row_groups(samples)
+        )
+    if plugin.writes == "parquet":
+        storage.write_tables(output, _named(clips["clip"], computed, plugin.load().column_names(settings)))
+        return
+    first = next(computed, None)
+    if first is None:
+        first = np.concatenate(list(plugin.load().compute(np.zeros((1, *rows.shape[1:]), np.float32), settings)))[:0]
+    with storage.ArrayWriter(output, first.shape[1:]) as out:
+        for batch in itertools.chain([first], computed):
+            out.write(batch)
+    storage.write_table(output_index, clips)
+
+
+def _values(table) -> np.ndarray:
+    return np.column_stack([table[name].to_numpy() for name in table.column_names[1:]])
+
+
+def _named(clips, computed: Iterator[np.ndarray], names: list[str]) -> Iterator:
+    """Collect batches of rows into tables of about :data:`ROWS_AT_ONCE` rows."""
+    from serflow.storage.arrow import pa
+
+    done, held = 0, [np.empty((0, len(names)), np.float32)]
+
+    def table(rows: list[np.ndarray]):
+        values = np.concatenate(rows)
+        columns = dict(zip(names, np.ascontiguousarray(values.T), strict=True))
+        return pa.table({"clip": clips.slice(done, len(values))} | columns)
+
+    for batch in computed:
+        held.append(batch)
+        if sum(map(len, held)) >= ROWS_AT_ONCE:
+            made = table(held)
+            done, held = done + len(made), held[:1]
+            yield made
+    if held[1:] or not done:
+        yield table(held)

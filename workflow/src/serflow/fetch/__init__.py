@@ -1,0 +1,1 @@
+"""How data gets here: downloads, archives and mirrors. Nothing here knows what a corpus is."""

@@ -1,0 +1,64 @@
+"""Download data sets with Kaggle's own client and the user's own credentials, which are never read here."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from serflow.runtime.errors import UserError
+from serflow.runtime.progress import byte_progress
+
+_INSTALL = "Kaggle's client is not installed; run: python -m pip install kaggle"
+_SIGN_IN = (
+    "if you are not signed in, make a token on kaggle.com under Settings, API, and save it as ~/.kaggle/access_token "
+    "or ~/.kaggle/kaggle.json, readable by you alone"
+)
+_POLL_SECONDS = 0.5
+
+
+def fetch_from_kaggle(dataset: str, path: Path) -> None:
+    """Download the archive of a data set. The client resumes an incomplete download from the folder beside ``path``.
+
+    Parameters
+    ----------
+    dataset
+        Owner and name, such as ``"ejlok1/cremad"``.
+    path
+        Where to put the archive. If it exists, nothing is done.
+
+    Raises
+    ------
+    UserError
+        If the client is missing or fails; with the last line that it printed.
+    """
+    if path.exists():
+        return
+    beside = Path(sys.executable).parent
+    client = shutil.which("kaggle", path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+    if client is None:
+        raise UserError(_INSTALL)
+    folder = path.parent / "kaggle"
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / f"{dataset.split('/')[1]}.zip"
+    command = [client, "datasets", "download", dataset, "--path", str(folder), "--quiet"]
+    with tempfile.TemporaryFile("w+", errors="replace") as output, byte_progress(f"kaggle {dataset}") as advance:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as running:
+            done = 0
+            try:
+                while running.poll() is None:
+                    size = archive.stat().st_size if archive.exists() else 0
+                    advance(size - done)
+                    done = size
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        running.wait(_POLL_SECONDS)
+            finally:
+                running.kill()
+        output.seek(0)
+        lines = [line.strip() for line in output if line.strip()]
+    if running.returncode or not archive.exists():
+        said = lines[-1] if lines else f"the client ended with code {running.returncode}"
+        raise UserError(f"{said}; {_SIGN_IN}")
+    archive.replace(path)

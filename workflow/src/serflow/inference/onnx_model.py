@@ -1,0 +1,110 @@
+"""Running an ONNX model that may come from anybody, without TensorFlow."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from serflow.runtime.errors import UserError
+
+# A converted model gives the probabilities of the original within this; they sum to 1 within ten times as much.
+TOLERANCE = 1e-4
+
+
+def check_self_contained(content: bytes, name: str) -> None:
+    """Raise if a model refers to files: onnxruntime would read whatever file of this machine it names.
+
+    Parameters
+    ----------
+    content
+        An ONNX model. Nothing but these bytes is read.
+    name
+        What the model is called in errors.
+
+    Raises
+    ------
+    UserError
+        If a tensor lies outside the model, or the bytes are not an ONNX model.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(content)
+    except DecodeError as error:
+        raise UserError(f"{name}: not an ONNX model, or damaged") from error
+    if any(tensor.data_location or tensor.external_data for tensor in _tensors(model, onnx.TensorProto)):
+        raise UserError(f"{name}: keeps tensors in other files, which serflow does not read; export it as one file")
+
+
+def _tensors(message, kind: type) -> Iterator:
+    """Find the tensors at any depth: in initializers, attributes, subgraphs, functions and training steps."""
+    if isinstance(message, kind):
+        yield message
+    for field, value in message.ListFields():
+        if field.message_type:
+            for below in value if field.is_repeated else [value]:
+                yield from _tensors(below, kind)
+
+
+def are_probabilities(values: np.ndarray) -> bool:
+    """Return whether values of shape (classes,) are finite, not negative and sum to 1, within rounding."""
+    return bool(np.isfinite(values).all() and values.min() >= -TOLERANCE and abs(values.sum() - 1) <= 10 * TOLERANCE)
+
+
+class Network:
+    """An ONNX model of one input.
+
+    Parameters
+    ----------
+    content
+        The model.
+    threads
+        Threads of a computation.
+    name
+        What the model is called in errors.
+
+    Raises
+    ------
+    UserError
+        If the bytes are not a model that onnxruntime can load, or refer to other files.
+    """
+
+    def __init__(self, content: bytes, threads: int = 1, name: str = "model.onnx"):
+        # It would keep a log of its use in the user's home, for its maker; it reads this when it is imported.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        check_self_contained(content, name)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 4
+        # Bytes can be an ONNX model, which was checked, and a model in onnxruntime's own format at the same time.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        self._name = name
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            (self._input,) = (node.name for node in self._session.get_inputs())
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise self._error("cannot be loaded", error) from error
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Return float32 of shape (clips, classes) for float32 of shape (clips, …).
+
+        Raises
+        ------
+        UserError
+            If the model fails, or its output has another type or number of axes or clips.
+        """
+        try:
+            output = self._session.run(None, {self._input: features})[0]
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise self._error("cannot be run", error) from error
+        if not isinstance(output, np.ndarray) or output.dtype != np.float32 or output.ndim != 2:
+            raise UserError(f"{self._name}: the output of the model is not a float32 table of clips and classes")
+        if len(output) != len(features):
+            raise UserError(f"{self._name}: the model gives {len(output)} rows for {len(features)} clips")
+        return output
+
+    def _error(self, what: str, error: Exception) -> UserError:
+        return UserError(f"{self._name}: the model {what} ({' '.join(str(error).split())[:200]})")

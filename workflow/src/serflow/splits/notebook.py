@@ -1,0 +1,28 @@
+"""The notebook's split: copies join the corpus, then 70/30 at random. Leaky."""
+
+from collections.abc import Mapping, Sequence
+
+from serflow.splits import Row
+from serflow.splits.stratified import stratified_parts
+
+TITLE = "the notebook's random split of recordings and their copies"
+ORDER = 0
+LEAKY = "copies of test clips, and the test speakers, are in training"
+FORCES = {"standardize": "none"}  # the notebook feeds raw features
+
+
+def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
+    """Split recordings and copies together.
+
+    Parameters
+    ----------
+    labels
+        Clip → label of the usable recordings.
+    copies
+        Name and origin of each copy, in the order in which the notebook appends them.
+    settings
+        ``test``, ``valid``, ``random_state`` of the section ``split``.
+    """
+    clips = [(clip, clip) for clip in sorted(labels)] + list(copies)
+    parts = stratified_parts([labels[origin] for _, origin in clips], settings)
+    return [(clip, origin, 0, part, labels[origin]) for (clip, origin), part in zip(clips, parts, strict=True)]

@@ -1,4 +1,4 @@
-"""A real browser for tests: Chromium without a screen, from Debian's package, which is not fetched by a test."""
+"""A real browser for tests: Chromium without a screen, from Debian's package; tests do not fetch it."""
 
 import shutil
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ SERIOUS = ("serious", "critical")
 
 
 class Watched:
-    """A page of a browser, and what went wrong on it: errors on its console, and addresses that it asked for."""
+    """A page of a browser, the errors on its console, and the addresses that it asked for."""
 
     def __init__(self, page):
         self.page = page
@@ -20,7 +20,7 @@ class Watched:
         page.on("request", lambda request: self.requests.append(request.url))
 
     def faults(self) -> list[str]:
-        """Give the serious faults of accessibility that axe-core finds, a line each."""
+        """Return the serious faults of accessibility that axe-core finds, a line each."""
         from axe_playwright_python.sync_playwright import Axe
 
         found = Axe().run(self.page).response["violations"]
@@ -34,14 +34,14 @@ class Watched:
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The running browser; skipped with a word where there is none."""
+    """The running browser; tests are skipped without one."""
     path = shutil.which("chromium")
     if not path:
         pytest.skip("there is no Chromium here (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        # A microphone that beeps, for pages that may use one.
+        # The fake microphone beeps.
         arguments = ["--no-sandbox", "--use-fake-device-for-media-stream"]
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
@@ -50,7 +50,7 @@ def chromium():
 
 @pytest.fixture
 def browse(chromium):
-    """Give a context manager that opens an address in a page of a width in CSS pixels."""
+    """Return a context manager that opens an address in a page of a width in CSS pixels."""
 
     @contextmanager
     def open_page(address: str, width: int = 1280, **options):

@@ -1,13 +1,18 @@
 """A running demo for tests, and requests that no browser would send."""
 
+import io
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+import numpy as np
+import soundfile as sf
 
 # serflow as it is, but every address that the process asks for or connects to is written to a file.
 WATCHED = """
@@ -24,6 +29,9 @@ main()
 """
 LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|::1|None)")
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+BEGUN = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="slow.wav"\r\n\r\n' + bytes(100)
 
 
 class Demo:
@@ -92,9 +100,31 @@ class Demo:
         status, text = self.ask("gradio_api/queue/join", join(file, session))
         return (status, self.shown(session)) if status == 200 else (status, text)
 
+    def connect(self):
+        """Open a connection on which nothing is sent yet."""
+        host, port = self.at.split("/")[2].split(":")
+        return socket.create_connection((host, int(port)), timeout=30)
+
+    def head(self, path, length):
+        """Return the head of a request with a file in it."""
+        lines = [
+            f"POST /gradio_api/{path} HTTP/1.1",
+            f"Host: {self.at.split('/')[2]}",
+            "Content-Type: multipart/form-data; boundary=edge",
+            f"Content-Length: {length}",
+        ]
+        return "\r\n".join([*lines, "", ""]).encode()
+
     def shown(self, session):
         """Return the end of what the server sends to a session."""
         return self.ask(f"gradio_api/queue/data?session_hash={session}")[1]
+
+
+def recording(times=1):
+    """Return a WAV of noise, 0.2 s or several times that."""
+    content = io.BytesIO()
+    sf.write(content, np.tile(np.random.default_rng(1).uniform(-0.5, 0.5, 3000), times), 16000, format="WAV")
+    return content.getvalue()
 
 
 def join(file, session="x", number=0):

@@ -5,9 +5,11 @@ import zipfile
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from serflow.bundle.reader import BUNDLE_FORMAT
+from serflow.cli import main
 
 CLASSES = ["ANG", "HAP", "NEU"]
 ABOUT = {
@@ -74,3 +76,13 @@ def write_bundle(path, about=ABOUT, model=None, card=CARD, compression=zipfile.Z
         for name, data in content.items():
             archive.writestr(name, data)
     return path
+
+
+def refuse(path, capsys):
+    """Expect the command to end with one line that names the bundle, and no output."""
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(path), "clip.wav"])
+    out, err = capsys.readouterr()
+    assert end.value.code == 1 and out == ""
+    assert len(err.splitlines()) == 1 and str(path) in err and len(err) < 1000 and "Traceback" not in err
+    return err

@@ -1,38 +1,21 @@
 """Requests to the running demo that no browser would send, and clients that are slow, many or gone."""
 
-import io
 import os
-import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile as sf
 
-from demo_server import LOOPBACK, Demo, file_data, join
+from demo_server import BEGUN, LOOPBACK, Demo, file_data, join, recording
 from serflow.bundle.demo.guard import LARGEST_UPLOAD, check_upload
 from serflow.bundle.demo.page import build_page
-from serflow.bundle.demo.serve import remove_old
 from serflow.bundle.reader import open_bundle
 from tiny_bundle import CARD, write_bundle
 
 REFUSED = (403, "The page does not send this.")
-SECRET = np.random.default_rng(1).uniform(-0.5, 0.5, 3000)
-
-
-def recording(samples=SECRET):
-    content = io.BytesIO()
-    sf.write(content, samples, 16000, format="WAV")
-    return content.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -174,40 +157,22 @@ def test_what_is_too_large(running):
         ("queue/join", 2 << 20),
         ("process_recording", 2 << 20),
     ):
-        with connected(running) as client:
-            client.sendall(head(running, path, length))
+        with running.connect() as client:
+            client.sendall(running.head(path, length))
             assert client.recv(100).startswith(b"HTTP/1.1 403")
     for length in ("Transfer-Encoding: chunked", "X-None: 0"):
-        with connected(running) as client:
-            client.sendall(head(running, "upload", 9).replace(b"Content-Length: 9", length.encode()))
+        with running.connect() as client:
+            client.sendall(running.head("upload", 9).replace(b"Content-Length: 9", length.encode()))
             assert client.recv(100).startswith(b"HTTP/1.1 403")
     status, path = running.upload("largest.wav", bytes(LARGEST_UPLOAD))
     assert status == 200 and Path(path).stat().st_size == LARGEST_UPLOAD
     assert "Not labelled" in running.label(file_data(path), "largest")[1]
 
 
-def connected(running):
-    host, port = running.at.split("/")[2].split(":")
-    return socket.create_connection((host, int(port)), timeout=30)
-
-
-def head(running, path, length):
-    lines = [
-        f"POST /gradio_api/{path} HTTP/1.1",
-        f"Host: {running.at.split('/')[2]}",
-        "Content-Type: multipart/form-data; boundary=edge",
-        f"Content-Length: {length}",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-BEGUN = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="slow.wav"\r\n\r\n' + bytes(100)
-
-
 def test_slow_clients_do_not_keep_others_waiting(running):
-    slow = [connected(running) for _ in range(150)]
+    slow = [running.connect() for _ in range(150)]
     for number, client in enumerate(slow):
-        client.sendall((head(running, "upload", 10**6) + BEGUN)[: 20 * number])
+        client.sendall((running.head("upload", 10**6) + BEGUN)[: 20 * number])
     _, path = running.upload("quick.wav", recording())
     assert "Confidence" in running.label(file_data(path), "quick")[1]
     for client in slow:
@@ -232,48 +197,6 @@ def test_memory_does_not_grow_with_requests(running):
             assert "Confidence" in running.label(file_data(path), f"again{turn}.{number}")[1]
         peaks.append(running.memory())
     assert peaks[2] - peaks[1] < 40, peaks
-
-
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
-def test_it_ends_with_clients_in_every_state_and_leaves_nothing(bundle, tmp_path, how, code):
-    demo = Demo(bundle, tmp_path, "--port", "0")
-    demo.address()
-    _, path = demo.upload("long.wav", recording(np.tile(SECRET, 4000)))
-    for number in range(3):
-        assert demo.ask("gradio_api/queue/join", join(file_data(path), f"s{number}"))[0] == 200
-    clients = [connected(demo) for _ in range(12)]
-    for client in clients[:4]:
-        client.sendall(head(demo, "upload", 10**8) + BEGUN + bytes(10**5))
-    for client in clients[4:8]:
-        client.sendall(f"GET /gradio_api/heartbeat/s1 HTTP/1.1\r\nHost: {demo.at.split('/')[2]}\r\n\r\n".encode())
-    for client in clients[8:11]:
-        client.sendall(
-            f"GET /gradio_api/queue/data?session_hash=s0 HTTP/1.1\r\nHost: {demo.at.split('/')[2]}\r\n\r\n".encode()
-        )
-    time.sleep(1)
-    assert len(demo.files()) == 5
-    out, err = demo.end(how)
-    assert demo.process.returncode == code and not list(demo.temporary.iterdir())
-    assert (out, err) == ("serflow demo: ended\n" if how == signal.SIGINT else "", "")
-
-
-@pytest.mark.parametrize("delay", [1.5, 3, 4.5])
-def test_ctrl_c_while_it_starts(bundle, tmp_path, delay):
-    demo = Demo(bundle, tmp_path, "--port", "0")
-    time.sleep(delay)
-    _, err = demo.end()
-    assert not list(demo.temporary.iterdir())
-    assert "Traceback" not in err
-
-
-def test_a_killed_demo_leaves_one_folder_that_is_named_in_the_readme(bundle, tmp_path, project):
-    demo = Demo(bundle, tmp_path, "--port", "0")
-    demo.address()
-    demo.upload("x.wav", recording())
-    demo.end(signal.SIGKILL)
-    (left,) = demo.temporary.iterdir()
-    assert left.name.startswith("serflow-demo-") and left.stat().st_mode & 0o077 == 0
-    assert "serflow-demo-*" in (project / "README.md").read_text()
 
 
 class Listener(BaseHTTPRequestHandler):
@@ -312,53 +235,6 @@ The end of the card.
     demo.end()
     server.shutdown()
     assert server.asked == []
-
-
-def test_an_address_that_cannot_be_had_is_one_line(running, bundle, tmp_path):
-    port = running.at.split(":")[2].strip("/")
-    for options, words in (
-        (["--port", port], f"127.0.0.1 port {port} cannot be had (Address already in use); give another --port"),
-        (["--port", "99999"], "127.0.0.1 port 99999 cannot be had"),
-        (["--port", "0", "--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be had"),  # RFC 5737: nobody's
-        (["--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be had"),
-        (["--host", "no such host"], "no such host port 0 cannot be had"),
-    ):
-        demo = Demo(bundle, tmp_path, *options)
-        out, err = demo.process.communicate(timeout=30)
-        assert demo.process.returncode == 1 and out == "" and len(err.splitlines()) == 1 and words in err
-
-
-def test_who_opens_it_to_others_is_warned(bundle, tmp_path):
-    demo = Demo(bundle, tmp_path, "--port", "0", "--host", "0.0.0.0")
-    demo.address()
-    assert demo.ask("", Host="any.example")[0] == 200
-    _, err = demo.end()
-    assert len(err.splitlines()) == 1 and "everybody who can reach 0.0.0.0 on the network" in err
-
-
-def test_ipv6(bundle, tmp_path):
-    demo = Demo(bundle, tmp_path, "--port", "0", "--host", "::1")
-    assert re.match(r"http://\[::1\]:\d+/", demo.address())
-    assert demo.ask("", Host="evil.example")[0] == 400 and demo.ask("")[0] == 200
-    assert demo.end()[1] == ""
-
-
-def test_without_gradio_it_says_what_to_install(bundle):
-    code = "import sys; sys.modules['gradio'] = None\nfrom serflow.cli import main\nmain()"
-    command = [sys.executable, "-c", code, "demo", str(bundle), "--port", "0", "--no-browser"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
-    assert "the demo needs gradio, which is not installed: pip install -r envs/requirements-demo.txt" in done.stderr
-
-
-def test_old_files_are_removed_and_new_ones_kept(tmp_path):
-    (tmp_path / "below").mkdir()
-    for name in ("old", "below/old", "new"):
-        (tmp_path / name).write_text(name)
-    for name in ("old", "below/old"):
-        os.utime(tmp_path / name, (0, time.time() - 601))
-    remove_old(tmp_path, 600)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "new"]
 
 
 def test_check_upload_accepts_a_file_in_the_folder(tmp_path):

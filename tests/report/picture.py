@@ -1,6 +1,6 @@
 """Take a picture of a report in Chromium.
 
-`python tests/report/picture.py results/sample/report/all/index.html report.png` shows what a reader sees first.
+`python tests/report/picture.py results/sample/report/all/index.html report.png` writes what a reader sees first.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 
 
 def take_picture(page: Path, output: Path, *, width: int, height: int, dark: bool, at: str, whole: bool) -> None:
-    """Open a page, wait for the charts in view, and write what is seen."""
+    """Open a page, wait for the charts in view, and write a picture of it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         shown = browser.new_page(
@@ -20,9 +20,10 @@ def take_picture(page: Path, output: Path, *, width: int, height: int, dark: boo
             device_scale_factor=1.5,
         )
         shown.goto(f"{page.resolve().as_uri()}#{at}")
+        shown.wait_for_selector("html[data-ready]", state="attached")
         if whole:
-            shown.evaluate("document.querySelectorAll('.plot').forEach(plot => plot.checkVisibility() && draw(plot))")
-        shown.wait_for_function("!document.querySelector('.plot.drawn[aria-busy]')")
+            shown.evaluate("drawAll()")
+            shown.wait_for_selector("html[data-ready]", state="attached")
         shown.screenshot(path=output, full_page=whole)
         browser.close()
 

@@ -1,4 +1,4 @@
-"""The report in a real browser: drawn, sorted, played, read with a keyboard, on a phone and in the dark."""
+"""The report in a real browser: charts, tables, recordings, keyboard, phone, and dark colours."""
 
 import csv
 import re
@@ -11,40 +11,31 @@ from serflow.report.page import render_report
 from serflow.storage import read_json, write_json
 
 HARM = "<img src=x onerror=document.title='pwned'>{{ 7 * 191 }}$x$</script><script>document.title='pwned'</script>"
-DRAW_ALL = """async () => {
-    for (const details of document.querySelectorAll("main details")) details.open = true;
-    await Promise.all([...document.querySelectorAll(".plot:not(.drawn)")].map(draw));
-    while (document.querySelector(".plot[aria-busy]")) await new Promise((go) => setTimeout(go, 20));
-}"""
-
-
-DRAW_SEEN = """async () => {
+READY = "html[data-ready]"  # the page works, and no chart is being drawn that would move what is below it
+OPEN_ALL = """() => document.querySelectorAll("main details").forEach((details) => { details.open = true; })"""
+OPEN_ONE_FOLD = """() => {
     const fold = document.querySelector("details.run[open] details.fold");
     for (const details of fold.parentElement.querySelectorAll("details:not(.fold)")) details.open = true;
     fold.open = true;
-    const seen = [...document.querySelectorAll(".plot:not(.drawn)")].filter((plot) => plot.checkVisibility());
-    await Promise.all(seen.map(draw));
-    while (document.querySelector(".plot.drawn[aria-busy]")) await new Promise((go) => setTimeout(go, 20));
 }"""
 
-# Charts that come near the view push what is below them; who clicks meanwhile hits something else.
-SHOW = """async (selector) => {
-    document.querySelector(selector).scrollIntoView({ block: "center", behavior: "instant" });
-    const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
-    for (let calm = 0; calm < 5; calm++) { // a chart that is drawn may bring the next into view
-        await frame();
-        if (document.querySelector(".plot.drawn[aria-busy]")) calm = 0;
-    }
-}"""
+
+def draw_all(page, opened=None):
+    """Draw every chart that can be seen after some details are opened, so that nothing on the page moves any more."""
+    page.wait_for_selector(READY, state="attached")
+    if opened:
+        page.evaluate(opened)
+    page.evaluate("drawAll()")
+    page.wait_for_selector(READY, state="attached")
 
 
 @pytest.fixture(scope="module")
 def address(sample):
-    return (sample.results() / "report/index.html").as_uri()
+    return (sample.results() / "report/all/index.html").as_uri()
 
 
 def quiet(watched: Watched, address: str):
-    """Nothing went wrong on the page, and it asked for nothing but itself."""
+    """Check that nothing went wrong on the page, and that it asked for nothing but itself."""
     assert not watched.errors
     assert {url.partition("#")[0] for url in watched.requests if not url.startswith(("data:", "blob:"))} == {address}
 
@@ -54,7 +45,7 @@ def overflow(page) -> int:
 
 
 def test_the_page_is_small_and_each_part_is_there(sample):
-    path = sample.results() / "report/index.html"
+    path = sample.results() / "report/all/index.html"
     assert path.stat().st_size < 10_000_000
     text = path.read_text()
     linked, ids = set(re.findall(r'href="#([\w-]+)"', text)), set(re.findall(r'<section id="([\w-]+)"', text))
@@ -66,10 +57,11 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(browse, address, width
     with browse(address, width) as watched:
         page = watched.page
         # Before anybody scrolls, only what is in view is drawn.
-        page.wait_for_selector("#headline .plot svg")
+        page.wait_for_selector(READY, state="attached")
+        assert page.locator("#headline .plot svg.marks").count() == 1
         assert page.locator(".plot.drawn").count() < page.locator(".plot").count() / 2
         assert overflow(page) <= 0
-        page.evaluate(DRAW_ALL)
+        draw_all(page, OPEN_ALL)
         charts = page.locator(".plot")
         assert charts.count() == page.locator(".plot svg.marks").count() > 40
         marks = charts.evaluate_all(
@@ -85,9 +77,9 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(browse, address, width
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
 def test_no_serious_fault_of_accessibility(browse, address, width, scheme):
-    """With a run and one of its folds unfolded; the others have the same parts."""
+    """With one run and one of its folds open; the others have the same parts."""
     with browse(address, width, color_scheme=scheme) as watched:
-        watched.page.evaluate(DRAW_SEEN)
+        draw_all(watched.page, OPEN_ONE_FOLD)
         assert watched.page.locator(".plot svg.marks").count() > 10
         assert watched.faults() == []
         quiet(watched, address)
@@ -114,45 +106,42 @@ def test_recordings_play(browse, address):
         quiet(watched, address)
 
 
-def column(page, table, number):
-    cells = page.locator(f"{table} tbody tr").evaluate_all(
-        f"rows => rows.map(row => row.cells[{number}].textContent.trim())"
+def cells(page, table, column):
+    """Return the texts of a column in the order of the rows."""
+    return page.locator(f"{table} tbody tr").evaluate_all(
+        "(rows, column) => rows.map((row) => row.cells[column].textContent.trim())", column
     )
-    return [text for text in cells if text != "–"]
 
 
 def numbers(texts):
-    return [float(text.split()[0].replace(",", "")) for text in texts]
+    return [float(text.split()[0].replace(",", "")) for text in texts if text != "–"]
 
 
 def test_tables_sort_by_mouse_and_keyboard(browse, address):
     with browse(address) as watched:
         page, table = watched.page, "#comparison table"
+        draw_all(page)
         heads = page.locator(f"{table} th[scope=col]")
-        before = column(page, table, 0)
-        page.evaluate(SHOW, table)
-        heads.nth(6).get_by_role("button").click()
-        assert heads.nth(6).get_attribute("aria-sort") == "ascending"
-        scores = numbers(column(page, table, 6))
+        titles = heads.all_inner_texts()
+        uar, parameters = titles.index("UAR"), titles.index("parameters")
+        before = cells(page, table, 0)
+        heads.nth(uar).get_by_role("button").click()
+        assert heads.nth(uar).get_attribute("aria-sort") == "ascending"
+        scores = numbers(cells(page, table, uar))
         assert scores == sorted(scores) and len(set(scores)) > 3
         page.keyboard.press("Enter")  # the button has the focus
-        assert heads.nth(6).get_attribute("aria-sort") == "descending"
-        assert numbers(column(page, table, 6)) == sorted(scores, reverse=True)
-        # What has no value stays below whichever way a column is sorted.
-        cells = page.locator(f"{table} tbody tr").evaluate_all(
-            "rows => rows.map(row => row.cells[10].textContent.trim())"
-        )
-        assert "–" in cells
-        heads.nth(10).get_by_role("button").focus()
+        assert heads.nth(uar).get_attribute("aria-sort") == "descending"
+        assert numbers(cells(page, table, uar)) == sorted(scores, reverse=True)
+        # Rows without a value stay below in both orders.
+        heads.nth(parameters).get_by_role("button").focus()
         for _ in range(2):
             page.keyboard.press("Space")
-            cells = page.locator(f"{table} tbody tr").evaluate_all(
-                "rows => rows.map(row => row.cells[10].textContent.trim())"
-            )
-            assert "–" not in cells[: cells.index("–")] and set(cells[cells.index("–") :]) == {"–"}
-        assert heads.nth(6).get_attribute("aria-sort") is None
+            texts = cells(page, table, parameters)
+            known = texts[: texts.index("–")]
+            assert known and set(texts[len(known) :]) == {"–"}
+        assert heads.nth(uar).get_attribute("aria-sort") is None
         heads.nth(0).get_by_role("button").click()
-        names = column(page, table, 0)
+        names = cells(page, table, 0)
         assert sorted(names) == sorted(before) and names == sorted(before, key=str.lower) != before
         quiet(watched, address)
 
@@ -160,6 +149,7 @@ def test_tables_sort_by_mouse_and_keyboard(browse, address):
 def test_a_keyboard_reaches_everything(browse, address):
     with browse(address) as watched:
         page = watched.page
+        page.wait_for_selector(READY, state="attached")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the result"
         page.keyboard.press("Enter")
@@ -178,13 +168,15 @@ def test_the_scheme_is_the_systems_until_the_reader_chooses(browse, address):
         page = watched.page
         ground = "getComputedStyle(document.body).backgroundColor"
         ink = "document.querySelector('#headline svg text').getAttribute('fill')"
-        page.wait_for_selector("#headline .plot svg text")
+        page.wait_for_selector(READY, state="attached")
         dark = page.evaluate(ground), page.evaluate(ink)
         page.get_by_role("button", name="Light colours").click()
-        page.wait_for_function(f"{ink} !== {dark[1]!r}")
+        page.wait_for_selector(READY, state="attached")
+        assert page.evaluate(ink) != dark[1]
         light = page.evaluate(ground)
         assert light == "rgb(255, 255, 255)" != dark[0]
         page.reload()
+        page.wait_for_selector(READY, state="attached")
         assert page.evaluate(ground) == light and page.get_by_role("button", name="Dark colours").is_visible()
         quiet(watched, address)
 
@@ -192,7 +184,7 @@ def test_the_scheme_is_the_systems_until_the_reader_chooses(browse, address):
 def test_a_chart_can_be_saved(browse, address):
     with browse(address) as watched:
         page = watched.page
-        page.evaluate(SHOW, "#headline .plot")
+        draw_all(page)
         menu = page.locator("#headline .vega-embed summary")
         menu.focus()
         page.keyboard.press("Enter")
@@ -205,29 +197,24 @@ def test_a_chart_can_be_saved(browse, address):
 
 def test_without_scripts_the_tables_are_there(browse, address):
     with browse(address, java_script_enabled=False) as watched:
-        assert "scripts within this page, which are turned off" in watched.page.locator("header").inner_text()
+        assert "Scripts are turned off" in watched.page.locator("header").inner_text()
         assert watched.page.locator("#headline tbody tr").count() >= 5
         assert watched.page.locator("button:visible").count() == 0
 
 
 @pytest.fixture
 def harmful(sample, tmp_path):
-    """The page of the finished run once more, where every text that a corpus or a user may choose would do harm."""
-    results = sample.results()
-    folder = tmp_path / "report"
-    for part in ("figures", "mistakes"):
-        (folder / part).mkdir(parents=True)
-    for source, target in (("figures/clips.json", "figures"), ("mistakes.json", "")):
-        found = read_json(results / "report" / source)
-        for clip in found["drawn"]:
-            for key in ("figure", "audio"):
-                original = (results / "report" / source).parent / clip[key]
-                (folder / target / clip[key]).write_bytes(original.read_bytes())
+    """Render the page of the finished run with harmful text wherever a corpus or a user may choose the text."""
+    results, folder = sample.results(), tmp_path
+    indices = {"clips": "report/figures/clips.json", "mistakes": "report/all/mistakes.json"}
+    for name, path in indices.items():
+        index = read_json(results / path)
+        for clip in index["clips"]:
             clip |= {"clip": HARM, "emotion": HARM, "sentence": HARM}
             if "probabilities" in clip:
                 clip |= {"text": HARM, "predicted": HARM, "probabilities": {HARM: 0.9}}
-        write_json(folder / source, found)
-    evaluation = read_json(results / "report/evaluation.json")
+        write_json(folder / f"{name}.json", index)
+    evaluation = read_json(results / "report/all/evaluation.json")
     evaluation["classes"][0] = HARM
     for run in evaluation["runs"]:
         run["pooled"]["per_class"][0]["class"] = HARM
@@ -235,18 +222,23 @@ def harmful(sample, tmp_path):
     write_json(folder / "evaluation.json", evaluation)
     with (folder / "excluded.tsv").open("w", newline="") as file:
         csv.writer(file, delimiter="\t").writerows([["file", "rule", "reason", "left_out_of"], [HARM] * 4])
+    metrics = sorted(results.glob("models/*/*/*/*/metrics.json"))
     render_report(
-        HARM,
+        corpus=HARM,
         audit=results / "catalog/audit.json",
         excluded=folder / "excluded.tsv",
         length=results / "length.json",
-        config=read_json(results / "provenance.json")["settings"] | {"audio": HARM},
-        clips=folder / "figures/clips.json",
+        config=read_json(results / "report/all/provenance.json")["settings"] | {"audio": HARM},
+        clips=folder / "clips.json",
+        figures=sorted((results / "report/figures").glob("*.png")),
+        recordings=sorted((results / "report/figures").glob("*.wav")),
         mistakes=folder / "mistakes.json",
-        comparison=results / "report/comparison.csv",
+        mistakes_folder=results / "report/all/mistakes",
         evaluation=folder / "evaluation.json",
-        provenance=results / "provenance.json",
-        runs=sorted(results.glob("models/*/*/*/*/metrics.json")),
+        provenance=results / "report/all/provenance.json",
+        metrics=metrics,
+        training=[path.with_name("training.json") for path in metrics],
+        history=[path.with_name("history.csv") for path in metrics],
         output=folder / "index.html",
     )
     return (folder / "index.html").as_uri()
@@ -255,7 +247,7 @@ def harmful(sample, tmp_path):
 def test_names_and_labels_stay_text(browse, harmful):
     with browse(harmful) as watched:
         page = watched.page
-        page.evaluate(DRAW_ALL)
+        draw_all(page, OPEN_ALL)
         assert page.title() == f"serflow: {HARM}" and page.locator("h1").inner_text().endswith(HARM)
         assert page.locator("img[onerror], [onerror]").count() == 0
         assert page.locator("#clips .clip").first.inner_text() == HARM

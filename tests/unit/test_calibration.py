@@ -13,8 +13,8 @@ def softmax(logits):
     return odds / odds.sum(1, keepdims=True)
 
 
-def drawn(clips, seed=0, spread=2.0):
-    """Give probabilities that are right about themselves, and the truth drawn from them."""
+def simulated(clips, seed=0, spread=2.0):
+    """Return calibrated probabilities, and a truth sampled from them."""
     rng = np.random.default_rng(seed)
     p = softmax(rng.normal(0, spread, (clips, K)))
     truth = (p.cumsum(1) > rng.random((clips, 1))).argmax(1)
@@ -24,18 +24,19 @@ def drawn(clips, seed=0, spread=2.0):
 def test_brier_score():
     from sklearn.metrics import brier_score_loss
 
-    p, truth = drawn(300)
+    p, truth = simulated(300)
     expected = brier_score_loss(truth, p, labels=range(K), scale_by_half=False)
     assert calibration.brier_score(p, truth) == pytest.approx(expected)
     # by hand: (0.3² + 0.2² + 0.1²) and 2
-    assert calibration.brier_terms([[0.7, 0.2, 0.1], [1, 0, 0]], [0, 1]) == pytest.approx([0.14, 2.0])
+    assert calibration.brier_score([[0.7, 0.2, 0.1]], [0]) == pytest.approx(0.14)
+    assert calibration.brier_score([[1, 0, 0]], [1]) == pytest.approx(2)
     assert calibration.brier_score(np.full((4, K), 1 / K), [0, 1, 2, 3]) == pytest.approx(1 - 1 / K)
 
 
 def test_negative_log_likelihood():
     from sklearn.metrics import log_loss
 
-    p, truth = drawn(300)
+    p, truth = simulated(300)
     assert calibration.negative_log_likelihood(p, truth) == pytest.approx(log_loss(truth, p, labels=range(K)))
     assert np.isfinite(calibration.negative_log_likelihood([[1.0, 0.0]], [1]))
 
@@ -50,7 +51,6 @@ def test_calibration_error_by_hand():
     assert diagram.confidence == pytest.approx([0.45, 0.8])
     assert diagram.accuracy == pytest.approx([0.5, 2 / 3])
     assert diagram.error == pytest.approx(2 / 5 * 0.05 + 3 / 5 * (0.8 - 2 / 3))
-    assert calibration.expected_calibration_error(p, truth, bins=2) == diagram.error
 
 
 def test_fifteen_bins_and_empty_ones():
@@ -61,15 +61,15 @@ def test_fifteen_bins_and_empty_ones():
     assert diagram.error == pytest.approx(0.4995)
 
 
-def test_what_is_drawn_from_its_own_probabilities_is_calibrated():
-    p, truth = drawn(20_000)
-    assert calibration.expected_calibration_error(p, truth) < 0.015
-    assert calibration.expected_calibration_error(calibration.apply_temperature(p, 0.3), truth) > 0.1
+def test_a_truth_sampled_from_the_probabilities_is_calibrated():
+    p, truth = simulated(20_000)
+    assert calibration.reliability(p, truth).error < 0.015
+    assert calibration.reliability(calibration.apply_temperature(p, 0.3), truth).error > 0.1
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_the_temperature_of_synthetic_logits_is_recovered(temperature):
-    p, truth = drawn(20_000)
+    p, truth = simulated(20_000)
     distorted = calibration.apply_temperature(p, 1 / temperature)
     found = calibration.fit_temperature(distorted.astype(np.float32), truth)
     assert found == pytest.approx(temperature, rel=0.03)
@@ -82,7 +82,7 @@ def test_the_temperature_of_synthetic_logits_is_recovered(temperature):
 
 
 def test_the_search_stays_within_its_bounds():
-    p, truth = drawn(200)
+    p, truth = simulated(200)
     always_right, noise = np.eye(K)[truth] * 0.9 + 0.1 / K, np.random.default_rng(3).integers(0, K, 200)
     assert 0.05 <= calibration.fit_temperature(always_right, truth) < 0.2
     assert calibration.fit_temperature(p, (p.argmax(1) + 1 + noise % (K - 1)) % K) <= 20
@@ -92,7 +92,7 @@ def test_the_search_stays_within_its_bounds():
 @given(st.integers(0, 1000), st.floats(0.25, 10))  # lower ones underflow
 @settings(deadline=None, max_examples=30)
 def test_a_temperature_keeps_the_order_of_classes(seed, temperature):
-    p, _ = drawn(20, seed)
+    p, _ = simulated(20, seed)
     scaled = calibration.apply_temperature(p, temperature)
     assert scaled.sum(1) == pytest.approx(1)
     assert np.array_equal(scaled.argmax(1), p.argmax(1))
@@ -107,7 +107,7 @@ def test_risk_and_coverage_by_hand():
     assert curve.aurc == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
 
 
-def test_equal_confidences_are_answered_together():
+def test_equal_confidences_are_added_together():
     curve = calibration.risk_coverage([0.9, 0.5, 0.5], [True, True, False])
     assert curve.coverage == pytest.approx([1 / 3, 1])
     assert curve.risk == pytest.approx([0, 1 / 3])
@@ -137,7 +137,7 @@ def test_a_thinned_curve_keeps_its_ends_and_its_area():
     assert thinned.aurc == whole.aurc
 
 
-def test_what_is_no_probability_is_refused():
+def test_invalid_probabilities_are_rejected():
     for wrong in ([[2.0, -1.0]], [[0.5, 0.6]], [[np.nan, 1.0]], [0.5, 0.5], np.zeros((0, 2))):
         with pytest.raises(ValueError, match="probabilities"):
             calibration.brier_score(wrong, [0])

@@ -1,4 +1,4 @@
-"""Charts as PNG and as the page has them, and what a page holds within itself."""
+"""Charts as PNG and for the page, and the recordings and scripts that a page holds."""
 
 import base64
 import io
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from serflow.metrics.scores import STATISTICS
 from serflow.report import evaluation_charts, run_charts
 from serflow.report.charts import for_page, intervals, save_charts, theme
 from serflow.report.inline import PLAYED_SECONDS, player, script, source_digest
@@ -20,7 +21,7 @@ HISTORY = [
 
 
 def drawn(tmp_path, charts):
-    """Write charts twice and give the PNG, which is the same both times."""
+    """Write charts twice and return the PNG, which is the same both times."""
     for name in ("a.png", "b.png"):
         save_charts(tmp_path / name, charts, width=200)
     content = (tmp_path / "a.png").read_bytes()
@@ -29,7 +30,7 @@ def drawn(tmp_path, charts):
 
 
 def marks(chart, kind):
-    """Give the rows behind the marks of a kind of a layered chart."""
+    """Return the rows behind one kind of marks of a layered chart."""
     return [
         row
         for layer in for_page(chart)["layer"]
@@ -71,10 +72,13 @@ def test_a_value_without_an_interval_has_a_point_and_no_bar(tmp_path):
 
 
 def test_folds_are_left_out_of_the_comparison():
-    row = dict.fromkeys((*evaluation_charts.MEASURES, "uar_low", "uar_high"), None) | {"source": "serflow", "uar": 0.5}
-    rows = [row | {"run": run, "test_accuracy": 0.4} for run in ("cnn1d seed 0", "cnn1d seed 0 fold 1")]
+    columns = (*STATISTICS, "train_accuracy", "valid_accuracy", "uar_low", "uar_high")
+    row = dict.fromkeys(columns) | {"source": "serflow", "uar": 0.5, "accuracy": 0.4}
+    rows = [row | {"run": run, "fold": fold} for run, fold in (("cnn1d seed 0", None), ("cnn1d seed 0 fold 1", 1))]
     measures, uar = evaluation_charts.comparison(rows)
-    assert for_page(measures)["data"]["values"] == [{"run": "cnn1d seed 0", "measure": "test accuracy", "value": 40.0}]
+    assert for_page(measures)["data"]["values"] == [
+        {"run": "cnn1d seed 0", "measure": "accuracy (test)", "value": 40.0}
+    ]
     assert [row["name"] for row in marks(uar, "point")] == ["cnn1d seed 0"]
 
 

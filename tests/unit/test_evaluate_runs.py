@@ -1,4 +1,4 @@
-"""evaluation.json of made-up runs: its schema, and its figures against scikit-learn and by hand."""
+"""Evaluation of made-up runs: the schema, scores against scikit-learn and by hand, and a metric added in one place."""
 
 import csv
 import json
@@ -9,11 +9,14 @@ import pyarrow as pa
 import pytest
 from sklearn import metrics as sk
 
-from serflow.evaluation.compare import write_comparison
 from serflow.evaluation.run_metrics import evaluate_model
 from serflow.evaluation.runs import evaluate_runs
+from serflow.metrics import scores
+from serflow.metrics.calibration import apply_temperature, fit_temperature
+from serflow.report.evaluation_charts import compare_runs
+from serflow.report.page import render_report
 from serflow.runtime.errors import UserError
-from serflow.storage import read_json, write_json, write_table
+from serflow.storage import read_json, read_table, write_json, write_table
 
 CLASSES = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
 SETTINGS = {"resamples": 300, "seed": 0, "bins": 15}
@@ -32,25 +35,38 @@ def write_run(folder, protocol, model, fold, skill, extra=()):
     rows = []
     for speaker in SPEAKERS:
         part = "test" if speaker in tested else "valid" if speaker in following else "train"
-        rows += [(clip, part, clip.split("_")[2]) for clip in clips_of(speaker)]
+        rows += [(clip, clip, part, clip.split("_")[2]) for clip in clips_of(speaker)]
     rows += extra
     rng.shuffle(rows := [list(row) for row in rows])
-    truth = np.array([CLASSES.index(row[2]) for row in rows])
+    truth = np.array([CLASSES.index(row[3]) for row in rows])
     logits = rng.normal(size=(len(rows), 6)) + skill * np.eye(6)[truth]
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    columns = {key: [row[place] for row in rows] for place, key in enumerate(("clip", "part", "label"))}
+    columns = {key: [row[place] for row in rows] for place, key in enumerate(("clip", "origin", "part", "label"))}
     columns |= {f"p_{name}": p[:, code].astype(np.float32) for code, name in enumerate(CLASSES)}
     where = folder / protocol / model / f"fold{fold}"
     write_table(where / "predictions.parquet", pa.table(columns))
     trained = {"model": model, "classes": CLASSES, "parameters": 9, "epochs": 2, "best_epoch": 1, "seconds": 1.5}
+    trained["layers"] = [{"name": "dense", "type": "Dense", "output_shape": [6], "parameters": 9}]
     write_json(where / "training.json", trained)
     options = {"protocol": protocol, "seed": 0, "fold": fold, "output": where / "metrics.json"}
     evaluate_model(where / "predictions.parquet", where / "training.json", **options)
     return where / "metrics.json"
 
 
+def evaluate(folder, metrics, project):
+    """Write evaluation.json of some runs, with the published results."""
+    evaluate_runs(
+        metrics,
+        [path.parent / "predictions.parquet" for path in metrics],
+        clips=folder / "clips.parquet",
+        published=[project / "resources/notebook_runs.json"],
+        settings=SETTINGS,
+        output=folder / "evaluation.json",
+    )
+
+
 @pytest.fixture(scope="module")
-def evaluated(tmp_path_factory):
+def evaluated(tmp_path_factory, project):
     folder = tmp_path_factory.mktemp("runs")
     rows = [
         {"clip": clip, "speaker": speaker, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
@@ -63,14 +79,14 @@ def evaluated(tmp_path_factory):
     write_table(folder / "clips.parquet", pa.Table.from_pylist(rows))
     paths = [write_run(folder, "speaker-independent", "good", fold, 2.0) for fold in range(3)]
     paths += [write_run(folder, "speaker-independent", "chancy", fold, 0.0) for fold in range(3)]
-    copies = [(f"{clip}.time_stretch", "test", clip.split("_")[2]) for clip in clips_of("1001")]
+    copies = [(f"copy {clip}", clip, "test", clip.split("_")[2]) for clip in clips_of("1001")]
     paths += [write_run(folder, "notebook", "good", 0, 3.0, copies)]
-    evaluate_runs(paths, clips=folder / "clips.parquet", settings=SETTINGS, output=folder / "evaluation.json")
+    evaluate(folder, paths, project)
     return folder, paths, json.loads((folder / "evaluation.json").read_text())
 
 
-def answers(folder, protocol, model):
-    """Read the test answers of all folds, by pandas."""
+def read_test(folder, protocol, model):
+    """Read the labels and probabilities of the test clips of all folds with pandas."""
     import pandas as pd
 
     tables = [pd.read_parquet(path) for path in sorted((folder / protocol / model).glob("*/predictions.parquet"))]
@@ -90,7 +106,7 @@ def test_figures_are_scikit_learns(evaluated, number):
     folder, _, found = evaluated
     run = found["runs"][number]
     pooled = run["pooled"]
-    truth, p = answers(folder, run["protocol"], run["model"])
+    truth, p = read_test(folder, run["protocol"], run["model"])
     predicted = np.array(CLASSES)[p.argmax(1)]
     assert pooled["n_clips"] == len(truth) and pooled["n_speakers"] == (12 if number < 2 else 4)
     assert pooled["uar"]["value"] == pytest.approx(sk.balanced_accuracy_score(truth, predicted))
@@ -118,7 +134,7 @@ def test_groups_share_out_the_clips(evaluated):
     assert [group["group"] for group in run["groups"]["sex"]] == ["Female", "Male"]
     assert [group["group"] for group in run["groups"]["age"]] == ["20–29", "30–39", "40–49", "50–59"]
     assert run["groups"]["ethnicity"] == run["groups"]["corpus"] == []
-    truth, p = answers(evaluated[0], "speaker-independent", "good")
+    truth, p = read_test(evaluated[0], "speaker-independent", "good")
     assert run["groups"]["race"][0]["uar"]["value"] == pytest.approx(
         sk.balanced_accuracy_score(truth, np.array(CLASSES)[p.argmax(1)])
     )
@@ -146,7 +162,7 @@ def test_pairs_and_verdicts(evaluated):
     assert pair["mcnemar"]["b"] - pair["mcnemar"]["c"] == right and pair["mcnemar"]["p_value"] < 1e-6
 
 
-def test_equal_models_are_no_evidence(evaluated, tmp_path):
+def test_equal_models_are_no_evidence(evaluated, tmp_path, project):
     folder, paths, _ = evaluated
     for number, path in enumerate(paths[:3]):
         for name in ("a", "b"):
@@ -154,26 +170,124 @@ def test_equal_models_are_no_evidence(evaluated, tmp_path):
             where.mkdir(parents=True)
             (where / "predictions.parquet").write_bytes((path.parent / "predictions.parquet").read_bytes())
             write_json(where / "metrics.json", read_json(path) | {"model": name})
-    runs = sorted(tmp_path.glob("*/*/metrics.json"))
-    evaluate_runs(runs, clips=folder / "clips.parquet", settings=SETTINGS, output=tmp_path / "evaluation.json")
+    (tmp_path / "clips.parquet").write_bytes((folder / "clips.parquet").read_bytes())
+    evaluate(tmp_path, sorted(tmp_path.glob("*/*/metrics.json")), project)
     (pair,) = json.loads((tmp_path / "evaluation.json").read_text())["pairs"]
     assert pair["verdict"] == "no evidence of a difference" and pair["mcnemar"] == {"b": 0, "c": 0, "p_value": 1}
 
 
-def test_leakage_and_comparison(evaluated):
-    folder, paths, found = evaluated
-    leaks = {row["model"]: row["protocols"] for row in found["leakage"]}
-    assert [row["protocol"] for row in leaks["good"]] == ["notebook", "speaker-independent"]
-    assert leaks["good"][0]["leaky"] and not leaks["good"][1]["leaky"]
-    write_comparison(paths, folder / "evaluation.json", folder / "comparison.csv")
+def test_a_model_under_several_protocols(evaluated):
+    protocols = {row["model"]: row["protocols"] for row in evaluated[2]["leakage"]}
+    assert [row["protocol"] for row in protocols["good"]] == ["notebook", "speaker-independent"]
+    assert protocols["good"][0]["leaky"] and not protocols["good"][1]["leaky"]
+
+
+def test_the_comparison_has_runs_references_and_published_results(evaluated):
+    folder, _, found = evaluated
+    compare_runs(folder / "evaluation.json", table=folder / "comparison.csv", figure=folder / "comparison.png")
     with (folder / "comparison.csv").open(newline="") as file:
-        rows = {row["run"]: row for row in csv.DictReader(file)}
-    pooled = rows["good seed 0 (speaker-independent)"]
-    assert pooled["fold"] == "all" and float(pooled["uar_low"]) < float(pooled["uar"]) < float(pooled["uar_high"])
+        read = list(csv.DictReader(file))
+    assert [
+        {key: "" if value is None else str(value) for key, value in row.items()} for row in found["comparison"]
+    ] == read
+    rows = {row["run"]: row for row in found["comparison"]}
+    pooled, folds = rows["good seed 0 (speaker-independent)"], found["runs"][0]["folds"]
+    assert pooled["fold"] is pooled["n_train"] is None and pooled["uar_low"] < pooled["uar"] < pooled["uar_high"]
+    assert pooled["n_test"] == 216 and pooled["seconds"] == 4.5
+    for fold in folds:
+        row = rows[f"good seed 0 fold {fold['fold']} (speaker-independent)"]
+        assert (row["fold"], row["uar"], row["n_test"]) == (fold["fold"], fold["uar"]["value"], 72)
+        metrics = read_json(folder / f"speaker-independent/good/fold{fold['fold']}/metrics.json")
+        assert row["train_accuracy"] == metrics["train_accuracy"]
     assert {"chance (notebook)", "majority class (notebook)", "one human listener (speaker-independent)"} <= set(rows)
-    assert {"majority of human listeners (notebook)", "2D b (notebook, leaky)"} <= set(rows)
+    assert rows["good seed 0 (notebook, leaky)"]["leaky"] and "majority of human listeners (notebook)" in rows
+    recalls = [368 / 531, 241 / 529, 259 / 537, 159 / 533, 233 / 465, 375 / 538]  # from the printed matrix
+    first, last = rows["1D a (notebook, published, leaky)"], rows["2D b (notebook, published, leaky)"]
+    assert first["uar"] is None and last["uar"] == pytest.approx(np.mean(recalls))
+    assert (last["accuracy"], last["f1_macro"] is None) == (pytest.approx(1635 / 3133, abs=1e-11), False)
+
+
+def test_the_temperature_is_fitted_on_validation_clips(evaluated):
+    folder, paths, found = evaluated
+    table = read_table(folder / "speaker-independent/good/fold0/predictions.parquet").to_pandas()
+    parts = {part: rows.sort_values("clip") for part, rows in table.groupby("part")}
+    p = {part: rows[[f"p_{name}" for name in CLASSES]].to_numpy() for part, rows in parts.items()}
+    truth = {part: np.searchsorted(CLASSES, rows["label"].astype(str)) for part, rows in parts.items()}
+    temperature = fit_temperature(p["valid"], truth["valid"])
+    assert read_json(paths[0])["temperature"] == pytest.approx(temperature)
+    fold = found["runs"][0]["folds"][0]
+    assert fold["calibration"]["temperatures"] == [read_json(paths[0])["temperature"]]
+    scaled = apply_temperature(p["test"], temperature)
+    brier = ((scaled - np.eye(6)[truth["test"]]) ** 2).sum(1).mean()
+    assert fold["calibration"]["after"]["brier"] == pytest.approx(brier)
+
+
+def write_page(folder, paths, page):
+    """Render the page of made-up runs: without clips and mistakes."""
+    for name, content in {
+        "audit": {"clips": 9, "speakers": 3, "hours": 0.1, "excluded": 0, "left_out": 0, "rates": {"16000": 9}}
+        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}},
+        "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
+        "clips": {"clips": []},
+        "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
+        | {"wrong": 0, "n_clips": 9, "n_copies": 0},
+        "provenance": {"python": "3", "packages": {}, "splits": {}, "seconds": {}, "corpus": {"sha256": ""}}
+        | {"serflow": {"version": "0", "commit": None}, "hardware": {"system": "s", "cores": 1, "processor": "p"}},
+    }.items():
+        if name == "mistakes":
+            content["run"]["uar"] = {"value": 0.5, "low": None, "high": None}
+        write_json(folder / f"{name}.json", content)
+    (folder / "excluded.tsv").write_text("file\trule\treason\tleft_out_of\n")
+    for path in paths:
+        (path.parent / "history.csv").write_text(
+            "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n1,1.5,0.2,1.4,0.3,2\n"
+        )
+    render_report(
+        corpus="mine",
+        excluded=folder / "excluded.tsv",
+        config={"mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2}},
+        figures=[],
+        recordings=[],
+        mistakes_folder=folder,
+        metrics=paths,
+        training=[path.parent / "training.json" for path in paths],
+        history=[path.parent / "history.csv" for path in paths],
+        output=page,
+        **{
+            name: folder / f"{name}.json"
+            for name in ("audit", "length", "clips", "mistakes", "evaluation", "provenance")
+        },
+    )
+    return page.read_text()
+
+
+def test_a_metric_added_in_one_place_is_everywhere(evaluated, tmp_path, project, monkeypatch):
+    def worst_recall(cm):
+        return scores.recall(cm).min(-1)
+
+    monkeypatch.setitem(scores.STATISTICS, "worst_recall", scores.Metric(worst_recall, "worst recall"))
+    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
+    paths = [write_run(tmp_path, "speaker-independent", model, fold, 2.0) for model in "ab" for fold in range(3)]
+    evaluate(tmp_path, paths, project)
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    jsonschema.validate(found, json.loads((project / "workflow/schemas/evaluation.schema.json").read_text()))
+    run = found["runs"][0]
+    values = [read_json(path)["worst_recall"] for path in paths[:3]]
+    assert values == [min(read_json(path)["recall"]) for path in paths[:3]]
+    assert [fold["worst_recall"]["value"] for fold in run["folds"]] == values
+    pooled = run["pooled"]["worst_recall"]
+    assert pooled["value"] == min(row["recall"] for row in run["pooled"]["per_class"]) >= pooled["low"]
+    assert "worst_recall" in found["models"][0]["mean"] and "worst_recall" in found["pairs"][0]["difference"]
+    assert found["references"]["speaker-independent"]["majority_class"]["worst_recall"]["value"] == 0
+    compare_runs(tmp_path / "evaluation.json", table=tmp_path / "comparison.csv", figure=tmp_path / "comparison.png")
+    with (tmp_path / "comparison.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["worst_recall"]) == pooled["value"]
+    page = write_page(tmp_path, paths, tmp_path / "index.html")
+    assert page.count('<th scope="col">worst recall</th>') == 2  # all runs, and pairs of models
+    assert page.count(f"{100 * pooled['value']:.1f} % worst recall") >= 1
 
 
 def test_no_runs(tmp_path):
     with pytest.raises(UserError, match="there are no runs to evaluate"):
-        evaluate_runs([], clips=tmp_path, settings=SETTINGS, output=tmp_path / "x.json")
+        evaluate_runs([], [], clips=tmp_path, published=[], settings=SETTINGS, output=tmp_path / "x.json")

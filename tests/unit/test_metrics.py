@@ -64,15 +64,15 @@ def test_renaming_the_classes_changes_no_score(pairs, order):
     truth, predicted = np.array(pairs).T
     cm = metrics.confusion_matrix(truth, predicted, K)
     renamed = metrics.confusion_matrix(np.array(order)[truth], np.array(order)[predicted], K)
-    for statistic in metrics.STATISTICS.values():
-        assert statistic(renamed) == pytest.approx(statistic(cm))
+    for metric in metrics.STATISTICS.values():
+        assert metric.function(renamed) == pytest.approx(metric.function(cm))
 
 
 @pytest.mark.parametrize("name", metrics.STATISTICS)
 def test_scores_work_on_arrays_of_matrices(name):
     cms = np.random.default_rng(1).integers(0, 4, (2, 3, K, K))
     cms[0, 0, 2] = 0
-    together = metrics.STATISTICS[name](cms)
+    together = metrics.STATISTICS[name].function(cms)
     assert together.shape == (2, 3)
     assert together[0, 0] == metrics.scores_from_confusion(cms[0, 0])[name]
     assert together[1, 2] == metrics.scores_from_confusion(cms[1, 2])[name]
@@ -80,7 +80,7 @@ def test_scores_work_on_arrays_of_matrices(name):
 
 def test_an_empty_matrix_has_no_score():
     empty = np.zeros((K, K), int)
-    assert all(np.isnan(statistic(empty)) for statistic in metrics.STATISTICS.values())
+    assert all(np.isnan(metric.function(empty)) for metric in metrics.STATISTICS.values())
     with pytest.raises(ValueError, match="empty"):
         metrics.scores_from_confusion(empty)
 

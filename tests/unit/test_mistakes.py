@@ -1,8 +1,9 @@
-"""Which wrong answers are shown, and the clips beside them."""
+"""Which wrong predictions are shown, and their clips."""
 
 import json
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 import soundfile as sf
@@ -10,10 +11,9 @@ from PIL import Image
 
 from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.evaluation.predictions import Predictions
-from serflow.report.best import best_run
-from serflow.report.clip_figure import envelope, show_clip
+from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
-from serflow.report.mistakes import Mistake, choose_mistakes, draw_mistakes, heard, wrong_answers
+from serflow.report.mistakes import best_run, choose_mistakes, draw_mistakes, heard, wrong_predictions
 from serflow.runtime.errors import UserError
 from serflow.storage import read_json, write_json, write_table
 
@@ -27,9 +27,9 @@ def row_of(clip):
 
 
 def chosen(found, count):
-    mistakes = [Mistake(clip, truth, predicted, {predicted: sure}) for clip, truth, predicted, sure in found]
-    catalog = {mistake.clip: row_of(mistake.clip) for mistake in mistakes}
-    return [mistake.clip for mistake in choose_mistakes(mistakes, catalog, count)]
+    mistakes = pd.DataFrame(found, columns=["clip", "truth", "predicted", "confidence"])
+    catalog = {clip: row_of(clip) for clip in mistakes["clip"]}
+    return choose_mistakes(mistakes, catalog, count)["clip"].tolist()
 
 
 def test_confusions_take_turns_and_nobody_says_the_same_twice():
@@ -51,16 +51,20 @@ def test_where_nobody_knows_what_is_said_each_clip_counts():
     assert chosen([("1_x", "ANG", "HAP", 0.9), ("1_y", "ANG", "HAP", 0.8)], 2) == ["1_x", "1_y"]
 
 
-def test_wrong_answers_are_those_on_recordings_the_surest_first():
-    scaled = np.array([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.0, 0.9, 0.1]])
-    clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "1_DFA_ANG.pitch_shift"])
-    answers = Predictions(clips, clips, np.array([1, 2, 0, 0, 0]), scaled, scaled, [1.0], [])
-    found = wrong_answers(answers, CLASSES)
-    assert [mistake.clip for mistake in found] == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
-    assert found[2].truth == "HAP" and found[2].predicted == "ANG" and found[2].confidence == 0.5
+def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
+    calibrated = np.array([[0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.0, 0.9, 0.1]])
+    clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "copy"])
+    origins = np.array([*clips[:4], "1_DFA_ANG"])
+    truth = np.array([1, 2, 0, 0, 0])
+    predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [])
+    found = wrong_predictions(predictions, CLASSES)
+    assert found["clip"].tolist() == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
+    last = found.iloc[2]
+    assert (last["truth"], last["predicted"], last["confidence"]) == ("HAP", "ANG", 0.5)
+    assert last["probabilities"] == {"ANG": 0.5, "HAP": 0.4, "SAD": 0.1}
 
 
-def test_the_best_run_is_an_honest_one_where_there_is_any():
+def test_the_best_run_is_not_leaky_if_there_is_one():
     def run(protocol, uar):
         return {"protocol": protocol, "leaky": protocol == "notebook", "pooled": {"uar": {"value": uar}}}
 
@@ -91,11 +95,12 @@ def corpus(tmp_path):
         }
         sure = {name: 0.8 if name == "ANG" else 0.1 for name in CLASSES}
         for part in ("train", "valid", "test"):
-            predictions.append({"clip": clip, "part": part, "label": emotion} | {f"p_{k}": v for k, v in sure.items()})
+            row = {"clip": clip, "origin": clip, "part": part, "label": emotion}
+            predictions.append(row | {f"p_{k}": v for k, v in sure.items()})
     write_table(tmp_path / "clips.parquet", pa.Table.from_pylist(rows))
     write_table(tmp_path / "predictions.parquet", pa.Table.from_pylist(predictions))
     known = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
-    write_json(tmp_path / "metrics.json", known | {"fold": 0, "classes": CLASSES})
+    write_json(tmp_path / "metrics.json", known | {"fold": 0, "classes": CLASSES, "temperature": 1.25})
     uar = {"value": 1 / 3, "low": None, "high": None}
     write_json(tmp_path / "evaluation.json", {"runs": [known | {"pooled": {"uar": uar}}]})
     return tmp_path
@@ -104,9 +109,10 @@ def corpus(tmp_path):
 def draw(corpus, count):
     draw_mistakes(
         corpus / "evaluation.json",
-        runs=[corpus / "metrics.json"],
+        metrics=[corpus / "metrics.json"],
+        predictions=[corpus / "predictions.parquet"],
         catalog=corpus / "clips.parquet",
-        source=corpus,
+        source=str(corpus),
         count=count,
         sampling_rate=16_000,
         mel=MEL,
@@ -118,27 +124,46 @@ def draw(corpus, count):
 
 def test_fewer_mistakes_than_asked_for_are_no_error(corpus):
     found = draw(corpus, 8)
-    assert found["run"]["model"] == "cnn1d" and (found["n_clips"], found["wrong"]) == (4, 2)
-    assert [clip["clip"] for clip in found["drawn"]] == ["1001_TIE_HAP_XX", "1002_TIE_SAD_XX"]
-    first, second = found["drawn"]
-    assert first["predicted"] == "ANG" and first["confidence"] == first["probabilities"]["ANG"] > 0.34
+    assert found["run"]["model"] == "cnn1d" and (found["n_clips"], found["n_copies"], found["wrong"]) == (4, 0, 2)
+    assert [clip["clip"] for clip in found["clips"]] == ["1001_TIE_HAP_XX", "1002_TIE_SAD_XX"]
+    first, second = found["clips"]
+    assert first["predicted"] == "ANG" and first["confidence"] == first["probabilities"]["ANG"]
+    calibrated = np.array([0.8, 0.1, 0.1]) ** (1 / 1.25)
+    assert first["confidence"] == pytest.approx(calibrated[0] / calibrated.sum())
     assert first["heard"] == {"votes": 12, "shares": dict.fromkeys(sorted(EMOTIONS), 1 / 6)}
     assert second["heard"] is None and second["text"] == "That is exactly what happened."
-    for clip in found["drawn"]:
-        assert (corpus / "report" / clip["figure"]).stat().st_size > 1000
-        assert sf.info(corpus / "report" / clip["audio"]).frames >= 8000
+    for clip in found["clips"]:
+        assert (corpus / "report/mistakes" / clip["figure"]).stat().st_size > 1000
+        assert sf.info(corpus / "report/mistakes" / clip["audio"]).frames >= 8000
     draw(corpus, 1)
     assert sorted(path.name for path in (corpus / "report/mistakes").iterdir()) == ["mistake00.png", "mistake00.wav"]
-    assert draw(corpus, 0)["drawn"] == []
+    assert draw(corpus, 0)["clips"] == []
     json.dumps(found, allow_nan=False)
 
 
 def test_no_more_clips_than_there_are(corpus):
-    how = {"seed": 0, "sampling_rate": 16_000, "mel": MEL, "index": corpus / "drawn/clips.json"}
-    draw_clips(corpus / "clips.parquet", corpus, count=4, **how)
-    assert len(read_json(corpus / "drawn/clips.json")["drawn"]) == len(list((corpus / "drawn").glob("clip*.png"))) == 4
-    with pytest.raises(UserError, match=r"report\.clips is 5, but there are 4 clips to draw from"):
-        draw_clips(corpus / "clips.parquet", corpus, count=5, **how)
+    def draw_random(count):
+        files = {kind: [corpus / f"drawn/{number}.{kind}" for number in range(count)] for kind in ("png", "wav")}
+        draw_clips(
+            corpus / "clips.parquet",
+            source=str(corpus),
+            seed=0,
+            sampling_rate=16_000,
+            mel=MEL,
+            figures=files["png"],
+            recordings=files["wav"],
+            index=corpus / "drawn/clips.json",
+        )
+        return files
+
+    made = draw_random(4)
+    clips = read_json(corpus / "drawn/clips.json")["clips"]
+    assert len({clip["clip"] for clip in clips}) == 4
+    lengths = [sf.info(path).frames for path in made["wav"]]
+    assert lengths == [sf.info(corpus / f"{clip['clip']}.wav").frames for clip in clips]
+    assert all(path.stat().st_size > 1000 for path in made["png"])
+    with pytest.raises(UserError, match=r"report\.clips is 5, but the corpus has only 4 clips"):
+        draw_random(5)
 
 
 @pytest.mark.parametrize("samples", [1, 160, 999, 16_000 * 120])
@@ -151,10 +176,3 @@ def test_a_clip_of_any_length_has_a_picture_of_the_same_bytes(tmp_path, samples)
     assert made[0] == made[1] and len(made[0]) < 100_000
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (504, 300)
-
-
-def test_envelope():
-    low, high = envelope(np.array([1.0, -2.0, 3.0, 4.0, 0.0]), 2)
-    assert low.tolist() == [-2, 0] and high.tolist() == [1, 4]
-    low, high = envelope(np.array([1.0, 2.0]), 10)
-    assert low.tolist() == high.tolist() == [1, 2]

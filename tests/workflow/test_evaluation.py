@@ -1,4 +1,4 @@
-"""The evaluation of the sample run, its provenance, and the targets that build one protocol only."""
+"""The evaluation of the sample run, its provenance, and the targets of a single protocol."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ REPORTED = ("evaluate_runs", "compare_runs", "record_provenance", "draw_evaluati
 
 @pytest.fixture(scope="module")
 def evaluation(sample):
-    return json.loads((sample.results() / "report/evaluation.json").read_text())
+    return json.loads((sample.results() / "report/all/evaluation.json").read_text())
 
 
 def test_schema(evaluation, project):
@@ -51,7 +51,7 @@ def test_speaker_independent_runs_cover_every_clip_once(sample):
             part: {row["clip"][:4] for row in rows if row["part"] == part} for part in ("train", "valid", "test")
         }
         assert not speakers["train"] & speakers["test"] and not speakers["train"] & speakers["valid"]
-        assert not [row for row in rows if row["part"] != "train" and "." in row["clip"]]
+        assert not [row for row in rows if row["part"] != "train" and row["clip"] != row["origin"]]
     assert sorted(tested) == read_table(sample.results() / "catalog/clips.parquet")["clip"].to_pylist()
     assert not list(sample.results().rglob("*.pkl")) and (folder / "fold0/model.keras").is_file()
 
@@ -64,7 +64,7 @@ def test_the_notebook_stays_raw_and_the_others_are_standardised(sample):
 
 
 def test_provenance(sample):
-    found = json.loads((sample.results() / "provenance.json").read_text())
+    found = json.loads((sample.results() / "report/all/provenance.json").read_text())
     assert found["corpus"]["clips"] == 288 and len(found["runs"]) == 13 and found["packages"]["keras"]
     for protocol, digest in found["splits"].items():
         split = sample.results() / f"splits/{protocol}.parquet"
@@ -85,7 +85,7 @@ def test_a_target_builds_its_protocol_only(sample):
 
 
 def test_the_notebook_target_writes_its_own_tables(copy_of_sample):
-    before = (copy_of_sample.results() / "report/comparison.csv").read_bytes()
+    before = (copy_of_sample.results() / "report/all/comparison.csv").read_bytes()
     copy_of_sample.run("notebook")
     folder = copy_of_sample.results() / "report/notebook"
     made = {"comparison.csv", "comparison.png", "evaluation.json", "mistakes.json", "reliability.png", "leakage.png"}
@@ -93,7 +93,7 @@ def test_the_notebook_target_writes_its_own_tables(copy_of_sample):
     runs = json.loads((folder / "evaluation.json").read_text())["runs"]
     assert {run["protocol"] for run in runs} == {"notebook"} and len(runs) == 4
     assert (folder / "index.html").is_file() and (folder / "provenance.json").is_file()
-    assert (copy_of_sample.results() / "report/comparison.csv").read_bytes() == before
+    assert (copy_of_sample.results() / "report/all/comparison.csv").read_bytes() == before
     assert not copy_of_sample.jobs()
 
 
@@ -104,7 +104,7 @@ def test_a_split_of_ones_own(copy_of_sample):
     settings = {"split": {"table": "split.csv"}}
     settings["runs"] = [{"protocol": "custom", "models": ["svm_functionals"], "seeds": [0]}]
     copy_of_sample.run("report", **settings)
-    (run,) = json.loads((copy_of_sample.results() / "report/evaluation.json").read_text())["runs"]
+    (run,) = json.loads((copy_of_sample.results() / "report/all/evaluation.json").read_text())["runs"]
     assert len(run["folds"]) == 3 and run["pooled"]["n_clips"] == 288
     table.write_text("clip,part\n" + "".join(f"{clip},train\n" for clip in clips))
     done = copy_of_sample.snakemake("--cores", "2", "catalog", **settings)

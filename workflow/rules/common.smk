@@ -63,6 +63,7 @@ except UserError as error:
     stop(error)
 
 SHARDS = shard_names(config["shards"])
+PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]
 USED_KINDS = sorted({kind for run in RUNS for kind in lineage(MODELS[run.model].features)})
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
@@ -109,14 +110,14 @@ PATTERNS = {
     "whole_timeline": "predicted/timeline.csv",
     "curves": f"report/figures/{RUN}/curves.png",
     "confusion": f"report/figures/{RUN}/confusion.png",
-    "clip_picture": "report/figures/clip{number}.png",
-    "clip_audio": "report/figures/clip{number}.wav",
     "shown_clips": "report/figures/clips.json",
     "evaluation": "report/{selection}/evaluation.json",
     "provenance": "report/{selection}/provenance.json",
     "comparison": "report/{selection}/comparison.csv",
     "chart": "report/{selection}/comparison.png",
-    "evaluation_chart": "report/{selection}/{chart}.png",
+    "reliability": "report/{selection}/reliability.png",
+    "risk_coverage": "report/{selection}/risk_coverage.png",
+    "leakage": "report/{selection}/leakage.png",
     "mistakes": "report/{selection}/mistakes.json",
     "shown_mistakes": "report/{selection}/mistakes",
     "report": "report/{selection}/index.html",
@@ -187,7 +188,10 @@ def configured(pattern):
     return path
 
 
-CHARTS = {"reliability": "reliability diagrams", "risk_coverage": "risk and coverage", "leakage": "what the leak is worth"}
+CLIP_FIGURES, CLIP_RECORDINGS = (
+    [f"results/{CORPUS}/report/figures/clip{number:02d}.{suffix}" for number in range(config["report"]["clips"])]
+    for suffix in ("png", "wav")
+)
 
 
 def report_on(selection):
@@ -195,10 +199,10 @@ def report_on(selection):
     if selection not in SELECTIONS:  # checked here, so that a target of another protocol is one line
         return lambda wildcards: stop(UserError(f"no configured run has the protocol {selection}; add it to runs"))
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)
+    patterns += (paths.reliability, paths.risk_coverage, paths.leakage)
     runs = [run for run in RUNS if selection in ("all", run.protocol)]
     return [
         *collect(patterns, selection=selection),
-        *collect(paths.evaluation_chart, selection=selection, chart=CHARTS),
         *(at(path, run) for run in runs for path in (paths.curves, paths.confusion)),
     ]
 

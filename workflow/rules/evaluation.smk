@@ -1,23 +1,25 @@
-"""From predictions to what is known of all runs, and how it came about."""
+"""From predictions to the evaluation of all runs, and where it comes from."""
 
 
 rule evaluate_runs:
-    """Measure all runs by their predictions as a reviewer asks it: intervals, references, groups and pairs."""
+    """Measure all runs: intervals, reference values, calibration, groups and comparisons, as reviewers expect."""
     input:
         metrics=of_runs(paths.metrics),
         predictions=of_runs(paths.predictions),
         clips=paths.clips,
+        # A function, since the folder's name may contain braces. The notebook's results are those of CREMA-D.
+        published=lambda wildcards: [f"{BASE}/resources/notebook_runs.json"] if DATA.formats == {"": "crema-d"} and CORPUS != SAMPLE else [],
     output:
         report(
             paths.evaluation,
             caption="../report/evaluation.rst",
             category="Evaluation",
-            labels=labels_of("everything measured"),
+            labels={"selection": "{selection}", "shows": "all measures"},
         ),
     log:
-        log_of("{selection}evaluate_runs"),
+        log_of("evaluate_runs", "{selection}"),
     benchmark:
-        benchmark_of("{selection}evaluate_runs")
+        benchmark_of("evaluate_runs", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -26,34 +28,34 @@ rule evaluate_runs:
         runtime=minutes(20),
     params:
         settings=json.dumps(config["evaluation"]),
-        code=fingerprint("serflow.evaluation.runs"),
+        code=code_of("evaluate_runs", *PROTOCOL_MODULES),
     shell:
-        "python -m serflow evaluate_runs --runs {input.metrics:q} --clips {input.clips:q}"
-        " --settings {params.settings:q} --output {output:q} --log {log:q}"
+        "python -m serflow evaluate_runs --metrics {input.metrics:q} --predictions {input.predictions:q}"
+        " --clips {input.clips:q} --published {input.published:q} --settings {params.settings:q}"
+        " --output {output:q} --log {log:q}"
 
 
 rule compare_runs:
-    """Put all runs beside each other, beside the references and beside the notebook's published figures."""
+    """Show all runs, the reference values and the notebook's published results in one table and one chart."""
     input:
-        metrics=of_runs(paths.metrics),
         evaluation=paths.evaluation,
     output:
         table=report(
             paths.comparison,
             caption="../report/comparison.rst",
             category="Comparison",
-            labels=labels_of("table"),
+            labels={"selection": "{selection}", "shows": "table"},
         ),
         chart=report(
             paths.chart,
             caption="../report/comparison.rst",
             category="Comparison",
-            labels=labels_of("chart"),
+            labels={"selection": "{selection}", "shows": "chart"},
         ),
     log:
-        log_of("{selection}compare_runs"),
+        log_of("compare_runs", "{selection}"),
     benchmark:
-        benchmark_of("{selection}compare_runs")
+        benchmark_of("compare_runs", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -61,28 +63,28 @@ rule compare_runs:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.report.evaluation_charts"),
+        code=code_of("compare_runs"),
     shell:
-        "python -m serflow compare_runs --metrics {input.metrics:q} --evaluation {input.evaluation:q}"
-        " --table {output.table:q} --figure {output.chart:q} --log {log:q}"
+        "python -m serflow compare_runs --evaluation {input.evaluation:q} --table {output.table:q}"
+        " --figure {output.chart:q} --log {log:q}"
 
 
 rule record_provenance:
-    """Keep what the results were made of and with, so that they can be made again."""
+    """Record what the results were made of and with, so that they can be reproduced."""
     input:
         metrics=of_runs(paths.metrics),
         clips=paths.clips,
         splits=lambda wildcards: collect(
-            paths.split, protocol=sorted({run.protocol for run in runs_of(selection_of(wildcards))})
+            paths.split, protocol=sorted({run.protocol for run in selected_runs(wildcards)})
         ),
     output:
         paths.provenance,
     log:
-        log_of("{place}record_provenance"),
+        log_of("record_provenance", "{selection}"),
     benchmark:
-        benchmark_of("{place}record_provenance")
+        benchmark_of("record_provenance", "{selection}")
     conda:
-        "../../envs/models.yaml"  # whose versions matter most
+        "../../envs/models.yaml"  # the environment whose versions matter most
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -90,7 +92,8 @@ rule record_provenance:
     params:
         benchmarks=f"results/{CORPUS}/benchmarks",
         config=json.dumps(config),
-        code=fingerprint("serflow.report.provenance"),
+        code=code_of("record_provenance"),
     shell:
-        "python -m serflow record_provenance --runs {input.metrics:q} --clips {input.clips:q} --splits {input.splits:q}"
-        " --benchmarks {params.benchmarks:q} --config {params.config:q} --output {output:q} --log {log:q}"
+        "python -m serflow record_provenance --metrics {input.metrics:q} --clips {input.clips:q}"
+        " --splits {input.splits:q} --benchmarks {params.benchmarks:q} --config {params.config:q}"
+        " --output {output:q} --log {log:q}"

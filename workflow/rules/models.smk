@@ -85,7 +85,7 @@ rule evaluate_model:
         mem_mb=memory(1000, 10),
         runtime=minutes(10),
     params:
-        code=code_of("evaluate_model"),
+        code=lambda wildcards: code_of("evaluate_model", PROTOCOLS[wildcards.protocol].module),
     shell:
         "python -m serflow evaluate_model --predictions {input.predictions:q} --training {input.training:q}"
         " --protocol {wildcards.protocol} --seed {wildcards.seed} --fold {wildcards.fold}"

@@ -1,22 +1,24 @@
-"""From measures to figures and the page."""
+"""From the evaluation to charts and the page."""
 
 
 rule draw_clips:
-    """Show a few recordings, drawn at random, for the reader to look at and listen to."""
+    """Show a few random recordings, for the reader to look at and listen to."""
     input:
         clips=paths.clips,
+        samples=collect(paths.recordings, shard=SHARDS),
+        indices=collect(paths.recordings_index, shard=SHARDS),
     output:
-        index=paths.drawn_clips,
-        pictures=[
+        index=paths.shown_clips,
+        figures=[
             report(
-                path,
+                figure,
                 caption="../report/clips.rst",
                 category="Clips",
                 labels={"clip": f"{number:02d}", "shows": "waveform and mel-spectrogram"},
             )
-            for number, path in enumerate(drawn_clips("png"))
+            for number, figure in enumerate(CLIP_FIGURES)
         ],
-        recordings=drawn_clips("wav"),
+        recordings=CLIP_RECORDINGS,
     log:
         log_of("draw_clips"),
     benchmark:
@@ -28,44 +30,44 @@ rule draw_clips:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        source=SOURCE.text,
-        shown=config["report"]["clips"],
         seed=config["report"]["seed"],
         sampling_rate=config["sampling_rate"],
         mel=json.dumps(config["mel"]),
-        code=fingerprint("serflow.report.clips"),
+        code=code_of("draw_clips"),
     shell:
-        "python -m serflow draw_clips --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
-        " --seed {params.seed} --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
-        " --index {output.index:q} --log {log:q}"
+        "python -m serflow draw_clips --catalog {input.clips:q} --samples {input.samples:q} --indices {input.indices:q} --seed {params.seed}"
+        " --sampling-rate {params.sampling_rate} --mel {params.mel:q} --figures {output.figures:q}"
+        " --recordings {output.recordings:q} --index {output.index:q} --log {log:q}"
 
 
 rule draw_mistakes:
-    """Show what the best run was surest of and wrong about, beside what listeners heard: where to look for causes."""
+    """Show the wrong predictions of the best run with the highest confidence, and what listeners heard in these clips."""
     input:
         evaluation=paths.evaluation,
         metrics=of_runs(paths.metrics),
         predictions=of_runs(paths.predictions),
         clips=paths.clips,
+        samples=collect(paths.recordings, shard=SHARDS),
+        indices=collect(paths.recordings_index, shard=SHARDS),
     output:
         index=report(
             paths.mistakes,
             caption="../report/mistakes.rst",
             category="Mistakes",
-            labels=labels_of("labels, probabilities and votes"),
+            labels={"selection": "{selection}", "shows": "labels, probabilities and votes"},
         ),
-        # How many there are is known from the predictions only.
+        # A folder, since their number is only known after the predictions.
         drawn=report(
-            directory(paths.drawn_mistakes),
+            directory(paths.shown_mistakes),
             patterns=["mistake{number}.png"],
             caption="../report/mistakes.rst",
             category="Mistakes",
-            labels=labels_of("mistake {number}"),
+            labels={"selection": "{selection}", "shows": "mistake {number}"},
         ),
     log:
-        log_of("{selection}draw_mistakes"),
+        log_of("draw_mistakes", "{selection}"),
     benchmark:
-        benchmark_of("{selection}draw_mistakes")
+        benchmark_of("draw_mistakes", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -73,20 +75,19 @@ rule draw_mistakes:
         mem_mb=memory(1000, 4),
         runtime=minutes(10),
     params:
-        source=SOURCE.text,
         shown=config["report"]["mistakes"],
         sampling_rate=config["sampling_rate"],
         mel=json.dumps(config["mel"]),
-        code=fingerprint("serflow.report.mistakes"),
+        code=code_of("draw_mistakes"),
     shell:
-        "python -m serflow draw_mistakes --evaluation {input.evaluation:q} --runs {input.metrics:q}"
-        " --catalog {input.clips:q} --source={params.source:q} --count {params.shown}"
+        "python -m serflow draw_mistakes --evaluation {input.evaluation:q} --metrics {input.metrics:q}"
+        " --predictions {input.predictions:q} --catalog {input.clips:q} --samples {input.samples:q} --indices {input.indices:q} --count {params.shown}"
         " --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
         " --index {output.index:q} --folder {output.drawn:q} --log {log:q}"
 
 
 rule draw_run:
-    """Show how a run learnt and what it confuses."""
+    """Show the learning curves of a run and which emotions it confuses."""
     input:
         history=paths.history,
         metrics=paths.metrics,
@@ -116,30 +117,39 @@ rule draw_run:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.report.run_charts"),
+        code=code_of("draw_run"),
     shell:
         "python -m serflow draw_run --history {input.history:q} --metrics {input.metrics:q}"
         " --curves {output.curves:q} --confusion {output.confusion:q} --log {log:q}"
 
 
 rule draw_evaluation:
-    """Show how sure the models may be, and what the leak is worth."""
+    """Show how well the models are calibrated, and the effect of leakage."""
     input:
         evaluation=paths.evaluation,
     output:
-        **{
-            figure: report(
-                paths.drawn.replace("{figure}", figure),
-                caption=f"../report/{figure}.rst",
-                category="Evaluation",
-                labels=labels_of(shows),
-            )
-            for figure, shows in FIGURES.items()
-        },
+        reliability=report(
+            paths.reliability,
+            caption="../report/reliability.rst",
+            category="Evaluation",
+            labels={"selection": "{selection}", "shows": "reliability diagrams"},
+        ),
+        risk_coverage=report(
+            paths.risk_coverage,
+            caption="../report/risk_coverage.rst",
+            category="Evaluation",
+            labels={"selection": "{selection}", "shows": "risk against coverage"},
+        ),
+        leakage=report(
+            paths.leakage,
+            caption="../report/leakage.rst",
+            category="Evaluation",
+            labels={"selection": "{selection}", "shows": "effect of leakage"},
+        ),
     log:
-        log_of("{selection}draw_evaluation"),
+        log_of("draw_evaluation", "{selection}"),
     benchmark:
-        benchmark_of("{selection}draw_evaluation")
+        benchmark_of("draw_evaluation", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -147,38 +157,39 @@ rule draw_evaluation:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("serflow.report.evaluation_charts"),
+        code=code_of("draw_evaluation"),
     shell:
         "python -m serflow draw_evaluation --evaluation {input.evaluation:q} --reliability {output.reliability:q}"
         " --risk-coverage {output.risk_coverage:q} --leakage {output.leakage:q} --log {log:q}"
 
 
 rule render_report:
-    """Put everything that a reader wants to know onto one page, which needs no other file and no network."""
+    """Show all results on one page, which needs no other file and no network."""
     input:
         audit=paths.audit,
         excluded=paths.excluded,
         length=paths.length,
-        clips=paths.drawn_clips,
-        drawn_clips=[*drawn_clips("png"), *drawn_clips("wav")],
+        clips=paths.shown_clips,
+        figures=CLIP_FIGURES,
+        recordings=CLIP_RECORDINGS,
         mistakes=paths.mistakes,
-        drawn_mistakes=paths.drawn_mistakes,
-        comparison=paths.comparison,
+        drawn_mistakes=paths.shown_mistakes,
         evaluation=paths.evaluation,
-        provenance=lambda wildcards: provenance_of(wildcards.selection),
-        runs=of_runs(paths.metrics),
-        training=of_runs(paths.training, paths.history),
+        provenance=paths.provenance,
+        metrics=of_runs(paths.metrics),
+        training=of_runs(paths.training),
+        history=of_runs(paths.history),
     output:
         report(
             paths.report,
             caption="../report/page.rst",
             category="Report",
-            labels=labels_of("everything on one page"),
+            labels={"selection": "{selection}", "shows": "the whole report"},
         ),
     log:
-        log_of("{selection}render_report"),
+        log_of("render_report", "{selection}"),
     benchmark:
-        benchmark_of("{selection}render_report")
+        benchmark_of("render_report", "{selection}")
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -188,10 +199,11 @@ rule render_report:
     params:
         corpus=CORPUS,
         config=json.dumps(config),
-        code=fingerprint("serflow.report.page"),
+        code=code_of("render_report", *PROTOCOL_MODULES),
     shell:
         "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --excluded {input.excluded:q}"
-        " --length {input.length:q} --config {params.config:q} --clips {input.clips:q}"
-        " --mistakes {input.mistakes:q} --comparison {input.comparison:q}"
-        " --evaluation {input.evaluation:q} --provenance {input.provenance:q} --runs {input.runs:q}"
-        " --output {output:q} --log {log:q}"
+        " --length {input.length:q} --config {params.config:q} --clips {input.clips:q} --figures {input.figures:q}"
+        " --recordings {input.recordings:q} --mistakes {input.mistakes:q}"
+        " --mistakes-folder {input.drawn_mistakes:q} --evaluation {input.evaluation:q}"
+        " --provenance {input.provenance:q} --metrics {input.metrics:q} --training {input.training:q}"
+        " --history {input.history:q} --output {output:q} --log {log:q}"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import jinja2
 
+from serflow.metrics.scores import STATISTICS
+
 # Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 _CARD = """\
 # {{ about.model }} on {{ about.corpus }}
@@ -26,9 +28,9 @@ The model reads {{ about.features }}.
 
 On the test clips of this fold. Chance is {{ percent(1 / about.classes | length) }}.
 
-| measure | value (95 % interval over {{ n_speakers }} speakers) |
+| metric | value (95 % interval over {{ n_speakers }} speakers) |
 |---|---|
-{% for name, found in measures.items() %}| {{ name | replace("_", " ") }} | {{ with_interval(found) }} |
+{% for name, found in measures.items() %}| {{ titles[name] }} | {{ with_interval(found) }} |
 {% endfor %}
 | class | recall |
 |---|---:|
@@ -66,7 +68,7 @@ def model_card(about: Mapping, measures: Mapping, groups: Mapping, n_speakers: i
     about
         Content of ``bundle.json``.
     measures
-        Name of each measure on the test clips → its value and interval.
+        Name of each metric on the test clips → its value and interval.
     groups
         What :func:`serflow.evaluation.measures.by_group` returned.
     n_speakers
@@ -77,7 +79,12 @@ def model_card(about: Mapping, measures: Mapping, groups: Mapping, n_speakers: i
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     environment.globals |= {"percent": _percent, "with_interval": _with_interval}
     return environment.from_string(_CARD).render(
-        about=about, measures=measures, groups=groups, n_speakers=n_speakers, leak=leak
+        about=about,
+        measures=measures,
+        titles={name: metric.title for name, metric in STATISTICS.items()},
+        groups=groups,
+        n_speakers=n_speakers,
+        leak=leak,
     )
 
 

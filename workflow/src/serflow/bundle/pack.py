@@ -14,7 +14,7 @@ from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
 from serflow.bundle.reader import BUNDLE_FORMAT
 from serflow.evaluation.measures import Resampling, by_group, intervals
-from serflow.evaluation.predictions import load_predictions
+from serflow.evaluation.predictions import load_runs
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
@@ -22,7 +22,7 @@ from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
-from serflow.splits.split_clips import LEAKY
+from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, replacing
 
 _CHECKED = 64
@@ -82,12 +82,12 @@ def bundle_model(
         If the probabilities of the converted model differ from those of the original.
     """
     measured, lengths = read_json(metrics), read_json(length)
-    catalog = {row["clip"]: row for row in read_table(clips).to_pylist()}
+    catalog = read_table(clips).to_pandas().set_index("clip")
     converted = to_onnx(load_model(model, architecture))
     difference = _difference(converted, Features(features, indices), predictions, measured["classes"])
     if difference > TOLERANCE:
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
-    longest = max(row["duration"] for row in catalog.values()) * preprocessing["sampling_rate"]
+    longest = catalog["duration"].max() * preprocessing["sampling_rate"]
     about = {
         "bundle_format": BUNDLE_FORMAT,
         "serflow": __version__,
@@ -105,14 +105,14 @@ def bundle_model(
         "metrics": {key: measured[key] for key in _METRICS},
         "onnx_difference": difference,
     }
-    tested = load_predictions(predictions, measured["classes"])
-    confusions, how = tested.confusions(), Resampling(**resampling)
+    (run,) = load_runs([metrics], [predictions])
+    confusions, how = run.pooled.confusions(), Resampling(**resampling)
     card = model_card(
         about,
         intervals(confusions, how),
-        by_group(tested, catalog, how),
+        by_group(run.pooled, catalog, how),
         n_speakers=len(confusions),
-        leak=_leak_of(measured["protocol"]),
+        leak=PROTOCOLS[measured["protocol"]].leaky,
     )
     content = {
         "bundle.json": json.dumps(about, indent=1, ensure_ascii=False).encode(),
@@ -127,10 +127,6 @@ def bundle_model(
     with replacing(output) as partial:
         partial.write_bytes(packed.getvalue())
 
-
-def _leak_of(protocol: str) -> str | None:
-    """Return why a protocol is leaky; None if it is not."""
-    return LEAKY.get(protocol)
 
 
 def _difference(converted: bytes, features: Features, predictions: Path, classes: Sequence[str]) -> float:

@@ -1,1 +1,1 @@
-"""Measures, references and comparison."""
+"""Evaluation of runs: metrics with intervals, reference values and comparisons."""

@@ -1,40 +1,39 @@
-"""Runs against each other: seeds together, models pairwise, and one model under several protocols."""
+"""Runs compared: each model over its seeds, pairs of models, and each model under several protocols."""
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
 from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun
-from serflow.metrics.bootstrap import Difference, mcnemar_exact, paired_difference
+from serflow.splits import PROTOCOLS
+from serflow.metrics.bootstrap import Difference, paired_difference
+from serflow.metrics.mcnemar import mcnemar_exact
 from serflow.metrics.scores import STATISTICS
 
 NO_EVIDENCE = "no evidence of a difference"
-# From the leakiest to the strictest.
-ORDER = ("notebook", "random", "speaker-independent", "cross-corpus", "custom")
 
 
-def over_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dict]:
-    """Sum up each model under each protocol over its seeds.
+def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dict]:
+    """Return a summary of each model under each protocol over its seeds.
 
     Returns
     -------
     list of dict
-        ``mean`` and ``sd`` (None for one seed) of each measure over seeds, and ``interval``: the measure of
-        all seeds' answers together with its interval over speakers. Of UAR and accuracy that is the mean over
-        seeds.
+        ``mean`` and ``sd`` (None for one seed) of each metric over seeds, and ``interval``: the metric of the
+        predictions of all seeds together, with its interval over speakers. For UAR and accuracy its value is the
+        mean over seeds.
     """
-    found = []
+    summaries = []
     for (protocol, model), members in _grouped(runs, lambda run: run.key[:2]).items():
+        sums = [run.pooled.confusions() for run in members]
         values = {
-            name: [float(statistic(run.pooled.confusions().sum(0))) for run in members]
-            for name, statistic in STATISTICS.items()
+            name: [float(metric.function(matrices.sum(0))) for matrices in sums] for name, metric in STATISTICS.items()
         }
-        together = sum(run.pooled.confusions() for run in members)
-        found.append(
+        summaries.append(
             {
                 "protocol": protocol,
                 "leaky": members[0].leaky,
@@ -42,48 +41,48 @@ def over_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dic
                 "seeds": [run.key.seed for run in members],
                 "folds": len(members[0].folds),
                 "n_clips": len(members[0].pooled.clips),
-                "mean": {name: statistics.mean(numbers) for name, numbers in values.items()},
-                "sd": {name: statistics.stdev(numbers) if numbers[1:] else None for name, numbers in values.items()},
-                "interval": intervals(together, resampling),
+                "mean": {name: statistics.mean(scores) for name, scores in values.items()},
+                "sd": {name: statistics.stdev(scores) if scores[1:] else None for name, scores in values.items()},
+                "interval": intervals(sum(sums), resampling),
             }
         )
-    return found
+    return summaries
 
 
 def compare_pairs(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dict]:
-    """Compare every two runs of different models that were tested on the same clips.
+    """Return the comparison of every two runs of different models with the same test clips.
 
     Returns
     -------
     list of dict
-        The runs ``a`` and ``b``, the difference a - b of UAR and accuracy with its interval, McNemar's exact
-        test, and the verdict, which is on UAR. The intervals are not corrected for the number of pairs.
+        The runs ``a`` and ``b``, the difference a - b of each metric with its interval, McNemar's exact test, and the
+        verdict, which is based on UAR. The intervals are not corrected for the number of pairs.
     """
-    found = []
+    pairs = []
     for a, b in itertools.combinations(runs, 2):
-        same = a.classes == b.classes and np.array_equal(a.pooled.clips, b.pooled.clips)
-        if a.key.model == b.key.model or not same:
+        same_clips = a.classes == b.classes and np.array_equal(a.pooled.clips, b.pooled.clips)
+        if a.key.model == b.key.model or not same_clips:
             continue
         sums = a.pooled.confusions(), b.pooled.confusions()
         differences = {
-            name: paired_difference(*sums, name, resampling.resamples, resampling.seed) for name in ("uar", "accuracy")
+            name: paired_difference(*sums, name, resampling.resamples, resampling.seed) for name in STATISTICS
         }
-        found.append(
+        pairs.append(
             {
                 "protocol": a.key.protocol if a.key.protocol == b.key.protocol else None,
                 "a": a.key._asdict(),
                 "b": b.key._asdict(),
                 "n_clips": len(a.pooled.clips),
-                "difference": {name: asdict(value) for name, value in differences.items()},
-                "mcnemar": asdict(mcnemar_exact(a.pooled.right, b.pooled.right)),
+                "difference": {name: asdict(difference) for name, difference in differences.items()},
+                "mcnemar": asdict(mcnemar_exact(a.pooled.correct, b.pooled.correct)),
                 "verdict": verdict(differences["uar"], a.key.model, b.key.model),
             }
         )
-    return found
+    return pairs
 
 
 def verdict(difference: Difference, a: str, b: str) -> str:
-    """Say in words what a difference a - b of UAR, a fraction, is evidence of."""
+    """Return in words what a difference a - b of UAR, a fraction, is evidence of."""
     if difference.low is None:
         return f"{NO_EVIDENCE}: there is no interval ({difference.reason})"
     if not difference.evidence:
@@ -93,31 +92,28 @@ def verdict(difference: Difference, a: str, b: str) -> str:
     return f"{better} is better by {100 * abs(difference.value):.1f} points of UAR [{low:.1f}, {high:.1f}]"
 
 
-def leakage(summaries: Sequence[dict]) -> list[dict]:
-    """Put each model's UAR under the protocols beside each other, the leakiest first.
+def compare_protocols(summaries: Sequence[dict]) -> list[dict]:
+    """Return the UAR of each model under each protocol, the leakiest protocol first.
 
     Parameters
     ----------
     summaries
-        Of :func:`over_seeds`.
+        From :func:`summarize_seeds`.
     """
-    found = []
-    for model, members in _grouped(summaries, lambda row: row["model"]).items():
-        members = sorted(members, key=lambda row: ORDER.index(row["protocol"]))
-        found.append(
-            {
-                "model": model,
-                "protocols": [
-                    {key: row[key] for key in ("protocol", "leaky", "seeds", "n_clips")}
-                    | {"uar": row["interval"]["uar"]}
-                    for row in members
-                ],
-            }
-        )
-    return found
+    keys = ("protocol", "leaky", "seeds", "n_clips")
+    return [
+        {
+            "model": model,
+            "protocols": [
+                {key: row[key] for key in keys} | {"uar": row["interval"]["uar"]}
+                for row in sorted(rows, key=lambda row: PROTOCOLS[row["protocol"]].order)
+            ],
+        }
+        for model, rows in _grouped(summaries, lambda row: row["model"]).items()
+    ]
 
 
-def _grouped(items: Sequence, key) -> dict:
+def _grouped(items: Sequence, key: Callable) -> dict:
     groups: dict = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)

@@ -1,7 +1,8 @@
-"""What runs answered on their test clips: loaded once, in the form that every measure wants."""
+"""Predictions of runs, loaded once in the form that all measures use."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,67 +10,86 @@ import numpy as np
 
 from serflow.corpus.ids import speaker_of
 from serflow.metrics.bootstrap import speaker_confusions
-from serflow.metrics.calibration import apply_temperature, fit_temperature
+from serflow.metrics.calibration import apply_temperature
 from serflow.models.predict import PROBABILITY
-from serflow.splits.split_clips import PARTS
 from serflow.storage import read_json, read_table
+
+
+class PredictedClips(NamedTuple):
+    """The rows of ``predictions.parquet``, sorted by clip, as arrays of length n; ``probabilities`` is (n, K)."""
+
+    clips: np.ndarray
+    origins: np.ndarray
+    parts: np.ndarray
+    truth: np.ndarray
+    probabilities: np.ndarray
+
+
+def read_predictions(path: Path, classes: Sequence[str]) -> PredictedClips:
+    """Read ``predictions.parquet``; class codes follow the order of ``classes``."""
+    table = read_table(path).sort_by("clip")
+    clips, origins, parts, labels = (
+        table[name].to_numpy(zero_copy_only=False).astype(str) for name in ("clip", "origin", "part", "label")
+    )
+    probabilities = np.column_stack([table[PROBABILITY.format(name)].to_numpy() for name in classes])
+    return PredictedClips(clips, origins, parts, np.searchsorted(classes, labels), probabilities)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of a fold, or of all folds together.
+    """Predictions on the test clips of one fold, or of all folds together.
 
     Attributes
     ----------
     clips
-        Names, shape (n,); an augmented copy's begins with its origin's and a dot.
+        Names, shape (n,).
+    origins
+        The recording that each clip is, or is a copy of, shape (n,).
     speakers
         Shape (n,).
     truth
         Class codes, shape (n,).
-    probabilities, scaled
-        Shape (n, K): as predicted, and with the temperature fitted on the fold's validation clips.
+    probabilities, calibrated
+        Shape (n, K): as predicted, and after temperature scaling.
     temperatures
         One per fold.
     train_truth
-        Class codes of the training rows, of each fold.
+        Class codes of the training clips of each fold.
     """
 
     clips: np.ndarray
+    origins: np.ndarray
     speakers: np.ndarray
     truth: np.ndarray
     probabilities: np.ndarray
-    scaled: np.ndarray
+    calibrated: np.ndarray
     temperatures: list[float]
     train_truth: list[np.ndarray]
 
     @property
     def predicted(self) -> np.ndarray:
-        """Class codes, shape (n,), the first of equals."""
+        """Class codes, shape (n,); the first one if several have the greatest probability."""
         return self.probabilities.argmax(axis=1)
 
     @property
-    def right(self) -> np.ndarray:
-        """Whether each answer is right, shape (n,)."""
+    def correct(self) -> np.ndarray:
+        """Whether each prediction is correct, shape (n,)."""
         return self.predicted == self.truth
 
-    @property
-    def origins(self) -> list[str]:
-        """The recording that each clip is, or is a copy of."""
-        return [clip.partition(".")[0] for clip in self.clips]
-
     def where(self, chosen: np.ndarray) -> "Predictions":
-        """Give the answers on some of the clips."""
-        parts = (getattr(self, name)[chosen] for name in ("clips", "speakers", "truth", "probabilities", "scaled"))
-        return Predictions(*parts, self.temperatures, self.train_truth)
+        """Return the predictions on some of the clips; ``chosen`` is bool, shape (n,)."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _PER_CLIP})
 
     def confusions(self) -> np.ndarray:
-        """Count one confusion matrix per speaker, shape (A, K, K), speakers in sorted order."""
+        """Return one confusion matrix per speaker, shape (A, K, K), speakers in sorted order."""
         return speaker_confusions(self.speakers, self.truth, self.predicted, self.probabilities.shape[1])
 
 
+_PER_CLIP = ("clips", "origins", "speakers", "truth", "probabilities", "calibrated")
+
+
 class RunKey(NamedTuple):
-    """A run, all of its folds."""
+    """Identifies a run with all of its folds."""
 
     protocol: str
     model: str
@@ -78,68 +98,66 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run: what is known of it, and its answers by fold and pooled."""
+    """A run: the metrics and predictions of each fold, and the predictions of all folds together."""
 
     key: RunKey
     classes: list[str]
     leaky: bool
+    metrics: dict[int, dict]
     folds: dict[int, Predictions]
     pooled: Predictions
 
 
-def load_runs(metrics: Sequence[Path]) -> list[EvaluatedRun]:
-    """Load the answers of runs.
+def load_runs(metrics: Sequence[Path], predictions: Sequence[Path]) -> list[EvaluatedRun]:
+    """Load runs.
 
     Parameters
     ----------
-    metrics
-        ``metrics.json`` of every fold of every run; ``predictions.parquet`` lies beside it.
+    metrics, predictions
+        ``metrics.json`` and ``predictions.parquet`` of every fold of every run, in the same order.
 
     Returns
     -------
     list of EvaluatedRun
-        In the order given; the pooled answers are sorted by fold, then by clip.
+        In the order given. Pooled predictions are sorted by fold, then by clip.
     """
-    found: dict[RunKey, dict[int, tuple[Mapping, Predictions]]] = {}
-    for path in metrics:
-        known = read_json(path)
-        key = RunKey(known["protocol"], known["model"], known["seed"])
-        answers = load_predictions(path.parent / "predictions.parquet", known["classes"])
-        found.setdefault(key, {})[known["fold"]] = known, answers
-    runs = []
-    for key, by_fold in found.items():
-        known = next(iter(by_fold.values()))[0]
+    runs: dict[RunKey, dict[int, tuple[dict, Predictions]]] = {}
+    for path, predicted in zip(metrics, predictions, strict=True):
+        fold = read_json(path)
+        runs.setdefault(key_of(fold), {})[fold["fold"]] = fold, _load_fold(predicted, fold)
+    loaded = []
+    for key, by_fold in runs.items():
+        known = {fold: by_fold[fold][0] for fold in sorted(by_fold)}
         folds = {fold: by_fold[fold][1] for fold in sorted(by_fold)}
-        runs.append(EvaluatedRun(key, known["classes"], known["leaky"], folds, _pool(list(folds.values()))))
-    return runs
+        first = next(iter(known.values()))
+        loaded.append(EvaluatedRun(key, first["classes"], first["leaky"], known, folds, _pool(list(folds.values()))))
+    return loaded
 
 
-def load_predictions(predictions: Path, classes: Sequence[str]) -> Predictions:
-    """Load a fold's answers on its test clips, with the temperature fitted on its validation clips."""
-    table = read_table(predictions).sort_by("clip")
-    clips, parts, labels = (table[name].to_numpy(zero_copy_only=False) for name in ("clip", "part", "label"))
-    truth = np.searchsorted(classes, labels.astype(str))
-    probabilities = np.column_stack([table[PROBABILITY.format(name)].to_numpy() for name in classes])
-    train, valid, test = (parts == part for part in PARTS)
-    temperature = fit_temperature(probabilities[valid], truth[valid])
+def key_of(run: dict) -> RunKey:
+    """Return the key of a run from ``metrics.json`` or an entry of ``evaluation.json``."""
+    return RunKey(*(run[name] for name in RunKey._fields))
+
+
+def _load_fold(path: Path, metrics: dict) -> Predictions:
+    clips = read_predictions(path, metrics["classes"])
+    test = clips.parts == "test"
     return Predictions(
-        clips=clips[test].astype(str),
-        speakers=np.array([speaker_of(clip) for clip in clips[test]]),
-        truth=truth[test],
-        probabilities=probabilities[test],
-        scaled=apply_temperature(probabilities[test], temperature),
-        temperatures=[temperature],
-        train_truth=[truth[train]],
+        clips=clips.clips[test],
+        origins=clips.origins[test],
+        speakers=np.array([speaker_of(origin) for origin in clips.origins[test]]),
+        truth=clips.truth[test],
+        probabilities=clips.probabilities[test],
+        calibrated=apply_temperature(clips.probabilities[test], metrics["temperature"]),
+        temperatures=[metrics["temperature"]],
+        train_truth=[clips.truth[clips.parts == "train"]],
     )
 
 
 def _pool(folds: Sequence[Predictions]) -> Predictions:
-    arrays = (
-        np.concatenate([getattr(fold, name) for fold in folds])
-        for name in ("clips", "speakers", "truth", "probabilities", "scaled")
-    )
-    return Predictions(
-        *arrays,
-        temperatures=[temperature for fold in folds for temperature in fold.temperatures],
-        train_truth=[truth for fold in folds for truth in fold.train_truth],
-    )
+    values = {field.name: [getattr(fold, field.name) for fold in folds] for field in fields(Predictions)}
+    pooled = {
+        name: np.concatenate(parts) if name in _PER_CLIP else list(itertools.chain(*parts))
+        for name, parts in values.items()
+    }
+    return Predictions(**pooled)

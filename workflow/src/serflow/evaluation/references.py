@@ -1,41 +1,81 @@
-"""What a model is compared with: chance, the majority class, and the people who listened to the clips.
+"""What models are compared with: chance, the majority class, and the people who listened to the clips.
 
-Each reference is a confusion matrix, of counts or of shares, so every score and every interval of a model
-exists for it as well. Human listeners come from the votes that Cao et al. (IEEE Trans. Affective Computing
-5(4), 2014) collected; the truth is, as for the models, the emotion that the speaker was asked for.
+Each reference is a confusion matrix of counts or shares, so it has the same metrics and intervals as a model. The
+votes of human listeners were collected by Cao et al. (IEEE Trans. Affective Computing 5(4), 2014). The truth is, as
+for the models, the emotion that the speaker was asked to show.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from serflow.corpus.crema_d_names import EMOTIONS
-from serflow.metrics.scores import as_codes, confusion_matrix, scores_from_confusion
+from serflow.evaluation.measures import Resampling, intervals
+from serflow.evaluation.predictions import EvaluatedRun
+from serflow.metrics.bootstrap import speaker_confusions
+from serflow.metrics.scores import as_codes, recall
 
 CLASSES = tuple(sorted(EMOTIONS))
+VOTES = [f"votes_{emotion}" for emotion in CLASSES]
 
 
-def chance(classes: int) -> float:
-    """Give accuracy and UAR of guessing evenly among K classes."""
-    return 1 / classes
-
-
-def majority_class(truth_train, truth_test, classes: int) -> tuple[int, np.ndarray]:
-    """Answer every clip with the class that is most frequent in training.
+def reference_scores(run: EvaluatedRun, catalog, resampling: Resampling) -> dict:
+    """Return the references on the test clips of a run.
 
     Parameters
     ----------
-    truth_train, truth_test
-        Class codes, shapes (n,) and (m,).
-    classes
-        Number of classes K.
+    run
+        Its test clips are used, and the training classes of its folds.
+    catalog
+        ``pandas.DataFrame`` of the catalogue, indexed by clip, with the listeners' votes.
+    resampling
+        For the intervals.
 
     Returns
     -------
-    code : int
-        The class, the first of equals.
-    confusion : numpy.ndarray
-        int64, shape (K, K), over the test clips.
+    dict
+        ``chance``; ``majority_class``: the most frequent training class of each fold; ``human``: one listener and
+        the majority of listeners, on the ``n_clips`` of ``n_test`` test clips that have votes (augmented copies have
+        none), or None without votes.
+    """
+    clips, classes = run.pooled, run.classes
+    majority = [majority_class(fold.train_truth[0], len(classes)) for fold in run.folds.values()]
+    predicted = np.repeat(majority, [len(fold.clips) for fold in run.folds.values()])
+    sums = speaker_confusions(clips.speakers, clips.truth, predicted, len(classes))
+    return {
+        "chance": 1 / len(classes),
+        "majority_class": {
+            "classes": [classes[code] for code in majority],
+            "n_clips": len(clips.clips),
+            **intervals(sums, resampling),
+        },
+        # The listeners chose among six emotions, so their votes are no reference for other classes.
+        "human": _human(run, catalog, resampling) if classes == list(CLASSES) else None,
+    }
+
+
+def _human(run: EvaluatedRun, catalog, resampling: Resampling) -> dict | None:
+    voted, counts = votes_on(catalog, run.pooled.clips)
+    if not voted.any():
+        return None
+    truth, speakers = run.pooled.truth[voted], run.pooled.speakers[voted]
+    human = {"n_clips": len(counts), "n_test": len(voted)}
+    for name, shares in (("listener", counts), ("majority", majority_shares(counts))):
+        sums = speaker_confusions(speakers, truth, shares, len(CLASSES))
+        recalls = dict(zip(CLASSES, recall(sums.sum(0)).tolist(), strict=True))
+        human[name] = {**intervals(sums, resampling), "recall": recalls}
+    return human
+
+
+def majority_class(truth_train, classes: int) -> int:
+    """Return the most frequent class in training; the first one if there are several.
+
+    Parameters
+    ----------
+    truth_train
+        Class codes, shape (n,).
+    classes
+        Number of classes K.
 
     Raises
     ------
@@ -44,86 +84,29 @@ def majority_class(truth_train, truth_test, classes: int) -> tuple[int, np.ndarr
     """
     train = as_codes(truth_train, classes, "training labels")
     if not train.size:
-        raise ValueError("no training labels to take the majority of")
-    code = int(np.bincount(train, minlength=classes).argmax())
-    return code, confusion_matrix(truth_test, np.full(np.size(truth_test), code), classes)
+        raise ValueError("there are no training labels")
+    return int(np.bincount(train, minlength=classes).argmax())
 
 
-def votes_on(votes: Mapping[str, np.ndarray], clips: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Pick the votes on given clips.
-
-    Parameters
-    ----------
-    votes
-        From `serflow.corpus.metadata.voice_votes`.
-    clips
-        Clip names, n of them, for example those of a test set.
-
-    Returns
-    -------
-    voted : numpy.ndarray
-        bool, shape (n,): which of the clips have votes.
-    counts : numpy.ndarray
-        int64, shape (voted.sum(), 6).
-    """
-    voted = np.array([clip in votes for clip in clips], dtype=bool)
-    rows = [votes[clip] for clip in clips if clip in votes]
-    return voted, np.array(rows, dtype=np.int64).reshape(len(rows), len(CLASSES))
+def votes_on(catalog, clips: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return which clips have votes, bool of shape (n,), and these votes, int64 of shape (voted, 6)."""
+    votes = catalog[VOTES].reindex(clips)
+    voted = votes.notna().all(axis=1).to_numpy()
+    return voted, votes[voted].to_numpy(dtype=np.int64)
 
 
 def majority_shares(counts) -> np.ndarray:
-    """Share out each clip among the classes with most votes, (n, K) → (n, K): t equals get 1/t each.
+    """Return the share of each clip for each class, (n, K) → (n, K): 1 for the class with most votes, 1/t for t ties.
 
-    It is what choosing among equals by lot gives on average, without the lot.
+    This is the expectation of breaking ties at random.
 
     Raises
     ------
     ValueError
         If a clip has no votes, or a negative number of them.
     """
-    counts = _votes(counts)
-    top = counts == counts.max(1, keepdims=True)
-    return top / top.sum(1, keepdims=True)
-
-
-def _votes(counts) -> np.ndarray:
     counts = np.asarray(counts)
     if counts.ndim != 2 or (counts < 0).any() or (counts.sum(1) <= 0).any():
-        raise ValueError(f"expected votes (n, K), none negative and some for each clip; got shape {counts.shape}")
-    return counts
-
-
-def human_reference(counts, truth) -> dict[str, dict]:
-    """Score human listeners on given clips.
-
-    Parameters
-    ----------
-    counts
-        Votes, shape (n, K).
-    truth
-        Class codes, shape (n,).
-
-    Returns
-    -------
-    dict
-        ``listener``: one listener, every vote an answer, so accuracy is the share of right votes and recall
-        that among the votes on clips of a class. ``majority``: the class with most votes, equals sharing the
-        clip. Each has all of `metrics.scores_from_confusion` and ``confusion_matrix``, K lists of K floats:
-        votes for the listener, clips for the majority. For intervals give ``counts`` or `majority_shares` to
-        `bootstrap.speaker_confusions`.
-
-    Raises
-    ------
-    ValueError
-        If there are no clips, the lengths differ, or a clip has no votes.
-    """
-    counts = _votes(counts)
-    classes = counts.shape[1]
-    truth = as_codes(truth, classes, "truth")
-    if truth.size != len(counts):
-        raise ValueError(f"{truth.size} true labels but votes on {len(counts)} clips")
-    member = np.eye(classes)[truth]
-    matrices = {"listener": member.T @ counts, "majority": member.T @ majority_shares(counts)}
-    return {
-        name: scores_from_confusion(matrix) | {"confusion_matrix": matrix.tolist()} for name, matrix in matrices.items()
-    }
+        raise ValueError(f"expected votes (n, K), at least one for each clip and none negative; got {counts.shape}")
+    top = counts == counts.max(1, keepdims=True)
+    return top / top.sum(1, keepdims=True)

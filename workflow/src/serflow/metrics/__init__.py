@@ -1,1 +1,1 @@
-"""Measures of predictions and their intervals, computed without files or models."""
+"""Measures of predictions and their intervals. No file formats and no models."""

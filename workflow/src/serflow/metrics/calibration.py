@@ -1,6 +1,6 @@
-"""Whether a model knows how sure it may be: Brier score, calibration error, temperature, risk and coverage.
+"""Calibration of probabilities: Brier score, calibration error, temperature scaling, risk and coverage.
 
-Probabilities are arrays (n, K) with rows that add up to one, truth is class codes (n,).
+Probabilities are arrays (n, K) whose rows sum to 1, truth is class codes (n,).
 """
 
 from dataclasses import dataclass
@@ -9,17 +9,19 @@ import numpy as np
 
 from serflow.metrics.scores import as_codes
 
-# Softmax outputs are float32: below this a probability has underflowed and its logarithm means nothing.
+# Softmax outputs are float32: smaller probabilities have underflowed, and their logarithms are meaningless.
 _TINY = float(np.finfo(np.float32).tiny)
+# Range of the search for a temperature. Without it, a model that is always correct would get temperature 0.
+_TEMPERATURES = (0.05, 20.0)
 
 
 def _checked(probabilities, truth=None) -> tuple[np.ndarray, np.ndarray | None]:
     p = np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2 or not p.size:
         raise ValueError(f"expected probabilities of shape (n, K) with n > 0, got {p.shape}")
-    # 1e-3 lets float32 and half-precision softmax pass, and logits not.
+    # 1e-3 accepts float32 and half-precision softmax, and rejects logits.
     if not (np.isfinite(p).all() and p.min() >= 0 and np.abs(p.sum(1) - 1).max() < 1e-3):
-        raise ValueError("these are no probabilities: rows must be finite, not negative and add up to 1")
+        raise ValueError("these are not probabilities: rows must be finite, not negative and sum to 1")
     if truth is None:
         return p, None
     truth = as_codes(truth, p.shape[1], "truth")
@@ -28,43 +30,32 @@ def _checked(probabilities, truth=None) -> tuple[np.ndarray, np.ndarray | None]:
     return p, truth
 
 
-def brier_terms(probabilities, truth) -> np.ndarray:
-    """Brier score of each clip, (n, K) and (n,) → (n,), from 0 to 2.
-
-    Raises
-    ------
-    ValueError
-        If the rows are no probabilities or the lengths differ.
-    """
-    p, truth = _checked(probabilities, truth)
-    return ((p - np.eye(p.shape[1])[truth]) ** 2).sum(1)
-
-
 def brier_score(probabilities, truth) -> float:
-    """Brier score: the squared distance between probabilities and truth, mean over clips.
+    """Return the Brier score: the squared distance between probabilities and truth, averaged over clips.
 
-    Summed over classes as in the original, so 0 is perfect, 2 the worst and ``1 - 1/K`` what uniform
-    probabilities get. Lower is better.
+    It is summed over classes as in the original: 0 is perfect, 2 the worst, and uniform probabilities get
+    ``1 - 1/K``. Lower is better.
 
     Raises
     ------
     ValueError
-        If the rows are no probabilities or the lengths differ.
+        If the rows are not probabilities or the lengths differ.
 
     References
     ----------
     Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78(1), 1950.
     """
-    return float(brier_terms(probabilities, truth).mean())
+    p, truth = _checked(probabilities, truth)
+    return float(((p - np.eye(p.shape[1])[truth]) ** 2).sum(1).mean())
 
 
 def negative_log_likelihood(probabilities, truth) -> float:
-    """Mean of ``-log p`` of the true class, in nats.
+    """Return the mean of ``-log p`` of the true class, in nats.
 
     Raises
     ------
     ValueError
-        If the rows are no probabilities or the lengths differ.
+        If the rows are not probabilities or the lengths differ.
     """
     p, truth = _checked(probabilities, truth)
     return float(-np.log(np.maximum(p[np.arange(truth.size), truth], _TINY)).mean())
@@ -72,18 +63,18 @@ def negative_log_likelihood(probabilities, truth) -> float:
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability diagram: one entry per bin of top-label confidence.
+    """A reliability diagram: one entry per bin of the confidence in the predicted class.
 
     Attributes
     ----------
     edges
-        The ``bins + 1`` edges from 0 to 1; a bin holds its upper edge and not its lower.
+        The ``bins + 1`` edges from 0 to 1; a bin includes its upper edge.
     count
         Clips per bin.
     confidence, accuracy
-        Their mean confidence and the share that is right; None in an empty bin.
+        Mean confidence and share of correct predictions per bin; None in an empty bin.
     error
-        Expected calibration error, a fraction.
+        Expected calibration error, a fraction: the mean distance of confidence from accuracy.
     """
 
     edges: list[float]
@@ -94,7 +85,7 @@ class Reliability:
 
 
 def reliability(probabilities, truth, bins: int = 15) -> Reliability:
-    """Compare the confidence in the predicted class with how often it is right, in equal-width bins.
+    """Return the confidence in the predicted class against how often it is correct, in bins of equal width.
 
     Parameters
     ----------
@@ -108,7 +99,7 @@ def reliability(probabilities, truth, bins: int = 15) -> Reliability:
     Raises
     ------
     ValueError
-        If the rows are no probabilities or the lengths differ.
+        If the rows are not probabilities or the lengths differ.
 
     References
     ----------
@@ -134,16 +125,11 @@ def reliability(probabilities, truth, bins: int = 15) -> Reliability:
     )
 
 
-def expected_calibration_error(probabilities, truth, bins: int = 15) -> float:
-    """Give the expected calibration error, the mean distance of confidence from accuracy (`reliability`)."""
-    return reliability(probabilities, truth, bins).error
-
-
 def apply_temperature(probabilities, temperature: float) -> np.ndarray:
-    """Soften (``temperature`` > 1) or sharpen (< 1) probabilities.
+    """Return probabilities made softer (``temperature`` > 1) or sharper (< 1): ``softmax(log p / temperature)``.
 
-    ``softmax(log p / temperature)``. Up to a constant per row, which softmax ignores, ``log p`` is the
-    logits; the predicted class stays the same.
+    ``log p`` are the logits up to a constant per row, which softmax ignores. The predicted class stays the same. The
+    greatest calibrated probability is the confidence that the report, ``predict`` and the demo show.
 
     Parameters
     ----------
@@ -160,7 +146,7 @@ def apply_temperature(probabilities, temperature: float) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the rows are no probabilities or the temperature is not positive.
+        If the rows are not probabilities or the temperature is not positive.
     """
     if not temperature > 0:
         raise ValueError(f"a temperature of {temperature} is not positive")
@@ -172,11 +158,11 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
-def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 20.0)) -> float:
-    """Find the temperature that makes held-out probabilities most likely.
+def fit_temperature(probabilities, truth) -> float:
+    """Return the temperature with the lowest negative log-likelihood on held-out clips.
 
-    The likelihood has a single optimum in the temperature (it is convex in its inverse), so a bounded
-    search over its logarithm finds it. Fit on validation clips, never on those that are reported.
+    The loss has a single optimum (it is convex in the inverse temperature), so a bounded search over its logarithm
+    finds it. Fit on validation clips, never on test clips.
 
     Parameters
     ----------
@@ -184,8 +170,6 @@ def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 2
         Of the validation clips, shape (n, K).
     truth
         Class codes, shape (n,).
-    bounds
-        Where to search. A model that is always right would be given temperature 0.
 
     Returns
     -------
@@ -195,7 +179,7 @@ def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 2
     Raises
     ------
     ValueError
-        If the rows are no probabilities or the lengths differ.
+        If the rows are not probabilities or the lengths differ.
 
     References
     ----------
@@ -209,24 +193,24 @@ def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 2
     def loss(log_temperature: float) -> float:
         return -_log_softmax(logits * np.exp(-log_temperature))[rows, truth].mean()
 
-    found = minimize_scalar(loss, bounds=np.log(bounds), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(optimum.x))
 
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """What the error rate would be if the model answered only where it is surest.
+    """The error rate if the model predicted only the clips with the highest confidence.
 
     Attributes
     ----------
     coverage
-        Share of clips answered, rising to 1; one entry per distinct confidence, or fewer if thinned.
+        Share of clips predicted, increasing to 1; one entry per distinct confidence, or fewer if thinned.
     risk
-        Share of wrong answers among them.
+        Share of wrong predictions among them.
     threshold
-        The confidence from which it answers.
+        The lowest confidence among them.
     aurc
-        Area under the curve: the mean risk over every number of answered clips. Lower is better.
+        Area under the curve: the mean risk over every number of predicted clips. Lower is better.
     """
 
     coverage: list[float]
@@ -236,19 +220,19 @@ class RiskCoverage:
 
 
 def risk_coverage(confidence, right, points: int | None = None) -> RiskCoverage:
-    """Trace risk against coverage.
+    """Return the curve of risk against coverage.
 
-    Clips of equal confidence are answered together; in the area they count with their mean, which is
-    the expectation over every order among them, so the order of the rows does not matter.
+    Clips of equal confidence are added together. In the area they count with their mean, the expectation over every
+    order among them, so the order of the rows does not matter.
 
     Parameters
     ----------
     confidence
         For example the greatest probability, shape (n,).
     right
-        Whether the prediction is right, shape (n,).
+        Whether each prediction is correct, shape (n,).
     points
-        Keep about so many points of the curve, evenly by coverage; the area is of the whole.
+        Approximate number of points to keep, evenly by coverage; the area is that of the whole curve.
 
     Raises
     ------

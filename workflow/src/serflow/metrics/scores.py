@@ -1,17 +1,19 @@
-"""Confusion matrices and the scores that follow from them.
+"""Confusion matrices and the metrics that are computed from them.
 
-Every score is a function of the confusion matrix alone and works on arrays of them, ``(..., K, K)``, so
-that thousands of bootstrap resamples cost one expression. The conventions are scikit-learn's with
-``zero_division=0``; scikit-learn itself is left out because importing it costs two seconds per job.
+Each metric is a function of the confusion matrix alone and works on arrays of them, ``(..., K, K)``, so that
+thousands of bootstrap resamples take one expression. Results are those of scikit-learn with ``zero_division=0``.
 """
 
-from collections.abc import Sequence
+# Own code, with parity tests: importing sklearn.metrics takes 2 s in every job.
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 
 def as_codes(values, classes: int, name: str = "labels") -> np.ndarray:
-    """Check integer class codes.
+    """Return class codes as int64 after checking them.
 
     Parameters
     ----------
@@ -20,7 +22,7 @@ def as_codes(values, classes: int, name: str = "labels") -> np.ndarray:
     classes
         Number of classes K.
     name
-        What the codes are, for the message.
+        What the codes are, for error messages.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def as_codes(values, classes: int, name: str = "labels") -> np.ndarray:
     Raises
     ------
     ValueError
-        If they are not one-dimensional, not integers, or out of range.
+        If the codes are not one-dimensional, not integers, or out of range.
     """
     codes = np.asarray(values)
     if codes.ndim != 1 or (codes.size and not np.issubdtype(codes.dtype, np.integer)):
@@ -42,7 +44,7 @@ def as_codes(values, classes: int, name: str = "labels") -> np.ndarray:
 
 
 def confusion_matrix(truth, predicted, classes: int) -> np.ndarray:
-    """Count truth against prediction.
+    """Return the counts of each true class against each predicted class.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ def confusion_matrix(truth, predicted, classes: int) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        int64, shape (K, K); rows are the truth, columns the prediction.
+        int64, shape (K, K): rows are the truth, columns the predictions.
 
     Raises
     ------
@@ -83,19 +85,19 @@ def recall(cm) -> np.ndarray:
 
 
 def precision(cm) -> np.ndarray:
-    """Precision per class, (..., K, K) → (..., K): hits over the column sum; 0 for one never predicted."""
+    """Precision per class, (..., K, K) → (..., K): hits over the column sum; 0 if never predicted."""
     cm = np.asarray(cm)
     return _ratio(_diagonal(cm), cm.sum(-2))
 
 
 def f1(cm) -> np.ndarray:
-    """F1 per class, (..., K, K) → (..., K): the harmonic mean of precision and recall, 0 where both are."""
+    """F1 per class, (..., K, K) → (..., K): the harmonic mean of precision and recall, 0 if both are 0."""
     cm = np.asarray(cm)
     return _ratio(2 * _diagonal(cm), cm.sum(-1) + cm.sum(-2))
 
 
 def accuracy(cm) -> np.ndarray:
-    """Share of clips on the diagonal, (..., K, K) → (...); NaN for an empty matrix."""
+    """Share of correct predictions, (..., K, K) → (...); NaN for an empty matrix."""
     cm = np.asarray(cm)
     return _ratio(_diagonal(cm).sum(-1), cm.sum((-2, -1)), np.nan)
 
@@ -103,8 +105,8 @@ def accuracy(cm) -> np.ndarray:
 def uar(cm) -> np.ndarray:
     """Unweighted average recall, (..., K, K) → (...); NaN for an empty matrix.
 
-    The mean of the recalls of the classes that are present in the truth, as scikit-learn's
-    ``balanced_accuracy_score`` has it: a class nobody could get right must not count as missed.
+    The mean recall of the classes that occur in the truth, like scikit-learn's ``balanced_accuracy_score``: a class
+    without clips does not count as missed.
 
     References
     ----------
@@ -115,7 +117,7 @@ def uar(cm) -> np.ndarray:
 
 
 def f1_weighted(cm) -> np.ndarray:
-    """Mean F1 weighted by the clips of each class, (..., K, K) → (...); NaN for an empty matrix."""
+    """Mean F1 weighted by the number of clips of each class, (..., K, K) → (...); NaN for an empty matrix."""
     cm = np.asarray(cm)
     return _ratio((f1(cm) * cm.sum(-1)).sum(-1), cm.sum((-2, -1)), np.nan)
 
@@ -123,19 +125,32 @@ def f1_weighted(cm) -> np.ndarray:
 def f1_macro(cm) -> np.ndarray:
     """Mean F1 over classes, (..., K, K) → (...); NaN for an empty matrix.
 
-    A class that occurs neither in the truth nor among the predictions is left out, which is what
-    scikit-learn does when it is given no list of labels.
+    A class that occurs neither in the truth nor in the predictions is left out, as scikit-learn does when it is not
+    given a list of labels.
     """
     cm = np.asarray(cm)
     seen = cm.sum(-1) + cm.sum(-2) > 0
     return _ratio(f1(cm).sum(-1), seen.sum(-1), np.nan)
 
 
-STATISTICS = {"uar": uar, "accuracy": accuracy, "f1_weighted": f1_weighted, "f1_macro": f1_macro}
+class Metric(NamedTuple):
+    """A metric: its function (..., K, K) → (...) with values from 0 to 1, and its title in tables."""
+
+    function: Callable[[np.ndarray], np.ndarray]
+    title: str
+
+
+# Every metric of metrics.json, evaluation.json, comparison.csv, the page and the model card, in their order.
+STATISTICS = {
+    "uar": Metric(uar, "UAR"),
+    "accuracy": Metric(accuracy, "accuracy"),
+    "f1_weighted": Metric(f1_weighted, "weighted F1"),
+    "f1_macro": Metric(f1_macro, "macro F1"),
+}
 
 
 def scores_from_confusion(cm) -> dict:
-    """Every score of one confusion matrix.
+    """Return all metrics of one confusion matrix.
 
     Parameters
     ----------
@@ -145,8 +160,8 @@ def scores_from_confusion(cm) -> dict:
     Returns
     -------
     dict
-        ``accuracy``, ``uar``, ``f1_weighted``, ``f1_macro`` as fractions; ``recall``, ``precision``, ``f1``
-        as lists of K fractions (0 where undefined) and ``support``, the row sums, which tells where.
+        Each of :data:`STATISTICS` as a fraction; ``recall``, ``precision``, ``f1`` as lists of K fractions (0 where
+        undefined); ``support``, the row sums.
 
     Raises
     ------
@@ -158,7 +173,7 @@ def scores_from_confusion(cm) -> dict:
         raise ValueError(f"expected a (K, K) confusion matrix, got shape {cm.shape}")
     if not cm.sum() > 0:
         raise ValueError("the confusion matrix is empty: there is nothing to score")
-    return {name: float(statistic(cm)) for name, statistic in STATISTICS.items()} | {
+    return {name: float(metric.function(cm)) for name, metric in STATISTICS.items()} | {
         "recall": recall(cm).tolist(),
         "precision": precision(cm).tolist(),
         "f1": f1(cm).tolist(),
@@ -167,15 +182,15 @@ def scores_from_confusion(cm) -> dict:
 
 
 def row_shares(cm) -> np.ndarray:
-    """Divide each row by its sum, (..., K, K) → (..., K, K); a row without clips stays 0."""
+    """Return each row divided by its sum, (..., K, K) → (..., K, K); a row without clips stays 0."""
     cm = np.asarray(cm)
     return _ratio(cm, cm.sum(-1, keepdims=True))
 
 
 def most_confusing_class(cm, names: Sequence[str]) -> str:
-    """Name the class of which most clips are missed, the first of equals.
+    """Return the name of the class with the most wrong predictions; the first one if there are several.
 
-    It is the notebook's definition (section 11.2), a count, so a frequent class is at a disadvantage.
+    This is the notebook's definition (section 11.2). It counts clips, so frequent classes are at a disadvantage.
 
     Parameters
     ----------

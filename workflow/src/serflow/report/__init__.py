@@ -1,1 +1,1 @@
-"""Figures and the report page."""
+"""Charts and the report page."""

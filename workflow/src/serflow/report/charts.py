@@ -1,6 +1,7 @@
-"""What all charts share: each is one Vega-Lite chart, from which come its PNG and what the page draws.
+"""Charts: each is one Vega-Lite chart, which is written as PNG and drawn by the page.
 
-Colours are named by their role and stand in the theme, so that the page can draw the same chart on a dark ground.
+Charts name colours by their role. The theme holds the colours, so that the page can draw the same chart in light and
+dark colours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ import altair as alt
 
 from serflow.storage import replacing
 
-# After Okabe & Ito's colours, which colour-blind readers can tell apart, with enough contrast to the ground.
+# Based on the colours of Okabe & Ito, which colour-blind readers can tell apart, with enough contrast.
 _LIGHT = {
     "text": "#1c2128",
     "soft": "#57606a",
@@ -37,7 +38,7 @@ PER_CENT = alt.Scale(domain=[0, 100])
 
 
 def theme(*, dark: bool) -> dict:
-    """Give the Vega-Lite configuration of a colour scheme."""
+    """Return the Vega-Lite configuration of a colour scheme."""
     colours = _DARK if dark else _LIGHT
     text = {"labelColor": colours["soft"], "titleColor": colours["soft"], "titleFontWeight": "normal"}
     sizes = {"labelFontSize": 12, "titleFontSize": 12}
@@ -64,12 +65,12 @@ def theme(*, dark: bool) -> dict:
 
 
 def data(rows: Sequence[Mapping]) -> alt.Data:
-    """Put rows into a chart as they are."""
+    """Return rows as the data of a chart."""
     return alt.Data(values=[dict(row) for row in rows])
 
 
 def per_cent(share: float | None) -> float | None:
-    """Give a share in per cent, with as many digits as a chart can show."""
+    """Return a share in per cent, rounded to what a chart can show."""
     return None if share is None else round(100 * share, 3)
 
 
@@ -84,32 +85,32 @@ def dots(
     x_title: str,
     step: int,
 ) -> alt.Chart:
-    """Draw values in per cent as dots in a row for each name, told apart by colour and shape.
+    """Return a dot plot of values in per cent: a row for each name, a colour and shape for each kind.
 
     Parameters
     ----------
     rows
-        Each has the columns ``row``, ``value`` and ``kind``; names come in their order.
+        Each has the columns ``row``, ``value`` and ``kind``. Names are shown in their order.
     described
-        The chart in words.
+        The chart in words, for readers who cannot see it.
     row, value, kind
         Names of columns.
     kinds
-        What is in the column ``kind``, in the order of the legend.
+        Values of the column ``kind``, in the order of the legend.
     x_title
-        What is measured.
+        Title of the axis.
     step
         Height of a row, in CSS pixels.
     """
-    known = alt.Scale(domain=list(kinds))
+    scale = alt.Scale(domain=list(kinds))
     return (
         alt.Chart(data(rows), description=described)
         .mark_point()
         .encode(
             x=alt.X(f"{value}:Q", title=x_title, scale=PER_CENT),
             y=_names(row, rows),
-            color=alt.Color(f"{kind}:N", scale=known),
-            shape=alt.Shape(f"{kind}:N", scale=known),
+            color=alt.Color(f"{kind}:N", scale=scale),
+            shape=alt.Shape(f"{kind}:N", scale=scale),
             tooltip=[f"{row}:N", f"{kind}:N", alt.Tooltip(f"{value}:Q", format=".1f")],
         )
         .properties(height=alt.Step(step))
@@ -117,26 +118,26 @@ def dots(
 
 
 def _names(column: str, rows: Sequence[Mapping]) -> alt.Y:
-    """Give an axis with a line for each name, in their order."""
+    """Return an axis with a line for each name, in their order."""
     names = list(dict.fromkeys(row[column] for row in rows))
     axis = alt.Axis(grid=True, ticks=False, domain=False)
     return alt.Y(f"{column}:N", title=None, scale=alt.Scale(domain=names), axis=axis)
 
 
 def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: str) -> alt.LayerChart:
-    """Draw values with their intervals, a row for each.
+    """Return a chart of values with their intervals, a row for each name.
 
     Parameters
     ----------
     rows
-        Each has ``name``, ``value``, ``low`` and ``high`` in per cent (the latter None where there is no
-        interval), and the column ``colour``. Of several rows of a name the intervals lie below each other.
+        Each has ``name``, ``value``, ``low`` and ``high`` in per cent (the latter two None without an interval), and
+        the column ``colour``. Several rows of one name are drawn below each other.
     described
-        The chart in words.
+        The chart in words, for readers who cannot see it.
     colour
-        The column that colours tell apart.
+        Column that is shown by colour.
     x_title
-        What is measured.
+        Title of the axis.
     """
     kinds = list(dict.fromkeys(row[colour] for row in rows))
     several = len({row["name"] for row in rows}) < len(rows)
@@ -169,23 +170,25 @@ def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: 
 
 
 def for_page(chart: alt.Chart | alt.LayerChart) -> dict:
-    """Give a chart as the page draws it: as wide as its place there, in the colours of the page's scheme."""
+    """Return a chart for the page, which sets its width and colours."""
     spec = chart.properties(width="container").to_dict()
     del spec["config"]
     return spec | {"autosize": {"type": "fit-x", "contains": "padding"}}
 
 
 def save_charts(path: Path, charts: Sequence[alt.Chart | alt.LayerChart], *, width: int, columns: int = 2) -> None:
-    """Write charts as one PNG, the same bytes for the same charts.
+    """Write charts as one PNG; the same charts give the same bytes.
 
     Parameters
     ----------
     path
-        The file to write.
+        File to write.
     charts
-        Beside each other, in so many ``columns``.
+        Placed beside each other.
     width
-        Of the plotting area of one, in CSS pixels.
+        Width of the plotting area of each chart, in CSS pixels.
+    columns
+        Number of charts in a row.
     """
     import vl_convert
 

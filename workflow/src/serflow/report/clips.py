@@ -1,56 +1,65 @@
-"""Clips of the corpus, drawn at random, for the reader to look at and listen to."""
+"""Random clips of the corpus, for the reader to look at and listen to."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.audio.segments import read_row
-from serflow.corpus.copies import draw
-from serflow.corpus.locations import Location
+from serflow.audio.read_recordings import Recordings
+from serflow.corpus.copies import random_number
 from serflow.report.clip_figure import show_clip
 from serflow.runtime.errors import UserError
 from serflow.storage import read_table, write_json
 
-# What the page says of a clip.
+# What the page shows about a clip.
 KEYS = ("clip", "speaker", "sentence", "emotion", "level", "duration")
 
 
 def draw_clips(
-    catalog: Path, source: Location, *, count: int, seed: int, sampling_rate: int, mel: Mapping, index: Path
+    catalog: Path,
+    *,
+    samples: Sequence[Path],
+    indices: Sequence[Path],
+    seed: int,
+    sampling_rate: int,
+    mel: Mapping,
+    figures: Sequence[Path],
+    recordings: Sequence[Path],
+    index: Path,
 ) -> None:
-    """Draw randomly chosen clips and put the recordings beside them.
+    """Draw waveforms and mel-spectrograms of randomly chosen clips, and write their recordings.
 
     Parameters
     ----------
     catalog
         ``clips.parquet``.
-    source
-        The corpus' recordings: see :func:`serflow.corpus.locations.places_of`.
-    count, seed
-        How many, and the seed of the draw.
+    samples, indices
+        Arrays and indices of the recordings of all shards.
+    seed
+        Seed of the choice.
     sampling_rate
-        Of the recordings written, in Hz.
+        Of the recordings, in Hz.
     mel
         The section ``mel`` of the configuration.
+    figures
+        PNG files to write, one for each clip to choose.
+    recordings
+        WAV files to write, as many.
     index
-        JSON of what was drawn; ``clip{nn}.png`` and ``clip{nn}.wav`` go beside it.
+        JSON file to write: the clips, in the order of the files.
 
     Raises
     ------
     UserError
-        If there are fewer clips.
+        If the corpus has fewer clips.
     """
     rows = {row["clip"]: row for row in read_table(catalog).to_pylist()}
-    drawn = []
-    for number, clip in enumerate(_chosen(list(rows), count, seed)):
-        figure, audio = (f"clip{number:02d}.{kind}" for kind in ("png", "wav"))
-        samples = read_row(source, rows[clip], sampling_rate)
-        show_clip(samples, mel, sampling_rate, figure=index.parent / figure, audio=index.parent / audio)
-        drawn.append({key: rows[clip][key] for key in KEYS} | {"figure": figure, "audio": audio})
-    write_json(index, {"drawn": drawn})
+    clips, recorded = choose_clips(list(rows), len(figures), seed), Recordings(samples, indices)
+    for clip, figure, audio in zip(clips, figures, recordings, strict=True):
+        show_clip(recorded[clip], mel, sampling_rate, figure=figure, audio=audio)
+    write_json(index, {"clips": [{key: rows[clip][key] for key in KEYS} for clip in clips]})
 
 
-def _chosen(clips: Sequence[str], count: int, seed: int) -> list[str]:
-    """Draw as many clips as asked for, the same ones for the same corpus and seed."""
+def choose_clips(clips: Sequence[str], count: int, seed: int) -> list[str]:
+    """Return ``count`` random clips in sorted order, the same ones for the same corpus and seed."""
     if count > len(clips):
-        raise UserError(f"config: report.clips is {count}, but there are {len(clips)} clips to draw from; lower it")
-    return sorted(sorted(clips, key=lambda clip: draw(seed, clip, "report clip"))[:count])
+        raise UserError(f"config: report.clips is {count}, but the corpus has only {len(clips)} clips; lower it")
+    return sorted(sorted(clips, key=lambda clip: random_number(seed, clip, "report clip"))[:count])

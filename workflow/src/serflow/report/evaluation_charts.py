@@ -1,130 +1,135 @@
-"""Charts of several runs: comparison, calibration, risk against coverage, groups, and what the leak is worth."""
+"""Charts of several runs: comparison, calibration, risk against coverage, groups and leakage."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import altair as alt
 
-from serflow.evaluation.compare import write_comparison
+from serflow.metrics.scores import STATISTICS
 from serflow.report.charts import PER_CENT, REFERENCE, data, dots, intervals, per_cent, save_charts
 from serflow.report.run_charts import reliability
-from serflow.storage import read_json
+from serflow.storage import read_json, write_text
 
-MEASURES = {
-    "train_accuracy": "training accuracy",
-    "valid_accuracy": "validation accuracy",
-    "test_accuracy": "test accuracy",
-    "f1_weighted": "weighted F1 (test)",
-}
 UAR = "UAR, per cent"
 
 
-def compare_runs(metrics: Sequence[Path], *, evaluation: Path, table: Path, figure: Path) -> None:
-    """Write ``comparison.csv`` and draw it: accuracies and F1, and the UAR of runs and references with intervals.
+def compare_runs(evaluation: Path, *, table: Path, figure: Path) -> None:
+    """Write the comparison table and draw it: accuracies, other metrics, and the UAR with intervals.
 
     Parameters
     ----------
-    metrics
-        ``metrics.json`` of every fold of every run.
     evaluation
         ``evaluation.json``.
-    table, figure
-        The files to write.
+    table
+        ``comparison.csv`` to write.
+    figure
+        PNG file to write.
     """
-    save_charts(figure, comparison(write_comparison(metrics, evaluation, table)), width=330)
+    import pandas as pd
+
+    rows = read_json(evaluation)["comparison"]
+    # As objects, so that whole numbers stay whole beside missing ones.
+    write_text(table, pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n"))
+    save_charts(figure, comparison(rows), width=330)
 
 
 def draw_evaluation(evaluation: Path, *, reliability: Path, risk_coverage: Path, leakage: Path) -> None:
-    """Draw the evaluation.
+    """Draw reliability diagrams, risk against coverage, and the UAR of each model under each protocol.
 
     Parameters
     ----------
     evaluation
         ``evaluation.json``.
-    reliability, risk_coverage, leakage
-        The PNG files to write.
+    reliability
+        PNG file to write, a reliability diagram of each run.
+    risk_coverage
+        PNG file to write, the share of wrong predictions by the share of clips predicted.
+    leakage
+        PNG file to write, the UAR of each model under each protocol.
     """
-    found = read_json(evaluation)
-    save_charts(reliability, reliabilities(found["runs"]), width=220, columns=4)
-    save_charts(risk_coverage, [risk_by_coverage(found["runs"])], width=480)
-    save_charts(leakage, [uar_by_protocol(found["leakage"], found["references"])], width=480)
+    evaluated = read_json(evaluation)
+    save_charts(reliability, reliabilities(evaluated["runs"]), width=220, columns=4)
+    save_charts(risk_coverage, [risk_by_coverage(evaluated["runs"])], width=480)
+    save_charts(leakage, [uar_by_protocol(evaluated["leakage"], evaluated["references"])], width=480)
 
 
 def title_of(run: Mapping) -> str:
-    """Name a run of ``evaluation.json``."""
+    """Return the name of a run in ``evaluation.json`` for charts."""
     return f"{run['model']} seed {run['seed']} ({protocol_of(run)})"
 
 
 def protocol_of(run: Mapping) -> str:
-    """Name a run's protocol, and say whether it is leaky."""
+    """Return the protocol of a run, and whether it is leaky."""
     return f"{run['protocol']}, leaky" if run["leaky"] else run["protocol"]
 
 
 def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
-    """Draw the rows of ``comparison.csv`` but for those of single folds.
+    """Return charts of the comparison table, without its rows of single folds.
 
     Returns
     -------
     list
-        Accuracies and F1, as the notebook's section 13 has them, and the UAR.
+        Training and validation accuracy and the metrics on the test clips; and the UAR.
     """
-    whole = [row for row in rows if " fold " not in row["run"]]
-    measured = [
-        {"run": row["run"], "measure": label, "value": per_cent(row[key])}
+    measures = {"train_accuracy": "training accuracy", "valid_accuracy": "validation accuracy"}
+    measures |= {name: f"{metric.title} (test)" for name, metric in STATISTICS.items() if name != "uar"}
+    whole = [row for row in rows if row["fold"] is None]
+    values = [
+        {"run": row["run"], "measure": title, "value": per_cent(row[name])}
         for row in whole
-        for key, label in MEASURES.items()
-        if row[key] is not None
+        for name, title in measures.items()
+        if row[name] is not None
     ]
-    measures = dots(
-        measured,
-        described="Dot plot: accuracies and weighted F1 of each run, in per cent.",
+    chart = dots(
+        values,
+        described="Dot plot: accuracies and other metrics of each run, in per cent.",
         row="run",
         value="value",
         kind="measure",
-        kinds=list(MEASURES.values()),
+        kinds=list(measures.values()),
         x_title="per cent",
         step=24,
     )
-    uar = [_bounded(row["run"], row, "uar", kind=row["source"]) for row in whole if row["uar"] is not None]
+    uar = [
+        _row(row["run"], {"value": row["uar"], "low": row["uar_low"], "high": row["uar_high"]}, kind=row["source"])
+        for row in whole
+        if row["uar"] is not None
+    ]
     described = "UAR of each run and reference in per cent, with its 95 % interval."
-    return [measures, intervals(uar, described=described, colour="kind", x_title=UAR)]
+    return [chart, intervals(uar, described=described, colour="kind", x_title=UAR)]
 
 
-def _bounded(name: str, row: Mapping, key: str, **more) -> dict:
-    bounds = {"value": key, "low": f"{key}_low", "high": f"{key}_high"}
-    return {"name": name, **{end: per_cent(row[column]) for end, column in bounds.items()}, **more}
+def _row(name: str, measured: Mapping, **more) -> dict:
+    """Return a row of :func:`serflow.report.charts.intervals`."""
+    return {"name": name, **{end: per_cent(measured[end]) for end in ("value", "low", "high")}, **more}
 
 
-def _measured(name: str, found: Mapping, **more) -> dict:
-    return {"name": name, **{end: per_cent(found[end]) for end in ("value", "low", "high")}, **more}
-
-
-def headline(models: Sequence[Mapping], beside: Mapping) -> alt.LayerChart:
-    """Draw the UAR of each model of a protocol beside what it is compared with.
+def headline(models: Sequence[Mapping], references: Mapping) -> alt.LayerChart:
+    """Return a chart of the UAR of each model of a protocol and of its references.
 
     Parameters
     ----------
     models
-        Rows of ``models`` in ``evaluation.json``.
-    beside
-        Their protocol's ``references``.
+        Entries of ``models`` in ``evaluation.json``.
+    references
+        ``references`` of their protocol.
     """
-    rows = [_measured(row["model"], row["interval"]["uar"], kind="model") for row in models]
-    if beside["human"]:
+    rows = [_row(row["model"], row["interval"]["uar"], kind="model") for row in models]
+    if references["human"]:
         for key, name in (("majority", "majority of listeners"), ("listener", "one listener")):
-            rows.append(_measured(name, beside["human"][key]["uar"], kind="reference"))
-    chance = {"value": beside["chance"], "low": None, "high": None}
-    rows.append(_measured("chance", chance, kind="reference"))
+            rows.append(_row(name, references["human"][key]["uar"], kind="reference"))
+    chance = {"value": references["chance"], "low": None, "high": None}
+    rows.append(_row("chance", chance, kind="reference"))
     return intervals(rows, described="UAR of each model and of its references.", colour="kind", x_title=UAR)
 
 
 def reliabilities(runs: Sequence[Mapping]) -> list[alt.LayerChart]:
-    """Draw the reliability diagram of each run, pooled over folds."""
+    """Return the reliability diagram of each run, all folds together."""
     return [reliability(run["pooled"]["calibration"], title_of(run)) for run in runs]
 
 
 def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
-    """Draw the share of wrong answers among the surest clips, by how many those are."""
+    """Return a chart of the share of wrong predictions by the share of clips predicted, the most confident first."""
     rows = [
         {
             "run": title_of(run),
@@ -137,11 +142,11 @@ def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
         for coverage, risk in zip(*(run["pooled"]["risk_coverage"][key] for key in ("coverage", "risk")), strict=True)
     ]
     return (
-        alt.Chart(data(rows), description="Line chart: share of wrong answers by share of clips answered, each run.")
+        alt.Chart(data(rows), description="Line chart: wrong predictions by share of clips predicted.")
         .mark_line()
         .encode(
-            x=alt.X("coverage:Q", title="clips answered, the surest first, per cent", scale=PER_CENT),
-            y=alt.Y("risk:Q", title="wrong answers, per cent", scale=PER_CENT),
+            x=alt.X("coverage:Q", title="clips predicted, the most confident first, per cent", scale=PER_CENT),
+            y=alt.Y("risk:Q", title="wrong predictions, per cent", scale=PER_CENT),
             color=alt.Color("model:N"),
             strokeDash=alt.StrokeDash("protocol:N"),
             detail="run:N",
@@ -152,25 +157,21 @@ def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
 
 
 def uar_by_protocol(models: Sequence[Mapping], references: Mapping[str, Mapping]) -> alt.LayerChart:
-    """Draw each model's UAR under the protocols that it was run with, and chance."""
+    """Return a chart of the UAR of each model under each of its protocols, and of chance."""
     rows = [
-        _measured(model["model"], row["uar"], protocol=protocol_of(row))
-        for model in models
-        for row in model["protocols"]
+        _row(model["model"], row["uar"], protocol=protocol_of(row)) for model in models for row in model["protocols"]
     ]
     described = "UAR of each model under each protocol, with its 95 % interval; the dashed line is chance."
     chart = intervals(rows, described=described, colour="protocol", x_title=UAR)
-    chances = sorted({per_cent(beside["chance"]) for beside in references.values()})
+    chances = sorted({per_cent(entry["chance"]) for entry in references.values()})
     lines = alt.Chart(data([{"chance": value} for value in chances])).mark_rule(style=REFERENCE).encode(x="chance:Q")
     return alt.layer(lines, *chart.layer, description=described, height=chart.height)
 
 
 def groups(run: Mapping) -> alt.LayerChart | None:
-    """Draw a run's UAR by group of speakers and of what is said; None where nothing is known of either."""
+    """Return a chart of the UAR of a run by group; None if the corpus has no groups."""
     rows = [
-        _measured(f"{by}: {row['group']}", row["uar"], by=by)
-        for by, members in run["groups"].items()
-        for row in members
+        _row(f"{by}: {row['group']}", row["uar"], by=by) for by, members in run["groups"].items() for row in members
     ]
     return (
         intervals(rows, described="UAR by group, with its 95 % interval.", colour="by", x_title=UAR) if rows else None

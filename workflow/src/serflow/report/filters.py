@@ -3,36 +3,34 @@
 import math
 from collections.abc import Mapping
 
-
-def percent(value: str | float | None) -> str:
-    """Write a share in per cent."""
-    if value is None or value == "" or math.isnan(float(value)):
-        return "–"
-    return f"{100 * float(value):.1f}"
+MISSING = "–"
 
 
-def interval(found: Mapping) -> str:
-    """Write a figure with its interval, in per cent."""
-    if found["low"] is None:
-        return percent(found["value"])
-    return f"{percent(found['value'])} {bounds(found)}"
+def percent(value: float | None) -> str:
+    """Return a share in per cent."""
+    return MISSING if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def bounds(found: Mapping) -> str:
-    """Write an interval, in per cent."""
-    return f"[{percent(found['low'])}, {percent(found['high'])}]"
+def interval(measured: Mapping) -> str:
+    """Return a value with its interval, in per cent."""
+    return percent(measured["value"]) + ("" if measured["low"] is None else f" {bounds(measured)}")
 
 
-def points(found: Mapping) -> str:
-    """Write a difference with its interval, in points of per cent."""
-    if found["low"] is None:
-        return f"{100 * found['value']:+.1f}"
-    return f"{100 * found['value']:+.1f} [{100 * found['low']:+.1f}, {100 * found['high']:+.1f}]"
+def bounds(measured: Mapping) -> str:
+    """Return an interval, in per cent."""
+    return f"[{percent(measured['low'])}, {percent(measured['high'])}]"
 
 
-def count(value: str | float | None) -> str:
-    """Write a whole number."""
-    return "–" if value in (None, "") else f"{int(value):,}"
+def points(measured: Mapping) -> str:
+    """Return a difference with its interval, in percentage points."""
+    if measured["low"] is None:
+        return f"{100 * measured['value']:+.1f}"
+    return f"{100 * measured['value']:+.1f} [{100 * measured['low']:+.1f}, {100 * measured['high']:+.1f}]"
+
+
+def count(value: int | None) -> str:
+    """Return a whole number."""
+    return MISSING if value is None else f"{value:,}"
 
 
 FILTERS = {"percent": percent, "interval": interval, "bounds": bounds, "points": points, "count": count}

@@ -1,4 +1,4 @@
-"""What a page holds within itself: pictures, recordings and scripts."""
+"""Pictures, recordings and scripts that a page holds itself, so that it needs no other file."""
 
 import base64
 import hashlib
@@ -8,14 +8,13 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-# Of a recording at most so much is played, so that long ones do not make a page of a hundred megabytes.
+# Long recordings would make a page of a hundred megabytes.
 PLAYED_SECONDS = 12
-_MEDIA = {".png": "image/png"}
 
 
-def data_address(path: Path) -> str:
-    """Give a file as a ``data:`` address."""
-    return _address(_MEDIA[path.suffix], path.read_bytes())
+def picture(path: Path) -> str:
+    """Return a PNG file as a ``data:`` address."""
+    return _address("image/png", path.read_bytes())
 
 
 def _address(kind: str, content: bytes) -> str:
@@ -23,7 +22,7 @@ def _address(kind: str, content: bytes) -> str:
 
 
 def player(path: Path) -> str:
-    """Give the first :data:`PLAYED_SECONDS` of a recording as a ``data:`` address, FLAC: half the size of WAV."""
+    """Return the first :data:`PLAYED_SECONDS` of a recording as a ``data:`` address, in FLAC: half the size of WAV."""
     import soundfile as sf
 
     with sf.SoundFile(path) as file:
@@ -34,10 +33,10 @@ def player(path: Path) -> str:
 
 
 def script(text: str) -> Markup:
-    """Make a script that can stand in a page: what would end its element is written as JavaScript allows it."""
+    """Return a script with the sequences escaped that would end its element in the page."""
     return Markup(re.sub(r"<(?=/script|!--)", r"\\x3C", text, flags=re.IGNORECASE))
 
 
 def source_digest(text: str) -> str:
-    """Give the digest by which a page's Content-Security-Policy allows a script."""
+    """Return the digest by which the Content-Security-Policy of a page allows a script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,146 +1,136 @@
-"""The most instructive mistakes of the best run: what it was sure of and wrong, and what listeners heard."""
+"""The wrong predictions of the best run with the highest confidence, and what listeners heard in these clips."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from serflow.audio.segments import read_row
+from serflow.audio.read_recordings import Recordings
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES
-from serflow.corpus.locations import Location
-from serflow.evaluation.predictions import Predictions, RunKey, load_runs
-from serflow.report.best import best_run
+from serflow.evaluation.predictions import Predictions, RunKey, key_of, load_runs
+from serflow.splits import PROTOCOLS
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
 from serflow.storage import read_json, read_table, write_json
 
 
-class Mistake(NamedTuple):
-    """A wrong answer: the clip, its label and the one predicted, and the calibrated probability of each label."""
-
-    clip: str
-    truth: str
-    predicted: str
-    probabilities: dict[str, float]
-
-    @property
-    def confidence(self) -> float:
-        """The calibrated probability of the answer."""
-        return self.probabilities[self.predicted]
-
-
 def draw_mistakes(
     evaluation: Path,
     *,
-    runs: Sequence[Path],
+    metrics: Sequence[Path],
+    predictions: Sequence[Path],
     catalog: Path,
-    source: Location,
+    samples: Sequence[Path],
+    indices: Sequence[Path],
     count: int,
     sampling_rate: int,
     mel: Mapping,
     index: Path,
     folder: Path,
 ) -> None:
-    """Draw the most instructive mistakes and put the recordings beside them.
+    """Draw the clips that the best run got wrong with the highest confidence, and write their recordings.
 
     Parameters
     ----------
     evaluation
-        ``evaluation.json``, which says which run is the best.
-    runs
-        ``metrics.json`` of every fold of every run in it; the predictions lie beside it.
+        ``evaluation.json``, from which the best run follows.
+    metrics
+        ``metrics.json`` of every fold of every run in it.
+    predictions
+        ``predictions.parquet`` of the same folds, in the same order.
     catalog
         ``clips.parquet``, with the listeners' votes.
-    source
-        The corpus' recordings: see :func:`serflow.corpus.locations.places_of`.
+    samples, indices
+        Arrays and indices of the recordings of all shards.
     count
-        How many; fewer where fewer answers are wrong.
+        Maximum number of clips; fewer if fewer predictions are wrong.
     sampling_rate
-        Of the recordings written, in Hz.
+        Of the recordings, in Hz.
     mel
         The section ``mel`` of the configuration.
     index
-        JSON: the run, how many recordings (not augmented copies) it was tested on and how many answers are wrong, and
-        what was drawn.
+        JSON file to write: the run, the number of recordings and copies that it was tested on, the number of
+        recordings with a wrong prediction, and the clips.
     folder
-        Of ``mistake{nn}.png`` and ``mistake{nn}.wav``.
+        Folder of ``mistake{nn}.png`` and ``mistake{nn}.wav``.
     """
     best = best_run(read_json(evaluation)["runs"])
-    key = RunKey(*(best[name] for name in RunKey._fields))
-    (run,) = load_runs([path for path in runs if RunKey(*(read_json(path)[name] for name in RunKey._fields)) == key])
+    files = [pair for pair in zip(metrics, predictions, strict=True) if key_of(read_json(pair[0])) == key_of(best)]
+    (run,) = load_runs(*zip(*files, strict=True))
     rows = {row["clip"]: row for row in read_table(catalog).to_pylist()}
-    found = wrong_answers(run.pooled, run.classes)
+    wrong = wrong_predictions(run.pooled, run.classes)
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("mistake*.*"):  # of another count
-        left.unlink()
-    drawn = []
-    for number, mistake in enumerate(choose_mistakes(found, rows, count)):
-        row = rows[mistake.clip]
+    for old in folder.glob("mistake*.*"):
+        old.unlink()
+    recorded, shown = Recordings(samples, indices), []
+    for number, mistake in enumerate(choose_mistakes(wrong, rows, count).to_dict("records")):
+        row = rows[mistake["clip"]]
         figure, audio = (f"mistake{number:02d}.{kind}" for kind in ("png", "wav"))
-        samples = read_row(source, row, sampling_rate)
-        show_clip(samples, mel, sampling_rate, figure=folder / figure, audio=folder / audio)
-        drawn.append(
+        show_clip(recorded[row["clip"]], mel, sampling_rate, figure=folder / figure, audio=folder / audio)
+        shown.append(
             {key: row[key] for key in KEYS}
-            | {"text": SENTENCES.get(row["sentence"]), "predicted": mistake.predicted, "confidence": mistake.confidence}
-            | {"probabilities": mistake.probabilities, "heard": heard(row)}
-            | {"figure": f"{folder.name}/{figure}", "audio": f"{folder.name}/{audio}"}
+            | {key: mistake[key] for key in ("predicted", "confidence", "probabilities")}
+            | {"text": SENTENCES.get(row["sentence"]), "heard": heard(row), "figure": figure, "audio": audio}
         )
-    recordings = sum("." not in clip for clip in run.pooled.clips)
+    recordings = int((run.pooled.clips == run.pooled.origins).sum())
     known = {name: best[name] for name in (*RunKey._fields, "leaky")} | {"uar": best["pooled"]["uar"]}
-    write_json(index, {"run": known, "n_clips": recordings, "wrong": len(found), "drawn": drawn})
+    counts = {"n_clips": recordings, "n_copies": len(run.pooled.clips) - recordings, "wrong": len(wrong)}
+    write_json(index, {"run": known, **counts, "clips": shown})
 
 
-def wrong_answers(answers: Predictions, classes: Sequence[str]) -> list[Mistake]:
-    """Give the wrong answers on recordings (not on augmented copies), the surest first."""
-    confidence = answers.scaled.max(axis=1)
-    order = sorted(np.flatnonzero(~answers.right), key=lambda row: (-confidence[row], answers.clips[row]))
-    return [
-        Mistake(
-            clip=str(answers.clips[row]),
-            truth=classes[answers.truth[row]],
-            predicted=classes[answers.predicted[row]],
-            probabilities=dict(zip(classes, answers.scaled[row].tolist(), strict=True)),
-        )
-        for row in order
-        if "." not in answers.clips[row]
-    ]
+def best_run(runs: Sequence[Mapping]) -> Mapping:
+    """Return the run with the highest UAR on unknown speakers.
 
-
-def choose_mistakes(found: Sequence[Mistake], catalog: Mapping[str, Mapping], count: int) -> list[Mistake]:
-    """Choose the surest mistake of each confusion in turn, and at most one of a speaker saying the same sentence.
+    Without such runs, it is chosen from those that are not leaky, else from all.
 
     Parameters
     ----------
-    found
-        The surest first.
-    catalog
-        Clip → its row, with ``speaker`` and ``sentence``.
-    count
-        How many at most.
+    runs
+        Those of ``evaluation.json``.
     """
-    chosen: list[Mistake] = []
-    spoken = set()
-    waiting = list(found)
-    while waiting and len(chosen) < count:
-        confused, later = set(), []
-        for mistake in waiting:
-            row = catalog[mistake.clip]
-            said = (row["speaker"], row["sentence"] or mistake.clip)  # where nobody knows what is said
-            if said in spoken:
-                continue
-            if len(chosen) == count or (mistake.truth, mistake.predicted) in confused:
-                later.append(mistake)
-                continue
-            confused.add((mistake.truth, mistake.predicted))
-            spoken.add(said)
-            chosen.append(mistake)
-        waiting = later
-    return chosen
+    unknown = [run for run in runs if PROTOCOLS[run["protocol"]].headline]
+    not_leaky = [run for run in runs if not run["leaky"]]
+    return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
+
+
+def wrong_predictions(predictions: Predictions, classes: Sequence[str]):
+    """Return the wrong predictions on recordings (not on augmented copies), the highest confidence first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns clip, truth, predicted, confidence (calibrated), probabilities (calibrated, a dict by class).
+    """
+    import pandas as pd
+
+    wrong = predictions.where(~predictions.correct & (predictions.clips == predictions.origins))
+    table = pd.DataFrame({"clip": wrong.clips, "confidence": wrong.calibrated.max(axis=1)})
+    table["truth"] = np.array(classes)[wrong.truth]
+    table["predicted"] = np.array(classes)[wrong.predicted]
+    table["probabilities"] = [dict(zip(classes, row, strict=True)) for row in wrong.calibrated.tolist()]
+    return table.sort_values(["confidence", "clip"], ascending=[False, True])
+
+
+def choose_mistakes(mistakes, catalog: Mapping[str, Mapping], count: int):
+    """Return mistakes of each confusion in turn, at most one of a speaker saying the same sentence.
+
+    Parameters
+    ----------
+    mistakes
+        ``pandas.DataFrame`` with the columns clip, truth and predicted, the highest confidence first.
+    catalog
+        Clip → its row, with ``speaker`` and ``sentence`` (None if unknown).
+    count
+        Maximum number.
+    """
+    said = [(catalog[clip]["speaker"], catalog[clip]["sentence"] or clip) for clip in mistakes["clip"]]
+    once = mistakes.assign(said=said).drop_duplicates("said")
+    turns = once.groupby(["truth", "predicted"]).cumcount()
+    return once.loc[turns.sort_values(kind="stable").index[:count]]
 
 
 def heard(row: Mapping) -> dict | None:
-    """Give what listeners chose for a clip: the number of votes, and the share of each emotion; None without votes."""
+    """Return the listeners' number of votes on a clip and the share of each emotion; None without votes."""
     votes = {emotion: row[f"votes_{emotion}"] for emotion in sorted(EMOTIONS)}
     if None in votes.values() or not any(votes.values()):
         return None

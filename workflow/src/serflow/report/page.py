@@ -1,6 +1,5 @@
 """The report: one page that needs no other file and no network."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,59 +7,81 @@ import jinja2
 import yaml
 
 from serflow import __version__
-from serflow.corpus.formats import CREMA_D
 from serflow.corpus.labels import LABELS
-from serflow.corpus.locations import default_format
 from serflow.corpus.source import SAMPLE
+from serflow.evaluation.predictions import RunKey, key_of
+from serflow.splits import PROTOCOLS
+from serflow.metrics.scores import STATISTICS
 from serflow.report import evaluation_charts, run_charts
-from serflow.report.best import HEADLINE_PROTOCOLS
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
-from serflow.report.inline import PLAYED_SECONDS, data_address, player, script, source_digest
-from serflow.splits.split_clips import LEAKY
+from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
 from serflow.storage import read_json, write_text
 
-# What fingerprint counts as code beside this file.
+# Counted as code by the fingerprint, in addition to this file.
 DATA_FILES = ("templates",)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_report(
-    corpus: str,
     *,
+    corpus: str,
     audit: Path,
     excluded: Path,
     length: Path,
     config: Mapping,
     clips: Path,
+    figures: Sequence[Path],
+    recordings: Sequence[Path],
     mistakes: Path,
-    comparison: Path,
+    mistakes_folder: Path,
     evaluation: Path,
     provenance: Path,
-    runs: Sequence[Path],
+    metrics: Sequence[Path],
+    training: Sequence[Path],
+    history: Sequence[Path],
     output: Path,
 ) -> None:
-    """Render the report.
+    """Render the report as one page that needs no other file.
 
     Parameters
     ----------
     corpus
-        Its name; ``"sample"`` is called synthetic all over the page.
-    audit, excluded, length
-        ``audit.json``, ``excluded.tsv`` and ``length.json``.
+        Name of the corpus. The page says of ``"sample"`` that its speech is synthetic.
+    audit
+        ``audit.json``.
+    excluded
+        ``excluded.tsv``.
+    length
+        ``length.json``.
     config
-        The configuration, shown as it was.
-    clips, mistakes
-        What was drawn; pictures and recordings lie beside these files.
-    comparison
-        ``comparison.csv``.
-    evaluation, provenance
-        ``evaluation.json`` and ``provenance.json``.
-    runs
-        ``metrics.json`` of every fold of every run; its other files lie beside it.
+        The configuration, which the page shows.
+    clips
+        ``clips.json``, the random clips.
+    figures
+        PNG files of these clips, in their order.
+    recordings
+        WAV files of these clips, in their order.
+    mistakes
+        ``mistakes.json``, the mistakes of the best run.
+    mistakes_folder
+        Folder with their pictures and recordings.
+    evaluation
+        ``evaluation.json``.
+    provenance
+        ``provenance.json``.
+    metrics
+        ``metrics.json`` of every fold of every run.
+    training
+        ``training.json`` of the same folds, in the same order.
+    history
+        ``history.csv`` of the same folds, in the same order.
     output
-        The page.
+        The page to write.
     """
+    import pandas as pd
+    import vl_convert
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -69,10 +90,11 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS | {"label": LABELS.__getitem__}
-    environment.globals |= {"emotions": LABELS, "leaky": LEAKY, "protocol_of": evaluation_charts.protocol_of}
-    evaluated, rows, wrong = read_json(evaluation), _rows(comparison), read_json(mistakes)
-    # Scripts are allowed by their digests, so that no text of a corpus can be one, whatever it holds.
-    scripts = [_vega(), script((_TEMPLATES / "page.js").read_text(encoding="utf-8"))]
+    environment.globals |= {"emotions": LABELS, "protocols": PROTOCOLS, "metrics": STATISTICS}
+    evaluated, wrong = read_json(evaluation), read_json(mistakes)
+    shown = zip(read_json(clips)["clips"], figures, recordings, strict=True)
+    # Scripts are allowed by their digests, so that no text of a corpus can become one.
+    scripts = [script(vl_convert.javascript_bundle()), script((_TEMPLATES / "page.js").read_text(encoding="utf-8"))]
     page = environment.get_template("page.html").render(
         corpus=corpus,
         synthetic=corpus == SAMPLE,
@@ -82,43 +104,48 @@ def render_report(
         themes={scheme: theme(dark=scheme == "dark") for scheme in ("light", "dark")},
         played=PLAYED_SECONDS,
         audit=read_json(audit),
+        flagged=pd.read_csv(excluded, sep="\t", dtype=str, keep_default_na=False).to_dict("records"),
         length=read_json(length),
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
-        clips=[_shown(clip, clips.parent) for clip in read_json(clips)["drawn"]],
-        mistakes=wrong | {"drawn": [_shown(clip, mistakes.parent) for clip in wrong["drawn"]]},
-        comparison=rows,
-        evaluation=evaluated,
-        strict={
-            protocol: members
-            for protocol in HEADLINE_PROTOCOLS
-            if (members := [row for row in evaluated["models"] if row["protocol"] == protocol])
+        clips=[_embed(clip, figure, recording) for clip, figure, recording in shown],
+        mistakes=wrong
+        | {
+            "clips": [
+                _embed(clip, mistakes_folder / clip["figure"], mistakes_folder / clip["audio"])
+                for clip in wrong["clips"]
+            ]
         },
-        # Its folds are the blocks of speakers that are present.
-        blocks=isinstance(config["audio"], str | None) and (config["format"] or default_format(corpus)) == CREMA_D,
-        charts=_charts(evaluated, rows),
-        flagged=_rows(excluded, delimiter="\t"),
+        evaluation=evaluated,
+        headlines=_headlines(evaluated),
+        charts=_charts(evaluated),
         provenance=read_json(provenance),
-        models=_by_model(evaluated, runs),
+        models=_by_model(evaluated, [_fold(*files) for files in zip(metrics, training, history, strict=True)]),
     )
     write_text(output, page)
 
 
-def _vega() -> str:
-    import vl_convert
+def _embed(clip: Mapping, figure: Path, recording: Path) -> dict:
+    """Return a clip with its picture and recording as ``data:`` addresses."""
+    return {**clip, "figure": picture(figure), "audio": player(recording)}
 
-    return script(vl_convert.javascript_bundle())
+
+def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
+    """Return the models of each protocol that tests on unknown speakers."""
+    return {
+        protocol: [row for row in evaluated["models"] if row["protocol"] == protocol]
+        for protocol in evaluated["references"]
+        if PROTOCOLS[protocol].headline
+    }
 
 
-def _charts(evaluated: Mapping, rows: Sequence[Mapping]) -> dict:
-    """Make the charts of several runs."""
-    measures, uar = evaluation_charts.comparison([_numbers(row) for row in rows])
+def _charts(evaluated: Mapping) -> dict:
+    """Return the charts of several runs."""
+    measures, uar = evaluation_charts.comparison(evaluated["comparison"])
     return {
         "headlines": {
-            protocol: for_page(
-                evaluation_charts.headline([row for row in evaluated["models"] if row["protocol"] == protocol], beside)
-            )
-            for protocol, beside in evaluated["references"].items()
+            protocol: for_page(evaluation_charts.headline(rows, evaluated["references"][protocol]))
+            for protocol, rows in _headlines(evaluated).items()
         },
         "measures": for_page(measures),
         "uar": for_page(uar),
@@ -127,54 +154,35 @@ def _charts(evaluated: Mapping, rows: Sequence[Mapping]) -> dict:
     }
 
 
-def _by_model(evaluated: Mapping, metrics: Sequence[Path]) -> dict[str, list[dict]]:
-    """Collect what the page shows of each run and its folds, by model."""
-    folds: dict[tuple, list[dict]] = {}
-    for path in metrics:
-        fold = _fold(path)
-        folds.setdefault((fold["protocol"], fold["model"], fold["seed"]), []).append(fold)
+def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[dict]]:
+    """Return what the page shows of each run and its folds, by model."""
+    folds_of: dict[RunKey, list[Mapping]] = {}
+    for fold in folds:
+        folds_of.setdefault(key_of(fold), []).append(fold)
     models: dict[str, list[dict]] = {}
     for run in evaluated["runs"]:
         human = evaluated["references"][run["protocol"]]["human"]
-        classes = [row["class"] for row in run["pooled"]["per_class"]]
-        drawn = {
-            "confusion": run_charts.confusion_matrix(run["pooled"]["confusion"]["counts"], classes),
-            "recalls": run_charts.recalls(run["pooled"]["per_class"], human and human["majority"]["recall"]),
-            "reliability": run_charts.reliability(run["pooled"]["calibration"]),
+        pooled, classes = run["pooled"], [row["class"] for row in run["pooled"]["per_class"]]
+        charts = {
+            "confusion": run_charts.confusion_matrix(pooled["confusion"]["counts"], classes),
+            "recalls": run_charts.recalls(pooled["per_class"], human and human["majority"]["recall"]),
+            "reliability": run_charts.reliability(pooled["calibration"]),
             "groups": evaluation_charts.groups(run),
         }
+        charts = {name: chart and for_page(chart) for name, chart in charts.items()}
         models.setdefault(run["model"], []).append(
-            run
-            | {"charts": {name: chart and for_page(chart) for name, chart in drawn.items()}, "classes": classes}
-            | {"trained": folds[run["protocol"], run["model"], run["seed"]]}
+            run | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)]}
         )
     return models
 
 
-def _fold(metrics: Path) -> dict:
-    """Collect what the page shows of a run's fold."""
-    run = read_json(metrics)
-    history = run_charts.read_history(metrics.parent / "history.csv")
+def _fold(metrics: Path, training: Path, history: Path) -> dict:
+    """Return what the page shows of one fold of a run."""
+    fold, epochs = read_json(metrics), run_charts.read_history(history)
     return {
-        **run,
-        "layers": read_json(metrics.parent / "training.json")["layers"],
-        "history": history,
-        "curves": [for_page(chart) for chart in run_charts.learning_curves(history, run["best_epoch"])],
-        "confusion": for_page(run_charts.confusion_matrix(run["confusion_matrix"], run["classes"])),
+        **fold,
+        "layers": read_json(training)["layers"],
+        "history": epochs,
+        "curves": [for_page(chart) for chart in run_charts.learning_curves(epochs, fold["best_epoch"])],
+        "confusion": for_page(run_charts.confusion_matrix(fold["confusion_matrix"], fold["classes"])),
     }
-
-
-def _rows(table: Path, **options) -> list[dict]:
-    with table.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file, **options))
-
-
-def _numbers(row: Mapping[str, str]) -> dict:
-    """Read the scores of a row of ``comparison.csv``; an empty cell is None."""
-    scores = (*evaluation_charts.MEASURES, "uar", "uar_low", "uar_high")
-    return dict(row) | {name: float(row[name]) if row[name] else None for name in scores}
-
-
-def _shown(clip: Mapping, folder: Path) -> dict:
-    """Put a clip's picture and recording into the page."""
-    return dict(clip) | {"figure": data_address(folder / clip["figure"]), "audio": player(folder / clip["audio"])}

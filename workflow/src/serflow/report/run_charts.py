@@ -1,6 +1,5 @@
-"""Charts of one run: how it learnt, what it confuses, what it recognises, and whether it knows."""
+"""Charts of one run: learning curves, confusion matrix, recall by emotion and reliability."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,14 +14,18 @@ _SHADE_OF_WHITE_TEXT = 0.5
 
 
 def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> None:
-    """Draw the learning curves and the confusion matrix of a run's fold.
+    """Draw the learning curves and the confusion matrix of one fold of a run.
 
     Parameters
     ----------
-    history, metrics
-        ``history.csv`` and ``metrics.json``.
-    curves, confusion
-        The PNG files to write.
+    history
+        ``history.csv``.
+    metrics
+        ``metrics.json``.
+    curves
+        PNG file to write, loss and accuracy by epoch.
+    confusion
+        PNG file to write, the confusion matrix of the test clips.
     """
     run = read_json(metrics)
     save_charts(curves, learning_curves(read_history(history), run["best_epoch"]), width=300)
@@ -30,21 +33,21 @@ def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> 
 
 
 def read_history(path: Path) -> list[dict]:
-    """Read ``history.csv``, whose values are then numbers."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [{name: int(value) if name == "epoch" else float(value) for name, value in row.items()} for row in rows]
+    """Read ``history.csv``, a row for each epoch."""
+    import pandas as pd
+
+    return pd.read_csv(path).to_dict("records")
 
 
 def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.LayerChart]:
-    """Draw loss and accuracy by epoch, a chart each.
+    """Return charts of loss and accuracy by epoch.
 
     Parameters
     ----------
     history
         Rows with ``epoch``, ``loss``, ``accuracy``, ``val_loss`` and ``val_accuracy``; accuracies are fractions.
     best_epoch
-        Whose weights were kept.
+        The epoch whose weights were kept.
     """
     epochs = alt.X(
         "epoch:Q",
@@ -77,12 +80,12 @@ def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.Lay
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.LayerChart:
-    """Draw a confusion matrix: counts, shaded by their share of the row.
+    """Return a chart of a confusion matrix: counts, shaded by their share of the row.
 
     Parameters
     ----------
     counts
-        K lists of K counts, rows = truth.
+        K lists of K counts, rows are the truth.
     classes
         The K labels.
     """
@@ -111,24 +114,24 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     return alt.layer(cells, *texts, description=described, height=alt.Step(34))
 
 
-def recalls(per_class: Sequence[Mapping], heard: Mapping[str, float] | None) -> alt.Chart:
-    """Draw the recall of each class, beside that of the majority of listeners.
+def recalls(per_class: Sequence[Mapping], human: Mapping[str, float] | None) -> alt.Chart:
+    """Return a chart of the recall of each class, and that of the majority of listeners.
 
     Parameters
     ----------
     per_class
         Rows with ``class`` and ``recall``, a fraction.
-    heard
-        Label → the listeners' recall; None without votes.
+    human
+        Label → recall of the listeners; None without votes.
     """
     sources = [("model", {row["class"]: row["recall"] for row in per_class})]
-    if heard:
-        sources.append(("majority of listeners", heard))
+    if human:
+        sources.append(("majority of listeners", human))
     rows = [
-        {"emotion": LABELS[label], "who": who, "recall": per_cent(found[label])}
-        for who, found in sources
+        {"emotion": LABELS[label], "who": who, "recall": per_cent(recall[label])}
+        for who, recall in sources
         for label in (row["class"] for row in per_class)
-        if found.get(label) is not None
+        if recall.get(label) is not None
     ]
     return dots(
         rows,
@@ -143,24 +146,24 @@ def recalls(per_class: Sequence[Mapping], heard: Mapping[str, float] | None) -> 
 
 
 def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
-    """Draw accuracy by confidence, before and after temperature scaling.
+    """Return a reliability diagram: accuracy by confidence, before and after temperature scaling.
 
     Parameters
     ----------
     calibration
-        As in ``evaluation.json``.
+        ``calibration`` of a run in ``evaluation.json``.
     title
-        Above the chart; none where it is empty.
+        Title of the chart, if any.
     """
     rows, order = [], []
     for when in ("before", "after"):
-        found = calibration[when]
-        order.append(f"{when} scaling, ECE {100 * found['ece']:.1f} %")
-        points = zip(*(found["reliability"][key] for key in ("confidence", "accuracy", "count")), strict=True)
+        measured = calibration[when]
+        order.append(f"{when} scaling, ECE {100 * measured['ece']:.1f} %")
+        points = zip(*(measured["reliability"][key] for key in ("confidence", "accuracy", "count")), strict=True)
         rows += [
-            {"when": order[-1], "confidence": per_cent(sure), "accuracy": per_cent(right), "clips": count}
-            for sure, right, count in points
-            if sure is not None
+            {"when": order[-1], "confidence": per_cent(confidence), "accuracy": per_cent(accuracy), "clips": count}
+            for confidence, accuracy, count in points
+            if confidence is not None
         ]
     diagonal = (
         alt.Chart(data([{"x": 0, "y": 0}, {"x": 100, "y": 100}]))
@@ -182,6 +185,8 @@ def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
             ],
         )
     )
-    described = f"Reliability diagram: accuracy by confidence, {' and '.join(order)}; the dashed line is perfect."
+    described = (
+        f"Reliability diagram: accuracy by confidence, {' and '.join(order)}; the dashed line is perfect calibration."
+    )
     shown = {"title": title} if title else {}
     return alt.layer(diagonal, lines, description=described, height=210, **shown)

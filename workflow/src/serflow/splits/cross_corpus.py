@@ -8,7 +8,7 @@ from serflow.runtime.errors import UserError
 from serflow.splits import Row
 from serflow.splits.folds import parts_of_speakers, rows_of_fold
 
-TITLE = "tested on each corpus of a union with models of the others"
+TITLE = "each fold tests on one corpus with a model trained on the others, on the emotions that all have"
 ORDER = 3
 APART = ("speaker", "corpus")
 HEADLINE = True

@@ -8,7 +8,7 @@ from serflow.runtime.errors import UserError
 from serflow.splits import PARTS, Row
 from serflow.splits.folds import rows_of_fold
 
-TITLE = "your own table, split.table"
+TITLE = "the split of your own table"
 ORDER = 4
 SETTINGS = ("table",)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from serflow.splits import Row
 from serflow.splits.stratified import stratified_parts
 
-TITLE = "copies join the corpus, then a random 70/30 split"
+TITLE = "the notebook's random split of recordings and their copies"
 ORDER = 0
 LEAKY = "copies of test clips, and the test speakers, are in training"
 FORCES = {"standardize": "none"}  # the notebook feeds raw features

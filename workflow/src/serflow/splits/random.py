@@ -6,7 +6,7 @@ from serflow.splits import Row
 from serflow.splits.folds import with_copies
 from serflow.splits.stratified import stratified_parts
 
-TITLE = "a random 70/30 split of the recordings; copies of training clips only"
+TITLE = "a random split of the recordings"
 ORDER = 1
 
 

@@ -7,7 +7,7 @@ from serflow.corpus.ids import speaker_of
 from serflow.splits import Row
 from serflow.splits.folds import parts_of_speakers, rows_of_fold, speaker_folds
 
-TITLE = "folds of whole speakers; validated on the next fold"
+TITLE = "each fold tests on speakers that its model was not trained on"
 ORDER = 2
 APART = ("speaker",)
 HEADLINE = True

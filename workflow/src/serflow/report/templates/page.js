@@ -1,13 +1,13 @@
 "use strict";
 
-// ---- Colour scheme: that of the system, until the reader chooses the other ----
+// ---- Colour scheme: that of the system, until the reader chooses one ----
 const root = document.documentElement;
 const themes = JSON.parse(document.getElementById("themes").textContent);
 const system = matchMedia("(prefers-color-scheme: dark)");
 const button = document.getElementById("scheme");
 const KEY = "serflow scheme";
 
-// A page opened from a file may have no storage.
+// A page that is opened from a file may have no storage.
 function stored(value) {
   try {
     if (value === undefined) return localStorage.getItem(KEY);
@@ -27,17 +27,22 @@ function follow() {
 }
 
 // ---- Charts: each is drawn when it comes into view ----
+// data-ready on the root element: the page works, and no chart is being drawn that would move what is below it.
+let drawing = 0;
+
 async function draw(plot) {
+  drawing += 1;
+  delete root.dataset.ready;
   const spec = JSON.parse(plot.parentElement.querySelector("script").textContent);
   const theme = themes[scheme()];
-  const names = Math.min(320, 0.42 * plot.clientWidth); // on a phone, long names leave room for what they name
+  const names = Math.min(320, 0.42 * plot.clientWidth); // on a phone, long names must leave room for the chart
   plot.classList.add("drawn");
   seen.unobserve(plot);
   plot.view?.finalize();
   const { view } = await vegaEmbed(plot, spec, {
     mode: "vega-lite",
     renderer: "svg",
-    ast: true, // expressions are interpreted, which the Content-Security-Policy allows
+    ast: true, // the Content-Security-Policy allows interpreted expressions only
     config: {
       ...theme,
       axis: { ...theme.axis, labelLimit: names, maxExtent: names + 20 },
@@ -50,6 +55,17 @@ async function draw(plot) {
   plot.view = view;
   plot.removeAttribute("aria-busy");
   plot.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
+  drawing -= 1;
+  markReady();
+}
+
+function markReady() {
+  if (!drawing) root.dataset.ready = "";
+}
+
+function drawAll() {
+  const waiting = [...document.querySelectorAll(".plot:not(.drawn)")].filter((plot) => plot.checkVisibility());
+  return Promise.all(waiting.map(draw));
 }
 
 const seen = new IntersectionObserver(
@@ -57,11 +73,12 @@ const seen = new IntersectionObserver(
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting && !target.classList.contains("drawn")) draw(target);
     }
+    markReady();
   },
   { rootMargin: "400px" },
 );
 
-// ---- Tables that sort ----
+// ---- Sortable tables ----
 const NUMBER = /^[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?(?= ?%?$| \[| ±)/;
 const MISSING = new Set(["", "–"]);
 
@@ -84,7 +101,7 @@ function sort(table, column, descending) {
     const order = numeric ? numberOf(x) - numberOf(y) : x.localeCompare(y, undefined, { numeric: true });
     return descending ? -order : order;
   });
-  body.append(...known, ...rows.filter((row) => !known.includes(row))); // what is missing stays below
+  body.append(...known, ...rows.filter((row) => !known.includes(row))); // rows without a value stay below
 }
 
 function makeSortable(table) {
@@ -119,6 +136,4 @@ system.addEventListener("change", follow);
 follow();
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 document.querySelectorAll(".plot").forEach((plot) => seen.observe(plot));
-addEventListener("beforeprint", () => {
-  document.querySelectorAll(".plot:not(.drawn)").forEach((plot) => plot.checkVisibility() && draw(plot));
-});
+addEventListener("beforeprint", drawAll);

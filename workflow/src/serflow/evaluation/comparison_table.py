@@ -1,0 +1,104 @@
+"""The comparison table: runs and their folds, reference values, and the published results of the notebook."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+from serflow.evaluation.predictions import EvaluatedRun
+from serflow.splits import PROTOCOLS
+from serflow.metrics.scores import STATISTICS, scores_from_confusion
+
+SERFLOW, REFERENCE, PUBLISHED = "serflow", "reference", "notebook, published"
+_LISTENERS = {"listener": "one human listener", "majority": "majority of human listeners"}
+
+
+def comparison_rows(
+    runs: Sequence[EvaluatedRun], measured: Sequence[Mapping], references: Mapping, published: Sequence[Path]
+) -> list[dict]:
+    """Return the rows of the comparison table.
+
+    Parameters
+    ----------
+    runs, measured
+        The runs and their entries in ``evaluation.json``, in the same order.
+    references
+        ``references`` of ``evaluation.json``.
+    published
+        Files with published results, such as ``resources/notebook_runs.json``.
+
+    Returns
+    -------
+    list of dict
+        A row for each run, followed by one for each fold if there are several, then references and published results.
+        Rows without ``fold`` are about all folds together. All rows have the same keys.
+    """
+    rows = [row for run, entry in zip(runs, measured, strict=True) for row in _run_rows(run, entry)]
+    rows += [row for protocol, entry in references.items() for row in _reference_rows(protocol, entry)]
+    return rows + [row for path in published for row in _published_rows(path)]
+
+
+def _row(**values) -> dict:
+    """Return a row with all columns in their order; those without a value are None."""
+    scores = [column for name in STATISTICS for column in ((name, "uar_low", "uar_high") if name == "uar" else (name,))]
+    columns = ["run", "source", "protocol", "leaky", "model", "seed", "fold", *scores]
+    columns += ["train_accuracy", "valid_accuracy", "n_train", "n_valid", "n_test", "parameters", "epochs", "seconds"]
+    return {column: values.get(column) for column in columns}
+
+
+def _scores(measured: Mapping) -> dict:
+    scores = {name: measured[name]["value"] for name in STATISTICS}
+    return scores | {"uar_low": measured["uar"]["low"], "uar_high": measured["uar"]["high"]}
+
+
+def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
+    folds, title = list(run.metrics.values()), f"{run.key.model} seed {run.key.seed}"
+    whole = folds[0] | {
+        "fold": None,
+        "train_accuracy": mean(fold["train_accuracy"] for fold in folds),
+        "valid_accuracy": mean(fold["valid_accuracy"] for fold in folds),
+        "n_test": sum(fold["n_test"] for fold in folds),
+        "seconds": sum(fold["seconds"] for fold in folds),
+    }
+    if len(folds) > 1:
+        whole |= dict.fromkeys(("n_train", "n_valid", "epochs"))
+    named = [(title, whole, measured["pooled"])]
+    if len(folds) > 1:
+        for fold, scores in zip(folds, measured["folds"], strict=True):
+            named.append((f"{title} fold {fold['fold']}", fold, scores))
+    protocol = _protocol(run.key.protocol)
+    return [
+        _row(**values | _scores(scores) | {"run": f"{name} ({protocol})", "source": SERFLOW})
+        for name, values, scores in named
+    ]
+
+
+def _reference_rows(protocol: str, references: Mapping) -> list[dict]:
+    even, majority = references["chance"], references["majority_class"]
+    named = [("chance", {"accuracy": even, "uar": even})]
+    named.append(("majority class", _scores(majority) | {"n_test": majority["n_clips"]}))
+    if human := references["human"]:
+        named += [(name, _scores(human[key]) | {"n_test": human["n_clips"]}) for key, name in _LISTENERS.items()]
+    known = {"source": REFERENCE, "protocol": protocol, "leaky": False}
+    return [_row(**known | values | {"run": f"{name} ({protocol})"}) for name, values in named]
+
+
+def _published_rows(path: Path) -> list[dict]:
+    table = json.loads(path.read_text(encoding="utf-8"))
+    protocol = table["protocol"]
+    known = {key: table[key] for key in ("protocol", "n_train", "n_valid", "n_test")}
+    known |= {"source": PUBLISHED, "leaky": PROTOCOLS[protocol].leaky is not None}
+    rows = []
+    for run in table["runs"]:
+        # What was not printed follows from the confusion matrix.
+        matrix = run["confusion_matrix"]
+        scores = scores_from_confusion(np.array(matrix)) if matrix else {}
+        rows.append(_row(**scores | run | known | {"run": f"{run['name']} ({_protocol(protocol, PUBLISHED)})"}))
+    return rows
+
+
+def _protocol(protocol: str, source: str = "") -> str:
+    """Return the protocol of a row as its name shows it, with a source other than serflow and whether it is leaky."""
+    return ", ".join(filter(None, (source or protocol, "leaky" if PROTOCOLS[protocol].leaky else "")))

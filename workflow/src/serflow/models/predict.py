@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serflow.models.data import Features, read_split
 from serflow.models.keras_run import dataset, load_model, prepare
-from serflow.storage import read_table, write_table
+from serflow.storage import write_table
 
 PROBABILITY = "p_{}"
 _BATCH = 64

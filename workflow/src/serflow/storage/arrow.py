@@ -12,9 +12,16 @@ import pyarrow.parquet as pq
 
 __all__ = ["pa", "pq"]
 
+
+class _NoPandas:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 if "pandas" not in sys.modules:
-    sys.modules["pandas"] = None  # an import of it raises ImportError
+    sys.meta_path.insert(0, _NoPandas())
     try:
         pa.chunked_array([[0]]).to_numpy()
     finally:
-        del sys.modules["pandas"]
+        del sys.meta_path[0]

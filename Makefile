@@ -50,6 +50,7 @@ fuzz: env
 lint: env
 	ruff check .
 	ruff format --check .
+	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 

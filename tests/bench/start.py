@@ -21,5 +21,5 @@ def cpu(*command: str) -> float:
 
 
 print("| command | --help s | imports s |\n|---|---:|---:|")
-for name, command in COMMANDS.items():
-    print(f"| {name} | {cpu('-m', 'serflow', name, '--help'):.2f} | {cpu('-c', IMPORT, command.module):.2f} |")
+for name, module in COMMANDS.items():
+    print(f"| {name} | {cpu('-m', 'serflow', name, '--help'):.2f} | {cpu('-c', IMPORT, module):.2f} |")

@@ -87,8 +87,10 @@ def test_a_flipped_bit_and_a_cut_are_noticed(tmp_path, name):
     last = 8 * len(whole)
     # Formats describe their content at the beginning and at the end.
     bits = {*range(0, min(1100, last), 7), *range(max(0, last - 400), last, 3), *rng.choice(last, 400).tolist()}
-    if name.endswith(("parquet", "npz")):
+    if name in ("table.parquet", "x.npz"):
         bits = set(range(last))
+    elif name == "model.keras":  # takes a moment to load
+        bits = set(sorted(bits)[::8])
     damaged, refused = bytearray(whole), 0
     for bit in bits:
         damaged[bit // 8] ^= 1 << bit % 8
@@ -96,7 +98,7 @@ def test_a_flipped_bit_and_a_cut_are_noticed(tmp_path, name):
         damaged[bit // 8] ^= 1 << bit % 8
     strict = name.endswith((".npy", ".json"))
     assert refused == len(bits) if strict else refused > len(bits) / 2
-    for size in {0, 1, len(whole) - 1, *rng.choice(len(whole), min(len(whole), 100)).tolist()}:
+    for size in {0, 1, len(whole) - 1, *rng.choice(len(whole), min(len(whole), 100), replace=False).tolist()}:
         assert notice(path, whole[:size], read, written)
     assert notice(path, whole + b"\0", read, written) or path.suffix in (".npz", ".keras")
     path.write_bytes(whole)

@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["serflow"]):
     from serflow.corpus.catalog import catalog_clips
     from serflow.corpus.source import list_recordings, listing_digests
     from serflow.runtime.errors import UserError
-    from serflow.runtime.settings import check_file
+    from serflow.runtime.yaml_files import check_file
     from serflow.storage import open_array, read_json, read_table
 
 # What files begin as; the fuzzer changes them.

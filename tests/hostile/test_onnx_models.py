@@ -12,7 +12,7 @@ from serflow.bundle.inputs import Source
 from serflow.bundle.predict import label_recordings
 from serflow.bundle.reader import open_bundle
 from serflow.cli import main
-from serflow.errors import UserError
+from serflow.runtime.errors import UserError
 from serflow.inference.onnx_model import Network, check_self_contained
 from tiny_bundle import model_of as model
 from tiny_bundle import refuse, write_bundle

@@ -1,15 +1,15 @@
-import json
+"""Recordings are read, copied and brought to one length as librosa and the notebook do it."""
 
 import librosa
 import numpy as np
-import pyarrow as pa
 import pytest
 import soundfile as sf
-from serflow.audio.scan import scan_recordings
 
 from serflow.audio import augment, io, length
+from serflow.audio.read_recordings import Recordings
 from serflow.runtime.errors import UserError
-from serflow.storage import ArrayWriter, open_array, read_table, write_table
+from serflow.storage import open_array, read_json, read_table
+from steps import read_corpus, rows_of
 
 RATE = 16_000
 # With this seed 1001_DFA_SAD_XX is stretched and 1002_DFA_HAP_XX shifted, and nothing else.
@@ -111,94 +111,113 @@ def test_a_length_too_short_for_frames():
         length.choose_length(300)
 
 
-def test_lengths_are_checked():
-    length.check_lengths([5, 5], 5)
-    with pytest.raises(ValueError, match=r"2 clips are not 5 samples long: \[4, 6\]"):
-        length.check_lengths([4, 5, 6], 5)
+CLIPS = {"1001_DFA_ANG_XX": 1.0, "1001_DFA_SAD_XX": 0.6, "1002_DFA_HAP_XX": 1.4}  # seconds
 
 
 @pytest.fixture
-def shard(tmp_path):
-    """A scanned folder of three clips of different lengths."""
-    folder = tmp_path / "audio"
-    folder.mkdir()
-    clips = {"1001_DFA_ANG_XX": 1.0, "1001_DFA_SAD_XX": 0.6, "1002_DFA_HAP_XX": 1.4}
-    for clip, seconds in clips.items():
-        sf.write(folder / f"{clip}.wav", voice(seconds), RATE)
-    scan_recordings(folder, shard=0, shards=1, policy="fail", output=tmp_path / "scan.parquet")
+def folder(tmp_path):
+    """A folder of three recordings of different lengths."""
+    (tmp_path / "audio").mkdir()
+    for clip, seconds in CLIPS.items():
+        sf.write(tmp_path / f"audio/{clip}.wav", voice(seconds), RATE)
     return tmp_path
 
 
-def test_scan_describes_each_recording(shard):
-    rows = read_table(shard / "scan.parquet").to_pylist()
-    assert [row["samples"] for row in rows] == [16_000, 9_600, 22_400]
+def test_a_recording_is_described_and_kept_as_it_is(folder):
+    indices = read_corpus(folder, folder / "audio")
+    rows = rows_of(indices)
+    assert [row["samples"] for row in rows] == [row["length"] for row in rows] == [16_000, 9_600, 22_400]
+    assert [row["offset"] for row in rows] == [0, 16_000, 25_600]
     first = rows[0]
     assert (first["speaker"], first["sentence"], first["emotion"], first["level"]) == ("1001", "DFA", "ANG", "XX")
     assert (first["rate"], first["channels"], first["subtype"], first["problem"]) == (RATE, 1, "PCM_16", None)
-    samples = io.read_clip(shard / "audio" / first["file"], RATE)
+    samples = io.read_clip(folder / "audio" / first["file"], RATE)
     assert first["peak"] == pytest.approx(np.abs(samples).max()) and first["duration"] == 1.0
-    assert first["rms"] == pytest.approx(np.sqrt(np.mean(samples**2)), rel=1e-5) and len(first["sha256"]) == 64
+    assert first["rms"] == pytest.approx(np.sqrt(np.mean(samples**2)), rel=1e-5)
+    assert len(first["sha256"]) == len(first["audio_sha256"]) == 64
+    recorded = Recordings([indices[0].with_suffix(".npy")], indices)
+    for clip in CLIPS:
+        np.testing.assert_array_equal(recorded[clip], io.read_clip(folder / f"audio/{clip}.wav", RATE))
 
 
-def test_from_recordings_to_one_length_without_losing_a_label(shard):
-    augment.augment_audio(
-        shard / "scan.parquet",
-        AUGMENT,
-        shard / "audio",
-        sampling_rate=RATE,
-        output=shard / "s.npy",
-        index=shard / "s.parquet",
-    )
-    index = read_table(shard / "s.parquet").to_pylist()
-    assert [(row["clip"].split(".")[-1], row["samples"]) for row in index] == [
-        ("1001_DFA_ANG_XX", 16_000),
-        ("1001_DFA_SAD_XX", 9_600),
-        ("time_stretch", 12_000),
-        ("1002_DFA_HAP_XX", 22_400),
-        ("pitch_shift", 22_400),
+def make_copies(folder):
+    """Augment the shard of a folder; return its arrays and their indices, recordings first."""
+    stems = [folder / "recordings/s00", folder / "augmented/s00"]
+    samples, indices = ([stem.with_suffix(suffix) for stem in stems] for suffix in (".npy", ".parquet"))
+    plan = folder / "plan/s00.parquet"
+    paths = {"output": samples[1], "output_index": indices[1]}
+    augment.augment_audio(samples[0], indices[0], plan, sampling_rate=RATE, **paths)
+    return samples, indices
+
+
+def test_from_recordings_to_one_length_without_losing_a_label(folder):
+    read_corpus(folder, folder / "audio", augment=AUGMENT)
+    samples, indices = make_copies(folder)
+    copies = read_table(indices[1]).to_pylist()
+    assert [(row["clip"], row["origin"], row["kind"], row["length"]) for row in copies] == [
+        ("1002_DFA_HAP_XX.pitch_shift", "1002_DFA_HAP_XX", "pitch_shift", 22_400),
+        ("1001_DFA_SAD_XX.time_stretch", "1001_DFA_SAD_XX", "time_stretch", 12_000),
     ]
-    assert open_array(shard / "s.npy").shape == (sum(row["samples"] for row in index),)
-    length.measure_length([shard / "s.parquet"], "average", shard / "length.json", shard / "target.json")
-    found = json.loads((shard / "length.json").read_text())
-    assert found["measured_length"] == 82_400 // 5
+    stretched = augment.time_stretch(io.read_clip(folder / "audio/1001_DFA_SAD_XX.wav", RATE), 0.8)
+    np.testing.assert_array_equal(open_array(samples[1])[22_400:], stretched)
+    target = folder / "target.json"
+    length.measure_length(indices, setting="average", output=folder / "length.json", target=target)
+    found = read_json(folder / "length.json")
+    assert found["measured_length"] == 82_400 // 5 and found["clips"] == 5
+    assert read_json(target)["target_length"] == found["target_length"]
+    outputs = {"output": folder / "f.npy", "output_index": folder / "f.parquet"}
+    length.fix_length(samples, indices, target, **outputs)
+    fixed, size = open_array(folder / "f.npy"), found["target_length"]
+    assert fixed.shape == (5, size)
+    rows = read_table(folder / "f.parquet").to_pylist()
+    assert rows[:3] == [{"clip": clip, "origin": clip, "kind": "original"} for clip in CLIPS]
+    assert rows[3:] == [{key: row[key] for key in ("clip", "origin", "kind")} for row in copies]
+    for row, clip in zip(fixed, CLIPS, strict=False):
+        whole = np.pad(io.read_clip(folder / f"audio/{clip}.wav", RATE), (0, size))
+        np.testing.assert_array_equal(row, whole[:size])
+    np.testing.assert_array_equal(fixed[4], np.pad(stretched, (0, size))[:size])
+
+
+def test_an_unusable_recording_has_no_copy_and_no_clip_of_the_common_length(folder):
+    (folder / "audio/1002_DFA_HAP_XX.wav").write_bytes(b"")
+    read_corpus(folder, folder / "audio", policy="exclude", augment=AUGMENT)
+    samples, indices = make_copies(folder)
+    assert read_table(indices[1])["kind"].to_pylist() == ["time_stretch"]
+    length.measure_length(indices, setting="average", output=folder / "length.json", target=folder / "target.json")
+    assert read_json(folder / "length.json")["measured_length"] == (16_000 + 9_600 + 12_000) // 3
     length.fix_length(
-        shard / "s.npy",
-        shard / "s.parquet",
-        shard / "target.json",
-        output=shard / "f.npy",
-        output_index=shard / "f.parquet",
+        samples, indices, folder / "target.json", output=folder / "f.npy", output_index=folder / "f.parquet"
     )
-    fixed = open_array(shard / "f.npy")
-    assert fixed.shape == (5, found["target_length"])
-    assert read_table(shard / "f.parquet")["clip"].to_pylist() == [row["clip"] for row in index]
-    original = io.read_clip(shard / "audio" / "1001_DFA_SAD_XX.wav", RATE)
-    np.testing.assert_array_equal(fixed[1], np.pad(original, (0, found["target_length"] - len(original))))
-    np.testing.assert_array_equal(
-        fixed[3], io.read_clip(shard / "audio" / "1002_DFA_HAP_XX.wav", RATE)[: found["target_length"]]
-    )
+    clips = read_table(folder / "f.parquet")["clip"].to_pylist()
+    assert clips == ["1001_DFA_ANG_XX", "1001_DFA_SAD_XX", "1001_DFA_SAD_XX.time_stretch"]
+    assert len(open_array(folder / "f.npy")) == 3
 
 
-def test_samples_that_are_not_those_of_the_index_are_refused(tmp_path):
-    with ArrayWriter(tmp_path / "s.npy") as out:
-        out.write(np.zeros(9))
-    row = {"clip": ["a"], "origin": ["a"], "kind": ["original"], "offset": [0], "samples": [10]}
-    write_table(tmp_path / "s.parquet", pa.table(row))
-    length.measure_length([], 40_775, tmp_path / "length.json", tmp_path / "target.json")
-    places = {"output": tmp_path / "f.npy", "output_index": tmp_path / "f.parquet"}
-    with pytest.raises(UserError, match=r"s\.npy: does not hold what .*s\.parquet says"):
-        length.fix_length(tmp_path / "s.npy", tmp_path / "s.parquet", tmp_path / "target.json", **places)
-    assert not (tmp_path / "f.npy").exists()
+def test_samples_that_are_not_those_of_the_index_are_refused(folder):
+    read_corpus(folder / "a", folder / "audio")
+    (folder / "audio/1002_DFA_HAP_XX.wav").unlink()
+    read_corpus(folder / "b", folder / "audio")
+    length.measure_length([], setting="40775", output=folder / "length.json", target=folder / "target.json")
+    samples, index = folder / "a/recordings/s00.npy", folder / "b/recordings/s00.parquet"
+    outputs = {"output": folder / "f.npy", "output_index": folder / "f.parquet"}
+    with pytest.raises(UserError, match=r"s00\.npy: does not hold the clips of .*s00\.parquet"):
+        length.fix_length([samples], [index], folder / "target.json", **outputs)
+    assert not (folder / "f.npy").exists()
 
 
 def test_a_configured_length_needs_no_measuring(tmp_path):
-    length.measure_length([], 40_775, tmp_path / "length.json", tmp_path / "target.json")
-    found = json.loads((tmp_path / "length.json").read_text())
-    assert (found["target_length"], found["frames"], found["frame_size"], found["hop_length"]) == (
-        40_775,
-        25,
-        1631,
-        815,
-    )
+    length.measure_length([], setting="40775", output=tmp_path / "length.json", target=tmp_path / "target.json")
+    expected = {"target_length": 40_775, "frames": 25, "frame_size": 1631, "hop_length": 815}
+    assert read_json(tmp_path / "target.json") == expected
+    assert expected.items() <= read_json(tmp_path / "length.json").items()
+
+
+def test_a_corpus_without_usable_recordings_has_no_average(folder):
+    for clip in CLIPS:
+        (folder / f"audio/{clip}.wav").write_bytes(b"")
+    indices = read_corpus(folder, folder / "audio", policy="exclude")
+    with pytest.raises(UserError, match="the corpus is empty"):
+        length.measure_length(indices, setting="average", output=folder / "length.json", target=folder / "target.json")
 
 
 @pytest.mark.parametrize(
@@ -209,13 +228,11 @@ def test_a_configured_length_needs_no_measuring(tmp_path):
         ("1001_DFA_ANG_XX.flac", b"fLaC and then nothing", "not a readable audio file"),
     ],
 )
-def test_a_bad_recording_fails_or_is_noted(shard, name, content, message):
-    folder = shard / "audio"
-    (folder / "1001_DFA_ANG_XX.wav").unlink()
-    (folder / name).write_bytes(content)
+def test_a_bad_recording_fails_or_is_noted(folder, name, content, message):
+    (folder / "audio/1001_DFA_ANG_XX.wav").unlink()
+    (folder / "audio" / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        scan_recordings(folder, shard=0, shards=1, policy="fail", output=shard / "new.parquet")
-    assert not (shard / "new.parquet").exists()
-    scan_recordings(folder, shard=0, shards=1, policy="exclude", output=shard / "new.parquet")
-    rows = read_table(shard / "new.parquet").to_pylist()
+        read_corpus(folder, folder / "audio")
+    assert not list((folder / "recordings").iterdir())
+    rows = rows_of(read_corpus(folder, folder / "audio", policy="exclude"))
     assert len(rows) == 3 and sum(message in (row["problem"] or "") for row in rows) == 1

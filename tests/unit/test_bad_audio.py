@@ -1,6 +1,5 @@
 """Each recording that is not what its name says is refused in one line, and what is only odd is read right."""
 
-import csv
 import io
 import os
 import stat
@@ -13,21 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from serflow.audio.scan import scan_recordings
 
 from serflow.audio.io import LONGEST_SECONDS, MOST_SAMPLES, decode, mono, read_clip
-from serflow.corpus.catalog import catalog_clips
-from serflow.corpus.source import list_recordings, listing_digests
 from serflow.runtime.errors import UserError, printable
 from serflow.storage import read_json, read_table
+from steps import catalog, default_config, list_corpus, read_shard, read_tsv
 
 RATE = 16_000
 TONE = 0.5 * np.sin(np.arange(8000) / 9)
 CLIP = "1001_DFA_ANG_XX.wav"
-AUDIT = {"exclude": [], "silence_dbfs": -60, "clipped_share": 0.02, "dc_offset": 0.01, "rate": RATE}
-AUDIT |= {"channels": 1, "min_seconds": 0.1, "max_seconds": 10}
-NONE = {"clips": 0, "low": 1, "high": 1}
-AUGMENT = {"seed": 0, "time_stretch": NONE, "pitch_shift": NONE}
+AUDIT = default_config()["catalog"]["audit"] | {"exclude": [], "min_seconds": 0.1}
 
 
 def audio(samples=TONE, rate=RATE, subtype="PCM_16", form="WAV") -> bytes:
@@ -103,30 +97,26 @@ def test_a_broken_recording_is_one_line_under_either_policy(tmp_path, case):
 
 
 def expect_refused(folder, message, name=CLIP, broken=1):
-    """Scan and catalogue a folder that holds a broken recording, under either policy."""
+    """Read and catalogue a folder that holds a broken recording, under either policy."""
     (folder / "1002_DFA_SAD_XX.wav").write_bytes(wav())
-    made = folder / "made"
-    made.mkdir()
+    results = folder / "results"
+    list_corpus(results, folder, shards=2)
     with pytest.raises(UserError, match=message) as error:
-        scan_recordings(folder, shard=1, shards=2, policy="fail", output=made / "1")
-        scan_recordings(folder, shard=0, shards=2, policy="fail", output=made / "0")
+        for shard in ("s01", "s00"):
+            read_shard(results, shard)
     assert str(error.value).isprintable() and printable(name) in str(error.value)
     assert ("more)" in str(error.value)) == (broken > 1)
-    assert not [path for path in made.iterdir() if ".part" in path.name]
-    for shard in range(2):
-        scan_recordings(folder, shard=shard, shards=2, policy="exclude", output=made / str(shard))
-    places = {place: made / place for place in ("output", "excluded", "audit", "copies")}
-    options = {"demographics": None, "votes": None, "augment": AUGMENT, "audit_settings": AUDIT}
+    assert not [path for path in results.rglob("*") if ".part" in path.name]
+    indices = [read_shard(results, shard, policy="exclude") for shard in ("s00", "s01")]
     with pytest.raises(UserError, match=message):
-        catalog_clips([made / "0", made / "1"], policy="fail", **options, **places)
-    assert {path.name for path in made.iterdir()} == {"0", "1"}
-    catalog_clips([made / "0", made / "1"], policy="exclude", **options, **places)
-    with places["excluded"].open(newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t"))
-    assert [len(row) for row in rows] == [4] * (1 + broken)
-    assert len(places["excluded"].read_text().splitlines()) == 1 + broken
-    assert printable(name) in [row[0] for row in rows] and read_json(places["audit"])["excluded"] == broken
-    assert read_table(places["output"])["clip"].to_pylist() == ["1002_DFA_SAD_XX"]
+        catalog(indices, results / "catalog", audit_settings=AUDIT)
+    assert not (results / "catalog").exists()
+    paths = catalog(indices, results / "catalog", audit_settings=AUDIT, policy="exclude")
+    rows = read_tsv(paths["excluded"])
+    assert len(rows) == broken and all(len(row) == 4 and None not in row.values() for row in rows)
+    assert len(paths["excluded"].read_text().splitlines()) == 1 + broken
+    assert printable(name) in [row["file"] for row in rows] and read_json(paths["audit"])["excluded"] == broken
+    assert read_table(paths["output"])["clip"].to_pylist() == ["1002_DFA_SAD_XX"]
 
 
 def a_folder(path):
@@ -223,14 +213,13 @@ def test_all_problems_of_a_shard_are_counted(tmp_path):
     for name in NAMES:
         (tmp_path / os.fsdecode(name)).write_bytes(wav())
     expect_refused(tmp_path, f"and {len(NAMES) - 1} more", os.fsdecode(sorted(NAMES)[0]), len(NAMES))
-    assert len(listing_digests(list_recordings(tmp_path), 3)) == 3
 
 
 def test_names_that_differ_only_in_case_are_one_clip(tmp_path):
     for name in (CLIP, CLIP.replace(".wav", ".WAV")):
         (tmp_path / name).write_bytes(wav())
     with pytest.raises(UserError, match="are the same clip; remove one of them"):
-        list_recordings(tmp_path)
+        list_corpus(tmp_path / "results", tmp_path)
 
 
 LIST = chunk(b"LIST", b"INFO" + chunk(b"ISFT", b"program"))
@@ -297,22 +286,30 @@ def test_an_hour_is_refused_before_it_is_decoded(tmp_path):
 
 
 def test_the_longest_that_is_read_stays_within_the_memory_of_the_rules(tmp_path):
-    """700 MB for what is read, scanned, stretched and shifted: two minutes at the default rates."""
+    """700 MB to read, stretch, shift and fix two minutes at the default rates."""
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux says how much memory a process has had")
     sf.write(tmp_path / CLIP, np.tile(TONE, LONGEST_SECONDS * 2), RATE)
+    copies = {"clips": 1, "low": 0.8, "high": 0.8}
+    copies = {"seed": 0, "time_stretch": copies, "pitch_shift": copies | {"low": 4, "high": 4}}
+    list_corpus(tmp_path, tmp_path, augment=copies)
     code = f"""
 from pathlib import Path
 from serflow.audio.augment import augment_audio
 from serflow.audio.length import fix_length, measure_length
-from serflow.audio.scan import scan_recordings
+from serflow.audio.read_recordings import read_recordings
 folder = Path({str(tmp_path)!r})
-copies = {{"clips": 1, "low": 0.8, "high": 0.8}}
-augment = {{"seed": 0, "time_stretch": copies, "pitch_shift": {{"clips": 1, "low": 4, "high": 4}}}}
-scan_recordings(folder, shard=0, shards=1, policy="fail", output=folder / "scan")
-augment_audio(folder / "scan", augment, folder, sampling_rate=16000, output=folder / "a", index=folder / "i")
-measure_length([folder / "i"], "average", folder / "length", folder / "target")
-fix_length(folder / "a", folder / "i", folder / "target", output=folder / "f", output_index=folder / "fi")
+target = folder / "target"
+read_recordings(
+    folder / "listing/s00.parquet", sampling_rate=16000, policy="fail", output=folder / "r", index=folder / "ri"
+)
+plan = folder / "plan/s00.parquet"
+augment_audio(
+    folder / "r", folder / "ri", plan, sampling_rate=16000, output=folder / "a", output_index=folder / "ai"
+)
+indices = [folder / "ri", folder / "ai"]
+measure_length(indices, setting="average", output=folder / "length", target=target)
+fix_length([folder / "r", folder / "a"], indices, target, output=folder / "f", output_index=folder / "fi")
 # The resident memory of getrusage would be that of the tests' own process, which this one came from.
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """

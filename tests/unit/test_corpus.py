@@ -1,3 +1,5 @@
+"""CREMA-D's names, the plan of copies, and the protocols on a corpus of the size of CREMA-D."""
+
 import itertools
 from collections import Counter
 
@@ -5,10 +7,13 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from serflow.corpus import copies, grammar, metadata, sources
-from serflow.corpus.formats import crema_d
+from serflow.corpus import copies, metadata
+from serflow.corpus import crema_d_names as names
+from serflow.corpus.formats import FORMATS, crema_d
+from serflow.corpus.listing import list_entries
+from serflow.corpus.shards import shard_of
 from serflow.runtime.errors import UserError
-from serflow.splits import split_clips as splits
+from serflow.splits import PARTS, PROTOCOLS
 
 SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
 AUGMENT = {
@@ -16,10 +21,10 @@ AUGMENT = {
     "time_stretch": {"clips": 1500, "low": 0.8, "high": 1.2},
     "pitch_shift": {"clips": 1500, "low": -4, "high": 4},
 }
-EMOTIONS = sorted(grammar.EMOTIONS)
+EMOTIONS = sorted(names.EMOTIONS)
 
 
-def corpus(speakers=range(1001, 1092), sentences=tuple(grammar.SENTENCES), emotions=EMOTIONS, levels=("XX",)):
+def corpus(speakers=range(1001, 1092), sentences=tuple(names.SENTENCES), emotions=EMOTIONS, levels=("XX",)):
     return ["_".join(map(str, parts)) for parts in itertools.product(speakers, sentences, emotions, levels)]
 
 
@@ -31,23 +36,27 @@ def label(clip):
     return clip.split("_")[2]
 
 
-def test_names_of_the_grammar():
-    name = grammar.parse_name("1001_IEO_ANG_HI")
+def split(protocol, clips, copies=()):
+    return PROTOCOLS[protocol].load().split({clip: label(clip) for clip in clips}, copies, SPLIT)
+
+
+def test_names_of_crema_d():
+    name = names.parse_name("1001_IEO_ANG_HI")
     assert name == ("1001", "IEO", "ANG", "HI") and name.clip == "1001_IEO_ANG_HI"
-    assert grammar.parse_name("1040_ITH_SAD_X").clip == "1040_ITH_SAD_XX"
-    assert grammar.parse_name("10234_DFA_SAD_XX").speaker == "10234"
+    assert names.parse_name("1040_ITH_SAD_X").clip == "1040_ITH_SAD_XX"
+    assert names.parse_name("10234_DFA_SAD_XX").speaker == "10234"
 
 
 @pytest.mark.parametrize(
     "stem", ["", "1001", "1001_IEO_ANG", "1001_IEO_JOY_XX", "101_IEO_ANG_HI", "2001_IEO_ANG_HI", "x1001_IEO_ANG_HI"]
 )
-def test_names_outside_the_grammar(stem):
+def test_other_names_are_refused(stem):
     with pytest.raises(UserError, match="is not a CREMA-D name"):
-        grammar.parse_name(stem)
+        names.parse_name(stem)
 
 
 def test_shards_hold_whole_speakers_evenly():
-    counts = Counter(grammar.shard_of(str(speaker), 8) for speaker in range(1001, 1092))
+    counts = Counter(shard_of(str(speaker), 8) for speaker in range(1001, 1092))
     assert set(counts.values()) == {11, 12}
 
 
@@ -85,25 +94,25 @@ def test_more_copies_than_clips_are_capped():
 def test_notebook_split_is_scikit_learns_and_of_the_published_sizes():
     clips = as_many_as_crema_d()
     made = [(copy.clip, copy.origin) for copy in copies.plan_copies(clips, AUGMENT)]
-    rows = splits.PROTOCOLS["notebook"]({clip: label(clip) for clip in clips}, made, SPLIT)
+    rows = split("notebook", clips, made)
     assert len(rows) == 10_442
-    parts = {part: {row[0] for row in rows if row[3] == part} for part in splits.PARTS}
+    parts = {part: {row[0] for row in rows if row[3] == part} for part in PARTS}
     assert {part: len(members) for part, members in parts.items()} == {"train": 6943, "valid": 366, "test": 3133}
     # The notebook's own calls, on the same rows in the same order.
-    names = [*sorted(clips), *(clip for clip, _ in made)]
-    one_hot = np.eye(6)[[EMOTIONS.index(label(name)) for name in names]]
+    rows = [*sorted(clips), *(clip for clip, _ in made)]
+    one_hot = np.eye(6)[[EMOTIONS.index(label(row)) for row in rows]]
     kept, test, y_kept, _ = train_test_split(
-        np.arange(len(names)), one_hot, test_size=0.3, random_state=42, stratify=one_hot
+        np.arange(len(rows)), one_hot, test_size=0.3, random_state=42, stratify=one_hot
     )
     train, valid = train_test_split(kept, test_size=0.05, random_state=42, stratify=y_kept)
-    for part, members in zip(splits.PARTS, (train, valid, test), strict=True):
-        assert parts[part] == {names[index] for index in members}
+    for part, members in zip(PARTS, (train, valid, test), strict=True):
+        assert parts[part] == {rows[index] for index in members}
 
 
 def test_random_split_copies_training_clips_only():
     clips = corpus(range(1001, 1006))
     made = [(f"{clip}.time_stretch", clip) for clip in clips]
-    rows = splits.PROTOCOLS["random"]({clip: label(clip) for clip in clips}, made, SPLIT)
+    rows = split("random", clips, made)
     part_of = {row[0]: row[3] for row in rows}
     copied = {origin for clip, origin, *_ in rows if clip != origin}
     assert copied == {clip for clip in clips if part_of[clip] == "train"}
@@ -112,11 +121,11 @@ def test_random_split_copies_training_clips_only():
 def test_speaker_independent_folds_are_whole_speakers():
     clips = corpus()
     made = [(f"{clip}.time_stretch", clip) for clip in clips]
-    rows = splits.PROTOCOLS["speaker-independent"]({clip: label(clip) for clip in clips}, made, SPLIT)
+    rows = split("speaker-independent", clips, made)
     assert {row[2] for row in rows} == set(range(5))
     tested = []
     for fold, (first, last) in enumerate(crema_d.BLOCKS):
-        speakers = {part: {row[0][:4] for row in rows if row[2] == fold and row[3] == part} for part in splits.PARTS}
+        speakers = {part: {row[0][:4] for row in rows if row[2] == fold and row[3] == part} for part in PARTS}
         assert speakers["test"] == {str(speaker) for speaker in range(first, last + 1)}
         assert not (speakers["train"] & speakers["test"] or speakers["train"] & speakers["valid"])
         tested += [row[0] for row in rows if row[2] == fold and row[3] == "test"]
@@ -125,28 +134,28 @@ def test_speaker_independent_folds_are_whole_speakers():
 
 def test_two_blocks_still_leave_speakers_for_each_part():
     clips = corpus([*range(1001, 1006), *range(1019, 1024)])
-    rows = splits.PROTOCOLS["speaker-independent"]({clip: label(clip) for clip in clips}, [], SPLIT)
+    rows = split("speaker-independent", clips)
     for fold in (0, 1):
-        speakers = {part: {row[0][:4] for row in rows if row[2:4] == (fold, part)} for part in splits.PARTS}
-        assert [len(speakers[part]) for part in splits.PARTS] == [4, 1, 5]
+        speakers = {part: {row[0][:4] for row in rows if row[2:4] == (fold, part)} for part in PARTS}
+        assert [len(speakers[part]) for part in PARTS] == [4, 1, 5]
 
 
 def test_one_block_cannot_be_speaker_independent():
     clips = corpus(range(1001, 1010))
     with pytest.raises(UserError, match="at least two of the blocks"):
-        splits.PROTOCOLS["speaker-independent"]({clip: label(clip) for clip in clips}, [], SPLIT)
+        split("speaker-independent", clips)
 
 
 def test_a_class_too_small_to_stratify_is_named():
     clips = [*corpus([1001, 1002], emotions=EMOTIONS[:5]), "1001_DFA_SAD_XX"]
     with pytest.raises(UserError, match="1 of them of class SAD, are too few to stratify"):
-        splits.PROTOCOLS["notebook"]({clip: label(clip) for clip in clips}, [], SPLIT)
+        split("notebook", clips)
 
 
 def test_a_class_without_clips_is_no_class():
     clips = corpus(emotions=EMOTIONS[:5])
     for protocol in ("notebook", "random", "speaker-independent"):
-        rows = splits.PROTOCOLS[protocol]({clip: label(clip) for clip in clips}, [], SPLIT)
+        rows = split(protocol, clips)
         assert {row[4] for row in rows} == set(EMOTIONS[:5])
 
 
@@ -166,20 +175,14 @@ def test_metadata_is_found_beside_the_recordings(tmp_path):
 
 
 def test_listing_refuses_what_is_no_corpus(tmp_path):
+    def listed(folder):
+        return list_entries(FORMATS["crema-d"].load(), folder)
+
     with pytest.raises(UserError, match="no such file or folder"):
-        sources.list_recordings(tmp_path / "nowhere")
+        listed(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"holds no \.wav or \.flac"):
-        sources.list_recordings(tmp_path)
+        listed(tmp_path)
     for suffix in ("wav", "flac"):
         (tmp_path / f"1001_DFA_ANG_XX.{suffix}").touch()
     with pytest.raises(UserError, match="are the same clip"):
-        sources.list_recordings(tmp_path)
-
-
-def test_a_changed_file_changes_the_digest_of_its_shard_only(tmp_path):
-    for speaker in range(1001, 1005):
-        (tmp_path / f"{speaker}_DFA_ANG_XX.wav").write_bytes(b"x")
-    before = sources.listing_digests(sources.list_recordings(tmp_path), 4)
-    (tmp_path / "1002_DFA_ANG_XX.wav").write_bytes(b"xy")
-    after = sources.listing_digests(sources.list_recordings(tmp_path), 4)
-    assert [old != new for old, new in zip(before, after, strict=True)] == [False, False, True, False]
+        listed(tmp_path)

@@ -2,29 +2,29 @@
 
 import copy
 import itertools
-import json
 import math
 
 import pytest
-import yaml
 
+from serflow.configuration import configure, read_schema
 from serflow.runtime.errors import UserError
-from serflow.runtime.settings import check_file, check_settings, read_scalars, read_schema
+from serflow.runtime.settings import check_settings
+from serflow.runtime.yaml_files import check_file
 
 
 @pytest.fixture(scope="module")
 def config(project):
-    return yaml.safe_load((project / "config.yaml").read_text())
+    return configure({"corpus": "mine"}, project)
 
 
 @pytest.fixture(scope="module")
-def schema(project):
-    return read_schema(project / "workflow/schemas/config.schema.yaml")
+def schema(project, config):
+    return read_schema(project / "workflow/schemas/config.schema.yaml", config["models"])
 
 
 @pytest.fixture(scope="module")
-def refuse(project, config):
-    """Give a function that puts a value into the settings and gives the line that refuses it."""
+def refuse(schema, config):
+    """Return a function that puts a value into the settings and returns the line that refuses it."""
 
     def check(path, value):
         changed = copy.deepcopy(config)
@@ -33,7 +33,7 @@ def refuse(project, config):
             place = place[key]
         place[path[-1]] = value
         with pytest.raises(UserError) as error:
-            check_settings(changed, project / "workflow/schemas/config.schema.yaml")
+            check_settings(changed, schema)
         assert str(error.value).isprintable() and len(str(error.value)) < 1000
         return str(error.value)
 
@@ -92,10 +92,6 @@ def wrong_values(schema, rules):
         yield [1] * (rules["maxItems"] + 1)
 
 
-def shown(value):
-    return json.dumps(value, ensure_ascii=False).replace("\n", "\\n")[:200]
-
-
 def test_every_wrong_value_of_every_setting(config, schema, refuse):
     tried = 0
     for path, rules in leaves(schema, schema, config):
@@ -104,16 +100,15 @@ def test_every_wrong_value_of_every_setting(config, schema, refuse):
         for value in wrong_values(schema, rules):
             message = refuse(path, value)
             key = ".".join(map(str, path))
-            told = f"config: {key} is {shown(value)}, but must be "
-            # Of a section or list the message may be about what stands in it.
-            inside = isinstance(value, dict | list) and (f"config: {key}." in message)
-            assert told in message or inside, (path, value, message)
-            assert inside or len(message) > len(told), message
+            told = any(f"config: {key}{between}{value!r}"[:150] in message for between in (" is ", ": "))
+            # The message about a section or list may name a value inside it.
+            inside = isinstance(value, dict | list) and f"config: {key}" in message
+            assert told or inside, (path, value, message)
             tried += 1
     assert tried > 700
 
 
-def test_every_bound_is_allowed(project, config, schema):
+def test_every_bound_is_allowed(config, schema):
     """The schema says what it means: at each bound a value is taken, unless another setting forbids it."""
     for path, rules in leaves(schema, schema, config):
         for key in ("minimum", "maximum"):
@@ -123,15 +118,12 @@ def test_every_bound_is_allowed(project, config, schema):
                 for part in path[:-1]:
                     place = place[part]
                 place[path[-1]] = rules[key]
-                try:
-                    check_settings(changed, project / "workflow/schemas/config.schema.yaml")
-                except UserError as error:
-                    assert "but must be" not in str(error)
+                check_settings(changed, schema)
 
 
 def test_every_section_names_the_key_that_it_does_not_know(config, schema, refuse):
     for path, rules in leaves(schema, schema, config):
-        if "properties" in rules:
+        if "properties" in rules and path != ("models",):  # where any name may stand for an architecture
             for key, name in (("speling", "speling"), ("a\nb", "a\\nb"), (3, "3"), ("x" * 5000, "x" * 200)):
                 message = refuse((*path, key), 1)
                 assert f"config: {'.'.join(map(str, (*path, name)))}" in message and " is no setting; " in message
@@ -144,24 +136,24 @@ def test_every_section_names_the_key_that_it_does_not_know(config, schema, refus
         ({"augment.pitch_shift.high": -5}, "augment.pitch_shift.low is -4, above augment.pitch_shift.high (-5)"),
         ({"split.test": 0.7, "split.valid": 0.3}, "split.test and split.valid leave nothing to train on"),
         ({"catalog.audit.min_seconds": 10}, "catalog.audit.min_seconds must be below catalog.audit.max_seconds"),
-        ({"runs.0.protocol": "custom"}, "runs.0.protocol is 'custom': set split.table"),
+        ({"runs.0.protocol": "custom"}, "runs.0.protocol is 'custom', which needs split.table"),
         ({"runs.0.models": ["cnn3d"]}, "runs.0.models names 'cnn3d', but models has: cnn1d, cnn2d, svm_functionals"),
         ({"runs.0.models": ["cnn1d", "cnn1d"]}, "runs.0 names notebook, cnn1d, seed 0 again"),
         ({"runs.0.seeds": [1, 1]}, "runs.0 names notebook, cnn1d, seed 1 again"),
         ({"runs.1.protocol": "notebook"}, "runs.1 names notebook, cnn1d, seed 0 again"),
-        ({"mel.n_mels": 800}, "mel.n_mels is 800, more bands than mel.n_fft (1569) has frequencies: at most 785"),
-        ({"models.cnn2d.filters": [1, 2]}, "models.cnn2d.filters is [1, 2], but must be an array with at least 3"),
-        ({"corpus": "../up"}, 'corpus is "../up", but must be letters, digits'),
-        ({"corpus": "a/b"}, 'corpus is "a/b", but must be letters'),
-        ({"corpus": ".."}, 'corpus is "..", but must be letters'),
-        ({"corpus": "$(touch x)"}, 'corpus is "$(touch x)", but must be letters'),
-        ({"corpus": "mine\n"}, 'corpus is "mine\\n", but must be letters'),
+        ({"mel.n_mels": 800}, "mel.n_mels is 800, but mel.n_fft (1569) has only 785 frequencies"),
+        ({"models.cnn2d.filters": [1, 2]}, "models.cnn2d.filters: [1, 2] is too short"),
+        ({"corpus": "../up"}, "corpus is '../up', but must be letters, digits"),
+        ({"corpus": "a/b"}, "corpus is 'a/b', but must be letters"),
+        ({"corpus": ".."}, "corpus is '..', but must be letters"),
+        ({"corpus": "$(touch x)"}, "corpus is '$(touch x)', but must be letters"),
+        ({"corpus": "mine\n"}, "corpus is 'mine\\n', but must be letters"),
         ({"corpus": "a" * 101}, "but must be letters"),
-        ({"audio": "a\0b"}, 'audio is "a\\u0000b", but must be'),
+        ({"audio": "a\0b"}, "audio contains a zero byte"),
     ],
 )
 def test_what_contradicts_itself_and_what_leads_elsewhere(project, config, changes, message):
-    changed = copy.deepcopy(config)
+    changed = copy.deepcopy(config) | {"format": None}
     for key, value in changes.items():
         place = changed
         *above, last = [int(part) if part.isdigit() else part for part in key.split(".")]
@@ -169,16 +161,16 @@ def test_what_contradicts_itself_and_what_leads_elsewhere(project, config, chang
             place = place[part]
         place[last] = value
     with pytest.raises(UserError) as error:
-        check_settings(changed, project / "workflow/schemas/config.schema.yaml")
+        configure(changed, project)
     assert message in str(error.value) and str(error.value).isprintable()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must hold settings"),
-        ("- a\n- b\n", "must hold settings"),
-        ("shards\n", "must hold settings"),
+        ("", "must contain settings"),
+        ("- a\n- b\n", "must contain settings"),
+        ("shards\n", "must contain settings"),
         ("mel: {n_mels: 3\nfoo: [", ", line 2: not valid YAML"),
         ("mel:\n\tn_mels: 3\n", ", line 2: not valid YAML (found character '\\t' that cannot start any token)"),
         ("shards: 3\nshards: 4\n", ", line 2: shards is given twice"),
@@ -214,12 +206,7 @@ def test_the_shipped_settings_file_is_one(project):
     check_file(project / "config.yaml")
 
 
-@pytest.mark.parametrize("text", ["2024-13-45", "[" * 1500, "{a: b}", "!!python/object:os.system", "# 1", "9" * 5000])
-def test_text_on_the_command_line_that_is_no_scalar_stays_text(text):
-    assert read_scalars({"audio": [text]}) == {"audio": [text]}
-
-
-def test_pairs_of_wrong_values_are_all_told(config, schema, project):
+def test_pairs_of_wrong_values_are_all_told(config, schema):
     paths = [path for path, rules in leaves(schema, schema, config) if rules.get("type") == "integer" and 0 not in path]
     for first, second in itertools.pairwise(paths):
         changed = copy.deepcopy(config)
@@ -229,5 +216,7 @@ def test_pairs_of_wrong_values_are_all_told(config, schema, project):
                 place = place[key]
             place[path[-1]] = "none"
         with pytest.raises(UserError) as error:
-            check_settings(changed, project / "workflow/schemas/config.schema.yaml")
-        assert all(f"config: {'.'.join(path)} is" in str(error.value) for path in (first, second))
+            check_settings(changed, schema)
+        assert all(
+            f"config: {'.'.join(path)}: 'none' is not of type 'integer'" in str(error.value) for path in (first, second)
+        )

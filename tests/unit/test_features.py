@@ -1,3 +1,5 @@
+"""Features are librosa's, in any batch, on any number of threads, in extraction and inference."""
+
 import sys
 
 import librosa
@@ -6,13 +8,15 @@ import pytest
 
 from serflow.audio import stft
 from serflow.audio.io import read_clip
-from serflow.audio.length import choose_length, fit
-from serflow.features import frames, mel
-from serflow.features.frame_features import FEATURES
+from serflow.audio.length import choose_length, truncate_or_pad
+from serflow.features import KINDS, compute_features, frame_features, frames, functionals, kind_settings, lineage, mel
+from serflow.features.extract import extract_features
+from serflow.features.frame_features import FRAME_FEATURES
 from serflow.runtime.errors import UserError
+from serflow.storage import ArrayWriter, open_array, read_table, table_of, write_json, write_table
 
 RATE = 16_000
-CHOSEN = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
+CHOSEN = {"sampling_rate": RATE, "features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
 
 
 def notebook_frames(clip, frame_size):
@@ -48,23 +52,25 @@ def synthetic(samples):
 
 def real(folder, samples):
     files = sorted((folder / "AudioWAV").glob("*.wav"))
-    return fit([read_clip(file, RATE) for file in files[:: max(1, len(files) // 40)]], samples)
+    return truncate_or_pad([read_clip(file, RATE) for file in files[:: max(1, len(files) // 40)]], samples)
 
 
 def computed_frames(clips, frame_size):
-    return np.concatenate(
-        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=frame_size, **CHOSEN, threads=2))
-    )
+    return np.concatenate(list(frames.compute(clips, CHOSEN | {"frame_size": frame_size}, threads=2)))
 
 
 def computed_mel(clips, **settings):
-    return np.concatenate(list(mel.log_mel(clips, sampling_rate=RATE, threads=2, **settings)))
+    return np.concatenate(list(mel.compute(clips, {"sampling_rate": RATE, **settings}, threads=2)))
+
+
+def frame_columns(samples, frame_size, **changes):
+    return frames.column_names(CHOSEN | {"target_length": samples, "frame_size": frame_size} | changes)
 
 
 def assert_frames_are_the_notebooks(clips, frame_size):
     ours = computed_frames(clips, frame_size)
     expected = np.array([notebook_frames(clip, frame_size) for clip in clips])
-    names = frames.column_names(clips.shape[1], frame_size, **CHOSEN)
+    names = frame_columns(clips.shape[1], frame_size)
     assert ours.shape == expected.shape == (len(clips), len(names))
     features = np.array([name.split("_")[0] for name in names])
     assert list(dict.fromkeys(features)) == ["zcr", "rms", *(f"mfcc{index:02d}" for index in range(13)), "centroid"]
@@ -101,9 +107,8 @@ def test_mel_of_real_clips(crema_d):
 
 
 def test_the_notebooks_shapes():
-    assert len(frames.column_names(40_775, 1631, **CHOSEN)) == 816
+    assert len(frame_columns(40_775, 1631)) == computed_frames(synthetic(40_775)[:1], 1631).shape[1] == 816
     assert computed_mel(synthetic(40_775)[:1], n_mels=128, n_fft=1569, hop_length=512).shape == (1, 128, 80)
-    assert mel.mel_frames(40_775, 1569, 512) == 80
 
 
 def test_a_batch_does_not_change_a_clip():
@@ -121,47 +126,123 @@ def test_filterbank_is_librosas(n_fft, n_mels):
 
 
 def chosen(clips, *names):
-    return np.concatenate(
-        list(frames.frame_features(clips, sampling_rate=RATE, frame_size=400, features=names, n_mfcc=3))
-    )
+    settings = CHOSEN | {"frame_size": 400, "features": names, "n_mfcc": 3}
+    return np.concatenate(list(frames.compute(clips, settings)))
 
 
-def test_features_stand_in_the_order_of_the_list_and_change_no_other():
+def test_features_are_in_the_order_of_the_list_and_change_no_other():
     clips = synthetic(4_000)
     whole, count = chosen(clips, "zcr", "rms", "mfcc", "centroid"), 21
     np.testing.assert_array_equal(chosen(clips, "centroid", "zcr"), whole[:, np.r_[-count:0, :count]])
     np.testing.assert_array_equal(chosen(clips, "mfcc"), whole[:, 2 * count : -count])
-    names = frames.column_names(4_000, 400, ["mfcc", "rms"], 3)
+    names = frame_columns(4_000, 400, features=["mfcc", "rms"], n_mfcc=3)
     assert names == [f"{name}_{index:03d}" for name in ("mfcc00", "mfcc01", "mfcc02", "rms") for index in range(count)]
 
 
 @pytest.fixture
 def odd(tmp_path, monkeypatch):
-    """Give a function that makes a feature of one's own."""
+    """Return a function that adds the frame feature ``odd``."""
 
     def make(text):
-        (tmp_path / "odd_feature.py").write_text(text)
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.delitem(sys.modules, "odd_feature", raising=False)
-        monkeypatch.setitem(FEATURES, "odd", "odd_feature")
+        (tmp_path / "odd.py").write_text(text)
+        monkeypatch.setattr(frame_features, "__path__", [*frame_features.__path__, str(tmp_path)])
+        monkeypatch.setitem(FRAME_FEATURES._names, "odd", tmp_path / "odd.py")
 
-    return make
+    yield make
+    FRAME_FEATURES._plugins.pop("odd", None)
+    sys.modules.pop("serflow.features.frame_features.odd", None)
 
 
 def test_a_feature_of_another_shape_is_refused(odd):
     odd("def compute(frames, settings):\n    return frames.power[:, 1:, 0]\n")
-    with pytest.raises(UserError, match=r"'odd' gives shape \(5, 20\) for 5 clips of 21 frames, but must give"):
+    with pytest.raises(UserError, match=r"'odd' returns shape \(5, 20\) for 5 clips of 21 frames, but must return"):
         chosen(synthetic(4_000), "odd")
 
 
 def test_two_features_with_one_name_are_refused(odd):
     odd("def columns(settings):\n    return ['rms']\n")
-    with pytest.raises(
-        UserError, match=r"two columns 'rms'; rename one in serflow\.features\.frame_features\.rms, odd_f"
-    ):
-        frames.column_names(4_000, 400, ["rms", "odd"], 3)
+    with pytest.raises(UserError, match=r"two columns 'rms'; rename one in serflow.*\.rms, serflow.*\.odd"):
+        frame_columns(4_000, 400, features=["rms", "odd"])
 
 
-def test_a_feature_that_is_unknown_where_a_bundle_is_used():
-    with pytest.raises(UserError, match=r"frame feature 'rmss' is unknown here, but must be .*did you mean 'rms'\?"):
+def test_an_unknown_frame_feature():
+    with pytest.raises(UserError, match=r"unknown frame feature 'rmss'; known: .*; did you mean 'rms'\?"):
         chosen(synthetic(4_000), "rmss")
+    with pytest.raises(UserError, match="unknown frame feature 'rmss'"):
+        frames.check_settings({"frames": {"features": ["rms", "rmss"]}})
+
+
+def test_settings_that_contradict_each_other():
+    mel.check_settings({"mel": {"n_mels": 785, "n_fft": 1569}})
+    with pytest.raises(UserError, match=r"n_mels is 786, but mel\.n_fft \(1569\) has only 785 frequencies"):
+        mel.check_settings({"mel": {"n_mels": 786, "n_fft": 1569}})
+    with pytest.raises(UserError, match=r"frames\.features lacks 'rms'"):
+        functionals.check_settings({"frames": {"features": ["zcr"]}})
+
+
+def test_a_kind_has_the_settings_of_those_that_it_is_computed_from():
+    config = {"sampling_rate": RATE, "frames": {"n_mfcc": 3}, "mel": {"n_mels": 9}}
+    assert lineage("functionals") == ["frames", "functionals"] and lineage("mel") == ["mel"]
+    assert kind_settings("functionals", config) == kind_settings("frames", config)
+    assert kind_settings("frames", config) == {"sampling_rate": RATE, "n_mfcc": 3}
+    with pytest.raises(UserError, match=r"unknown feature kind 'mels'; .*did you mean 'mel'\?"):
+        lineage("mels")
+
+
+SETTINGS = {"sampling_rate": RATE, "features": ["zcr", "rms"], "n_mfcc": 3, "n_mels": 16, "n_fft": 256}
+SETTINGS |= {"hop_length": 128}
+SIZES = {"target_length": 4_000, "frame_size": 400}
+
+
+def extract(folder, kind, clips, threads=1):
+    """Extract the features of clips and of the kinds that they are computed from; return the output and its index."""
+    index = folder / "fixed.parquet"
+    with ArrayWriter(folder / "fixed.npy", (4_000,)) as out:
+        out.write(clips)
+    write_table(index, table_of([(f"clip{number}",) for number in range(len(clips))], {"clip": "string"}))
+    write_json(folder / "target.json", SIZES)
+    samples = folder / "fixed.npy"
+    for name in lineage(kind):
+        output, output_index = folder / f"{name}.{KINDS[name].writes}", folder / f"{name}_index.parquet"
+        paths = {"index": index, "length": folder / "target.json", "output": output, "output_index": output_index}
+        extract_features(name, samples, settings=SETTINGS, threads=threads, **paths)
+        samples, index = output, output_index
+    return samples, index
+
+
+@pytest.mark.parametrize("kind", ["frames", "functionals", "mel"])
+def test_extraction_and_inference_compute_the_same(tmp_path, kind):
+    clips = np.random.default_rng(0).normal(size=(2_100, 4_000)).astype(np.float32)  # more than a table holds at once
+    output, index = extract(tmp_path, kind, clips, threads=2)
+    few = compute_features(kind, clips[2_070:], SETTINGS | SIZES)
+    assert few.dtype == np.float32 and few.shape[-1] == 1
+    if KINDS[kind].writes == "npy":
+        names, values = read_table(index)["clip"], open_array(output)
+    else:
+        table = read_table(output)
+        names, columns = table["clip"], table.column_names[1:]
+        assert columns == KINDS[kind].load().column_names(SETTINGS | SIZES)
+        values = np.column_stack([table[name].to_numpy() for name in columns])
+    assert names.to_pylist() == [f"clip{number}" for number in range(len(clips))]
+    np.testing.assert_array_equal(values[2_070:], few[..., 0])
+
+
+@pytest.mark.parametrize("kind", ["frames", "functionals", "mel"])
+def test_a_shard_without_clips_has_features_of_the_same_shape(tmp_path, kind):
+    output, _ = extract(tmp_path, kind, np.zeros((0, 4_000), np.float32))
+    shape = compute_features(kind, np.zeros((1, 4_000), np.float32), SETTINGS | SIZES).shape[1:-1]
+    if KINDS[kind].writes == "npy":
+        assert open_array(output).shape == (0, *shape)
+    else:
+        table = read_table(output)
+        assert len(table) == 0 and (len(table.column_names) - 1,) == shape
+
+
+def test_clips_of_another_length_are_refused(tmp_path):
+    extract(tmp_path, "mel", np.zeros((2, 4_000), np.float32))
+    write_json(tmp_path / "target.json", SIZES | {"target_length": 4_001})
+    paths = {"index": tmp_path / "fixed.parquet", "length": tmp_path / "target.json"}
+    with pytest.raises(UserError, match=r"fixed\.npy: not 2 clips of 4001 samples"):
+        outputs = {"output": tmp_path / "x.npy", "output_index": tmp_path / "x.parquet"}
+        extract_features("mel", tmp_path / "fixed.npy", settings=SETTINGS, **paths, **outputs)
+    assert not (tmp_path / "x.npy").exists()

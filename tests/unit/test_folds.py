@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import soundfile as sf
-import yaml
-from serflow.audio.scan import scan_recordings
 
-from serflow.corpus.catalog import catalog_clips
+import steps
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.runtime.errors import UserError
-from serflow.splits import split_clips as splits
+from serflow.splits import PARTS, PROTOCOLS, count_folds
 from serflow.splits.leaks import check_leaks
 from serflow.storage import read_json, read_table
 
@@ -24,7 +22,7 @@ def labelled(speakers, labels=("ANG", "HAP", "SAD"), takes=10):
 
 
 def parts_of(rows, fold):
-    found = {part: [] for part in splits.PARTS}
+    found = {part: [] for part in PARTS}
     for clip, origin, of_fold, part, _ in rows:
         assert clip == origin or part == "train"
         if of_fold == fold:
@@ -34,11 +32,9 @@ def parts_of(rows, fold):
 
 def split(protocol, labels, formats):
     copies = [(f"{clip}.time_stretch", clip) for clip in labels]
-    rows = splits.PROTOCOLS[protocol](labels, copies, SPLIT | {"formats": formats})
-    digests = {clip: clip for clip in labels}
-    across = protocol == "cross-corpus"
-    check_leaks(protocol, rows, digests, speakers_apart=True, corpora_apart=across)
-    folds = splits.folds_of(protocol, sorted({speaker_of(clip) for clip in labels}), None, formats)
+    rows = PROTOCOLS[protocol].load().split(labels, copies, SPLIT | {"formats": formats})
+    check_leaks(protocol, rows, {clip: clip for clip in labels}, apart=PROTOCOLS[protocol].apart)
+    folds = count_folds(protocol, sorted({speaker_of(clip) for clip in labels}), formats, None)
     assert {row[2] for row in rows} == set(range(folds))
     return [parts_of(rows, fold) for fold in range(folds)]
 
@@ -133,9 +129,9 @@ def row(clip, part):
 def test_a_planted_leak_across_corpora_is_refused():
     sound = [row("a:1_x", "train"), row("a:2_x", "valid"), row("b:1_x", "test")]
     digests = {clip: clip for clip in ("a:1_x", "a:2_x", "a:2_y", "b:1_x", "b:2_x")}
-    options = {"speakers_apart": True, "corpora_apart": True}
+    options = {"apart": PROTOCOLS["cross-corpus"].apart}
     check_leaks("cross-corpus", sound, digests, **options)
-    with pytest.raises(UserError, match=r"the same corpus \(b\) stands in more than one part"):
+    with pytest.raises(UserError, match=r"the same corpus \(b\) is in more than one part"):
         check_leaks("cross-corpus", [*sound, row("b:2_x", "train")], digests, **options)
     with pytest.raises(UserError, match=r"the same speaker \(a:2\)"):
         check_leaks("cross-corpus", [*sound, row("a:2_y", "train")], digests, **options)
@@ -146,13 +142,13 @@ def test_a_planted_leak_across_corpora_is_refused():
 def test_a_single_training_speaker_may_validate_and_not_be_tested():
     shared = [row("OAF_x", "train"), row("OAF_y", "valid"), row("YAF_x", "test")]
     digests = {clip: clip for clip in ("OAF_x", "OAF_y", "OAF_z", "YAF_x")}
-    check_leaks("speaker-independent", shared, digests, speakers_apart=True)
+    check_leaks("speaker-independent", shared, digests, apart=("speaker",))
     with pytest.raises(UserError, match=r"the same speaker \(OAF\)"):
-        check_leaks("speaker-independent", [*shared, row("OAF_z", "test")], digests, speakers_apart=True)
+        check_leaks("speaker-independent", [*shared, row("OAF_z", "test")], digests, apart=("speaker",))
 
 
 def test_the_tables_of_a_union(tmp_path, project):
-    """Scan, catalogue and split, with what each corpus documents of its speakers and CREMA-D's tables."""
+    """Read, catalogue and split, with what each corpus documents of its speakers and CREMA-D's tables."""
     files = [f"a/1001_DFA_{label}_XX.wav" for label in ("ANG", "HAP")]
     files += [f"a/1019_DFA_{label}_XX.wav" for label in ("ANG", "HAP")]
     files += [f"b/DC_{code}.wav" for code in ("a01", "h01", "su01")] + [f"b/KL_{code}.wav" for code in ("a01", "h01")]
@@ -163,24 +159,19 @@ def test_the_tables_of_a_union(tmp_path, project):
     people.write_text("ActorID,Age,Sex,Race,Ethnicity\n1001,51,Male,x,y\n1019,29,Female,x,y\n")
     votes = tmp_path / "votes.csv"
     votes.write_text('"","A","D","F","H","N","S","fileName"\n"100001",5,0,0,1,0,0,"1001_DFA_ANG_XX"\n')
-    source = {"crema-d": {"format": "crema-d", "path": str(tmp_path / "a")}}
-    source |= {"savee": {"format": "savee", "path": str(tmp_path / "b")}}
+    source = {"crema-d": str(tmp_path / "a"), "savee": str(tmp_path / "b")}
+    indices = steps.read_corpus(tmp_path, source, shards=3, augment=AUGMENT)
     formats = {name: name for name in source}
-    scans = [tmp_path / f"{shard}.parquet" for shard in range(3)]
-    for shard, path in enumerate(scans):
-        scan_recordings(source, shard=shard, shards=3, policy="fail", output=path)
-    audit = yaml.safe_load((project / "config.yaml").read_text())["catalog"]["audit"]
-    outputs = {name: tmp_path / f"out/{name}" for name in ("output", "excluded", "audit", "copies")}
-    settings = {"policy": "fail", "augment": AUGMENT, "audit_settings": audit, "formats": formats}
-    catalog_clips(scans, demographics=people, votes=votes, **settings, **outputs)
-    rows = {row["clip"]: row for row in read_table(outputs["output"]).to_pylist()}
+    paths = steps.catalog(indices, tmp_path / "out", demographics=people, votes=votes, formats=formats)
+    rows = {row["clip"]: row for row in read_table(paths["output"]).to_pylist()}
     assert len(rows) == len(files) and {row["corpus"] for row in rows.values()} == set(formats)
     heard = rows["crema-d:1001_DFA_ANG_XX"]
     assert (heard["speaker"], heard["age"], heard["sex"], heard["votes_ANG"]) == ("crema-d:1001", 51, "Male", 5)
     acted = rows["savee:DC_su01"]
     assert (acted["speaker"], acted["sex"], acted["emotion"], acted["votes_ANG"]) == ("savee:DC", "Male", "SUR", None)
     assert acted["file"] == "savee/DC_su01.wav"
-    assert read_json(outputs["audit"])["corpora"] == {"crema-d": 4, "savee": 5}
-    splits.split_clips(scans, AUGMENT, audit, "cross-corpus", SPLIT, tmp_path / "split.parquet", formats)
-    table = read_table(tmp_path / "split.parquet").to_pylist()
+    assert read_json(paths["audit"])["corpora"] == {"crema-d": 4, "savee": 5}
+    plans = sorted((tmp_path / "plan").iterdir())
+    table = steps.split(indices, plans, tmp_path / "split", "cross-corpus", SPLIT, formats=formats)
     assert {row["label"] for row in table} == {"ANG", "HAP"} and {row["fold"] for row in table} == {0, 1}
+    assert {row["clip"] for row in table if row["origin"] != row["clip"]}

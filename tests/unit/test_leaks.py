@@ -1,17 +1,18 @@
-"""A planted leak of each kind is refused; a split of the user's own is read, checked and used."""
+"""A planted leak of each kind is refused; a split given by the user is read, checked and used."""
 
 import itertools
 
 import pyarrow as pa
 import pytest
-import yaml
 
+import steps
+from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
 from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.runtime.errors import UserError
-from serflow.splits import split_clips as splits
-from serflow.splits.custom import read_custom_split
+from serflow.splits import count_folds
+from serflow.splits.custom import read_table
 from serflow.splits.leaks import check_leaks
-from serflow.storage import read_table, write_table
+from serflow.storage import table_of, write_table
 
 CLIPS = [f"{speaker}_DFA_{emotion}_XX" for speaker in range(1001, 1007) for emotion in sorted(EMOTIONS)]
 DIGESTS = {clip: clip for clip in CLIPS}
@@ -21,12 +22,13 @@ def rows(parts):
     return [(clip, clip.partition(".")[0], 0, part, clip.split("_")[2]) for clip, part in parts.items()]
 
 
-COPIES = {"time_stretch": 1000, "pitch_shift": 0}  # every clip, and none
+COPIES = {"time_stretch": 1000, "pitch_shift": 0}  # of every clip, and of none
+APART = ("speaker",)
 SOUND = {CLIPS[0]: "train", f"{CLIPS[0]}.time_stretch": "train", CLIPS[6]: "valid", CLIPS[12]: "test"}
 
 
 def test_a_sound_split_passes():
-    check_leaks("x", rows(SOUND), DIGESTS, speakers_apart=True)
+    check_leaks("x", rows(SOUND), DIGESTS, apart=APART)
 
 
 @pytest.mark.parametrize(
@@ -43,47 +45,49 @@ def test_a_sound_split_passes():
 )
 def test_a_planted_leak_is_refused_and_its_clips_named(planted, digests, message):
     with pytest.raises(UserError, match=message) as error:
-        check_leaks("x", rows(SOUND | planted), DIGESTS | digests, speakers_apart=True)
+        check_leaks("x", rows(SOUND | planted), DIGESTS | digests, apart=APART)
     assert "\n" not in str(error.value)
 
 
-def test_speakers_may_stand_in_two_parts_where_the_protocol_does_not_forbid_it():
-    check_leaks("random", rows(SOUND | {CLIPS[13]: "train"}), DIGESTS, speakers_apart=False)
+def test_speakers_may_be_in_two_parts_unless_the_protocol_forbids_it():
+    check_leaks("random", rows(SOUND | {CLIPS[13]: "train"}), DIGESTS)
 
 
-def test_a_leak_in_another_fold_is_none():
+def test_the_same_clip_in_two_folds_is_not_a_leak():
     split = [*rows(SOUND), (CLIPS[12], CLIPS[12], 1, "train", "ANG")]
-    check_leaks("x", split, DIGESTS, speakers_apart=True)
+    check_leaks("x", split, DIGESTS, apart=APART)
 
 
 @pytest.fixture
-def catalogue(tmp_path, project):
-    """Write a scan, and give what a split is made of: scans, the plan of copies, the audit's settings."""
-    limits = yaml.safe_load((project / "config.yaml").read_text())["catalog"]["audit"] | {"exclude": []}
-    augment = {kind: {"clips": count, "low": 1, "high": 1} for kind, count in COPIES.items()} | {"seed": 0}
-    sound = {"rms": 0.1, "clipped": 0.0, "dc_offset": 0.0, "rate": 16_000, "channels": 1, "duration": 2.0}
+def split(tmp_path):
+    """Return a function that writes the split table of a protocol and returns its rows."""
 
-    def write(digests=DIGESTS):
+    def write(protocol, settings, output, digests=DIGESTS):
+        sound = {"rms": 0.1, "clipped": 0.0, "dc_offset": 0.0, "rate": 16_000, "channels": 1, "duration": 2.0}
         columns = {
             "clip": CLIPS,
             "speaker": [clip[:4] for clip in CLIPS],
             "emotion": [clip.split("_")[2] for clip in CLIPS],
-            "sha256": [digests[clip] for clip in CLIPS],
+            "audio_sha256": [digests[clip] for clip in CLIPS],
             "problem": pa.nulls(len(CLIPS), pa.string()),
             **{name: [value] * len(CLIPS) for name, value in sound.items()},
         }
-        write_table(tmp_path / "scan.parquet", pa.table(columns))
-        return [tmp_path / "scan.parquet"], augment, limits
+        index, plan = tmp_path / "index.parquet", tmp_path / "plan.parquet"
+        write_table(index, pa.table(columns))
+        augment = {kind: {"clips": count, "low": 1, "high": 1} for kind, count in COPIES.items()} | {"seed": 0}
+        write_table(plan, table_of(plan_copies(CLIPS, augment), PLAN_SCHEMA))
+        audit = steps.default_config()["catalog"]["audit"] | {"exclude": []}
+        return steps.split([index], [plan], output, protocol, settings, audit=audit)
 
     return write
 
 
-def test_the_notebook_is_exempt(catalogue, tmp_path):
+def test_the_notebook_is_exempt(split, tmp_path):
     options = {"test": 0.3, "valid": 0.3, "random_state": 42}
     twins = DIGESTS | dict.fromkeys(CLIPS[:12], "same")
-    splits.split_clips(*catalogue(twins), "notebook", options, tmp_path / "split.parquet")
-    with pytest.raises(UserError, match="split random: fold 0: identical audio stands in more than one part"):
-        splits.split_clips(*catalogue(twins), "random", options, tmp_path / "other.parquet")
+    assert split("notebook", options, tmp_path / "split.parquet", twins)
+    with pytest.raises(UserError, match="split random: fold 0: identical audio is in more than one part"):
+        split("random", options, tmp_path / "other.parquet", twins)
     assert not (tmp_path / "other.parquet").exists()
 
 
@@ -93,25 +97,23 @@ def table(tmp_path, text):
     return path
 
 
-def custom(tmp_path, catalogue, lines, header="clip,part"):
+def custom(tmp_path, split, lines, header="clip,part"):
     path = table(tmp_path, "\n".join([header, *(",".join(map(str, line)) for line in lines)]) + "\n")
-    output = tmp_path / "custom.parquet"
-    splits.split_clips(*catalogue(), "custom", {"table": str(path)}, output)
-    return read_table(output).to_pylist()
+    return split("custom", {"table": str(path)}, tmp_path / "custom.parquet")
 
 
-def test_a_split_by_part(tmp_path, catalogue):
+def test_a_split_by_part(tmp_path, split):
     part_of = {1001: "train", 1002: "train", 1003: "valid", 1004: "test"}
     lines = [(clip, part_of[speaker]) for clip in CLIPS if (speaker := int(clip[:4])) in part_of]
-    found = custom(tmp_path, catalogue, lines)
+    found = custom(tmp_path, split, lines)
     assert {(row["clip"], row["part"]) for row in found if row["clip"] == row["origin"]} == set(lines)
     copied = {row["origin"] for row in found if row["clip"] != row["origin"]}
     assert copied == {clip for clip, part in lines if part == "train"}
 
 
-def test_a_split_by_fold(tmp_path, catalogue):
+def test_a_split_by_fold(tmp_path, split):
     lines = [(number % 4 + 8, clip) for number, clip in enumerate(CLIPS)]
-    found = custom(tmp_path, catalogue, lines, "fold,clip")
+    found = custom(tmp_path, split, lines, "fold,clip")
     fold_of = {clip: fold for fold, clip in lines}
     for number, fold in enumerate((8, 9, 10, 11)):
         originals = [row for row in found if row["fold"] == number and row["clip"] == row["origin"]]
@@ -121,7 +123,7 @@ def test_a_split_by_fold(tmp_path, catalogue):
             (fold - 7) % 4 + 8
         }
         assert len(originals) == len(CLIPS)
-    assert splits.folds_of("custom", [], str(tmp_path / "split.csv")) == 4
+    assert count_folds("custom", [], {}, str(tmp_path / "split.csv")) == 4
 
 
 @pytest.mark.parametrize(
@@ -130,21 +132,21 @@ def test_a_split_by_fold(tmp_path, catalogue):
         ("clip,kind\nx,train\n", "needs the columns clip and either fold or part, has: clip, kind"),
         ("clip,fold,part\nx,1,train\n", "either fold or part"),
         ("", "has: none"),
-        ("clip,part\nx,train\nx,test\n", "row 3: x stands in the table twice"),
+        ("clip,part\nx,train\nx,test\n", "row 3: x is in the table twice"),
         ("clip,part\nx,training\n", "row 2: part is 'training', not one of train, valid, test"),
         ("clip,part\nx,train\ny,test\n", "no clip has the part valid"),
         ("clip,part\nx,\n", "row 2: part is empty"),
         ("clip,fold\nx,1\ny,2\n", "2 folds; at least three"),
     ],
 )
-def test_a_table_that_is_no_split(tmp_path, text, message):
+def test_a_table_that_is_not_a_split(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
-        read_custom_split(table(tmp_path, text))
+        read_table(table(tmp_path, text))
     with pytest.raises(UserError, match="no such file"):
-        read_custom_split(tmp_path / "nowhere.csv")
+        read_table(tmp_path / "nowhere.csv")
 
 
-def test_a_clip_that_is_not_in_the_corpus(tmp_path, catalogue):
+def test_a_clip_that_the_corpus_does_not_have(tmp_path, split):
     lines = [*itertools.product(CLIPS[:2], ["train"]), (CLIPS[7], "valid"), (CLIPS[14], "test"), ("1001_XXX", "test")]
-    with pytest.raises(UserError, match="1001_XXX is no usable clip of the corpus"):
-        custom(tmp_path, catalogue, lines)
+    with pytest.raises(UserError, match="1001_XXX is not a usable clip of the corpus"):
+        custom(tmp_path, split, lines)

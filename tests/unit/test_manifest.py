@@ -1,4 +1,4 @@
-"""A corpus from a table: what it may hold, what is read of its files, and each mistake with its row and column."""
+"""A corpus given by a table: what it may contain, what is read of its files, and mistakes with row and column."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,14 +6,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
-from serflow.audio.scan import scan_recordings
-from serflow.audio.segments import decode_piece, read_row
 
-from serflow.corpus import sources
-from serflow.corpus.formats import load_format
+from serflow.audio.pieces import decode_piece
+from serflow.audio.read_recordings import Recordings
+from serflow.corpus.formats import manifest
+from serflow.corpus.formats.manifest import list_recordings
 from serflow.corpus.ids import speaker_of
-from serflow.runtime.errors import UserError
-from serflow.storage import read_table
+from serflow.runtime.errors import UserError, printable
+from steps import list_corpus, read_corpus, read_shard, rows_of
 
 RATE = 16_000
 STRANGE = [
@@ -41,14 +41,8 @@ def write(path, **columns):
     return path
 
 
-def entries(path):
-    return load_format("manifest").entries(path)
-
-
-def scan(path, folder, shards=1, shard=0, policy="fail"):
-    source = {"": {"format": "manifest", "path": str(path)}}
-    scan_recordings(source, shard=shard, shards=shards, policy=policy, output=folder / "scan.parquet")
-    return read_table(folder / "scan.parquet").to_pylist()
+def read(path, folder, policy="fail"):
+    return rows_of(read_corpus(folder / "results", path, policy, format="manifest"))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -59,8 +53,8 @@ def test_any_names_speakers_and_labels(tmp_path, suffix):
     speakers = [f"Dr. A_{number} %" for number in range(len(files))]
     labels = ['très content 🙂, $x$ "y"', *["<b>"] * (len(files) - 1)]
     table = write(tmp_path / f"here/list{suffix}", file=files, speaker=speakers, label=labels)
-    rows = scan(table, tmp_path)
-    assert {row["file"]: row["emotion"] for row in rows} == dict(zip(files, labels, strict=True))
+    rows = read(table, tmp_path)
+    assert {row["file"]: row["emotion"] for row in rows} == dict(zip(map(printable, files), labels, strict=True))
     assert len({row["clip"] for row in rows}) == len({row["speaker"] for row in rows}) == len(files)
     for row in rows:
         assert row["problem"] is None and row["samples"] == 2 * RATE
@@ -71,7 +65,7 @@ def test_pieces_of_a_file(tmp_path):
     whole, _ = sf.read(sound(tmp_path / "long.wav", 10), dtype="float32")
     times = {"start": [0.0, 2.5, 9.0, None], "end": [1.5, 4.0, None, 0.25]}
     table = write(tmp_path / "list.csv", file=["long.wav"] * 4, speaker=["a"] * 4, label=["x"] * 4, **times)
-    rows = {row["clip"]: row for row in scan(table, tmp_path)}
+    rows = {row["clip"]: row for row in read(table, tmp_path)}
     pieces = {
         "a_long[0-1500]": (0, 1.5),
         "a_long[2500-4000]": (2.5, 4),
@@ -79,12 +73,13 @@ def test_pieces_of_a_file(tmp_path):
         "a_long[0-250]": (0, 0.25),
     }
     assert set(rows) == set(pieces)
-    source = {"": {"format": "manifest", "path": str(table)}}
+    recordings = tmp_path / "results/recordings/s00"
+    recorded = Recordings([recordings.with_suffix(".npy")], [recordings.with_suffix(".parquet")])
     for clip, (start, end) in pieces.items():
         expected = whole[round(start * RATE) : round(end * RATE)]
         assert rows[clip]["samples"] == len(expected)
-        assert np.array_equal(read_row(source, rows[clip], RATE), expected)
-    assert len({row["sha256"] for row in rows.values()}) == 4
+        assert np.array_equal(recorded[clip], expected)
+    assert len({row["audio_sha256"] for row in rows.values()}) == 4
 
 
 def test_only_the_piece_is_read(tmp_path, monkeypatch):
@@ -104,20 +99,43 @@ def test_the_order_of_rows_means_nothing_and_a_changed_row_concerns_its_speaker(
         for column, value in zip(columns.values(), (f"{number}.wav", f"s{number % 4}", "x"), strict=True):
             column.append(value)
 
-    def digests(**changed):
+    def listings(**changed):
         turned = {name: changed.get(name, column)[::-1] for name, column in columns.items()}
-        return sources.listing_digests(entries(write(tmp_path / "list.csv", **turned)), 4)
+        list_corpus(tmp_path / "results", write(tmp_path / "list.csv", **turned), format="manifest", shards=4)
+        return [path.read_bytes() for path in sorted((tmp_path / "results/listing").glob("s0*.parquet"))]
 
-    before = sources.listing_digests(entries(write(tmp_path / "first.csv", **columns)), 4)
-    assert digests() == before
+    before = listings()
+    assert len(before) == 4
+    for column in columns.values():
+        column.reverse()
+    assert listings() == before
+    for column in columns.values():
+        column.reverse()
 
     def differ(**changed):
-        return [old != new for old, new in zip(before, digests(**changed), strict=True)]
+        return [old != new for old, new in zip(before, listings(**changed), strict=True)]
 
     assert differ(label=["x", "y", *["x"] * 6]) == [False, True, False, False]
     assert differ(speaker=["s1", *columns["speaker"][1:]]) == [True, True, False, False]
     sound(tmp_path / "6.wav", 0.2)
     assert differ() == [False, False, True, False]
+
+
+def test_a_table_that_has_changed_since_it_was_listed(tmp_path):
+    """The message about a recording names the row that it is in now, or the table alone."""
+    for file in ("a.wav", "b.wav"):
+        sound(tmp_path / file)
+    columns = {"file": ["a.wav", "b.wav"], "speaker": ["x", "x"], "label": ["y", "y"]}
+    table = write(tmp_path / "list.csv", **columns)
+    list_corpus(tmp_path / "results", table, format="manifest")
+    (tmp_path / "b.wav").unlink()
+    write(table, **{name: column[::-1] for name, column in columns.items()})
+    with pytest.raises(UserError, match=r"list\.csv, row 2: .*b\.wav: cannot be read"):
+        read_shard(tmp_path / "results", "s00")
+    table.write_text("file\n")
+    manifest._rows.cache_clear()
+    with pytest.raises(UserError, match=r"list\.csv: .*b\.wav: cannot be read"):
+        read_shard(tmp_path / "results", "s00")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +152,7 @@ def test_the_order_of_rows_means_nothing_and_a_changed_row_concerns_its_speaker(
         ("file,speaker,label,start,end\na.wav,x,y,1,1\n", "row 2, column end"),
         ("file,speaker,label,start,end\na.wav,x,y,,0\n", "row 2, column end: 0 must be greater than the start, 0"),
         ("file,speaker,label,start,end\na.wav,x,y,-1,1\n", "row 2, column start: -1 must be 0 or more seconds"),
-        ("file,speaker,label,end\na.wav,x,y,1\nb.wav,x,y,soon\n", "row 3, column end: 'soon' is no number of seconds"),
+        ("file,speaker,label,end\na.wav,x,y,1\nb.wav,x,y,now\n", "row 3, column end: 'now' is not a number of seconds"),
         ("file,speaker,label,end\na.wav,x,y,inf\n", "row 2, column end: inf must be a number"),
         ("file,speaker,label\na.wav,x,y\nb.wav,x,y\na.wav,z,y\n", "row 4, column file: the same recording as in row 2"),
         ("file,speaker,label\na.wav,x,y\na.flac,x,y\n", "row 3, column file: the same clip"),
@@ -147,18 +165,18 @@ def test_a_mistake_in_the_table(tmp_path, text, message):
     path = tmp_path / "list.csv"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError) as error:
-        entries(path)
+        list_recordings(path)
     assert str(path) in str(error.value) and message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_what_is_no_table(tmp_path):
+def test_files_that_are_no_table(tmp_path):
     with pytest.raises(UserError, match=r"none\.csv: no such file"):
-        entries(tmp_path / "none.csv")
+        list_recordings(tmp_path / "none.csv")
     with pytest.raises(UserError, match=r"a table in a \.csv or \.parquet file"):
-        entries(tmp_path)
+        list_recordings(tmp_path)
     (tmp_path / "list.parquet").write_text("no such table")
     with pytest.raises(UserError, match="not a readable table of recordings"):
-        entries(tmp_path / "list.parquet")
+        list_recordings(tmp_path / "list.parquet")
 
 
 @pytest.mark.parametrize(
@@ -178,9 +196,9 @@ def test_a_row_that_its_file_does_not_bear_out(tmp_path, file, start, end, messa
     times = {"start": pa.array([start], pa.float64()), "end": pa.array([end], pa.float64())}
     table = write(tmp_path / "list.csv", file=[file], speaker=["x"], label=["y"], **times)
     with pytest.raises(UserError, match=message):
-        scan(table, tmp_path)
-    assert not (tmp_path / "scan.parquet").exists()
-    (row,) = scan(table, tmp_path, policy="exclude")
+        read(table, tmp_path)
+    assert not list((tmp_path / "results/recordings").iterdir())
+    (row,) = read(table, tmp_path, policy="exclude")
     assert row["problem"] and row["samples"] is None
 
 
@@ -195,5 +213,5 @@ def test_many_rows(tmp_path):
     files = pa.array([f"{index // 1000}.wav" for index in range(count)])
     times = {"start": number, "end": pa.array(range(1, count + 1))}
     write(tmp_path / "list.parquet", file=files, speaker=pa.array(range(count)), label=["x"] * count, **times)
-    found = entries(tmp_path / "list.parquet")
+    found = list_recordings(tmp_path / "list.parquet")
     assert len(found) == count and len({entry.name.clip for entry in found}) == count

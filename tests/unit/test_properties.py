@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from serflow.audio.containers import length_fault, plain_wav
 from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
+from serflow.configuration import configure
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName, parse_name
 from serflow.runtime.errors import UserError, printable
-from serflow.runtime.settings import check_settings, read_scalars
+from serflow.runtime.settings import read_scalars
 from serflow.storage import open_array, read_json, read_table
 
 # The same cases each time: a test that fails once in a while tells nobody what to do.
@@ -100,12 +101,12 @@ def test_any_settings_are_taken_or_refused(project, config, data):
                 above = above[part]
             tree = above | {key: tree}
     try:
-        check_settings(read_scalars(tree), project / "workflow/schemas/config.schema.yaml")
+        complete = configure(tree if isinstance(tree, dict) else {"shards": tree}, project)
     except UserError as error:
         refused(error)
     else:
-        assert set(tree) == set(config)
-        assert all(math.isfinite(number) for number in numbers(tree))
+        assert set(complete) == set(config)
+        assert all(math.isfinite(number) for number in numbers(complete))
 
 
 def numbers(tree):
@@ -120,8 +121,8 @@ def numbers(tree):
 @settings(max_examples=60)
 def test_scalars_are_read_at_any_depth(tree):
     if isinstance(tree, dict | list):
-        assert len(read_scalars(tree)) == len(tree)
-    assert repr(read_scalars(read_scalars(tree))) == repr(read_scalars(tree))
+        assert len(read_scalars(tree, {})) == len(tree)
+    assert repr(read_scalars(read_scalars(tree, {}), {})) == repr(read_scalars(tree, {}))
 
 
 SIZES = st.sampled_from([b"\0\0\0\0", b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f"])

@@ -1,3 +1,5 @@
+"""The sample corpus is the same on every run, sounds as it should, and refuses what it cannot do."""
+
 import csv
 import hashlib
 import os
@@ -24,9 +26,7 @@ CLIPS = sample.sample_clips()
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
-    calls = []
-    sample.synthesize_sample(folder, seed=1, progress=lambda *counts: calls.append(counts))
-    assert calls == [(done, len(CLIPS)) for done in range(1, len(CLIPS) + 1)]
+    sample.synthesize_sample(folder, seed=1)
     return folder
 
 
@@ -70,7 +70,7 @@ def statistics(x):
 # --- the list ---------------------------------------------------------------------------------------------
 
 
-def test_names_are_sorted_unique_and_of_the_grammar():
+def test_names_are_sorted_unique_and_those_of_crema_d():
     names = [clip.clip for clip in CLIPS]
     assert names == sorted(set(names)) and len(names) == 288
     assert [parse_name(name) for name in names] == CLIPS
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_bytes(corpus, tmp_path):
 def test_a_clip_depends_on_the_seed_and_not_on_what_was_spoken_before(corpus, tmp_path):
     last = CLIPS[-1]
     for seed in (1, 2):
-        sample._speak_all(tmp_path / str(seed), [last], seed, 1, None)
+        sample._speak_all(tmp_path / str(seed), [last], seed, 1)
     name = f"{last.clip}.wav"
     original = (corpus / "AudioWAV" / name).read_bytes()
     assert (tmp_path / "1" / name).read_bytes() == original
@@ -134,11 +134,11 @@ def test_a_clip_depends_on_the_seed_and_not_on_what_was_spoken_before(corpus, tm
 
 def test_manifest_lists_what_is_there(corpus):
     rows = list(csv.DictReader((corpus / "manifest.csv").open()))
-    assert [row["clip"] for row in rows] == [clip.clip for clip in CLIPS]
-    files = {path.stem: path.read_bytes() for path in (corpus / "AudioWAV").iterdir()}
-    assert {row["clip"] for row in rows} == set(files)
+    assert [row["file"] for row in rows] == [f"{clip.clip}.wav" for clip in CLIPS]
+    files = {path.name: path.read_bytes() for path in (corpus / "AudioWAV").iterdir()}
+    assert {row["file"] for row in rows} == set(files)
     for row in rows:
-        data = files[row["clip"]]
+        data = files[row["file"]]
         assert (row["sha256"], int(row["bytes"])) == (hashlib.sha256(data).hexdigest(), len(data))
         assert data[36:40] == b"data"  # a header of 44 bytes, as CREMA-D has
 
@@ -228,7 +228,7 @@ def test_a_long_path_to_the_voices_is_no_hindrance(corpus, monkeypatch, tmp_path
     far = tmp_path / ("x" * 200)  # espeak-ng itself cuts paths at 160 bytes
     far.symlink_to(espeakng_loader.get_data_path())
     monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(far))
-    sample._speak_all(tmp_path, CLIPS[:1], 1, 1, None)
+    sample._speak_all(tmp_path, CLIPS[:1], 1, 1)
     name = f"{CLIPS[0].clip}.wav"
     assert (tmp_path / name).read_bytes() == (corpus / "AudioWAV" / name).read_bytes()
 
@@ -237,6 +237,6 @@ def test_recordings_of_others_are_left_alone(tmp_path):
     recording = tmp_path / "AudioWAV" / "1005_DFA_ANG_XX.wav"
     recording.parent.mkdir()
     recording.write_bytes(b"RIFF")
-    with pytest.raises(UserError, match=r"1005_DFA_ANG_XX.* is not of the sample corpus"):
+    with pytest.raises(UserError, match=r"1005_DFA_ANG_XX.* is not part of the sample corpus"):
         sample.synthesize_sample(tmp_path, seed=1)
     assert contents(tmp_path) == {"AudioWAV/1005_DFA_ANG_XX.wav": b"RIFF"}

@@ -22,14 +22,17 @@ def recordings(sample, tmp_path):
     ("settings", "message"),
     [
         ({"models": {"cnn2d": {"epoks": 3}}}, "models.cnn2d.epoks is no setting; did you mean 'epochs'?"),
-        ({"mel": {"n_mels": "many"}}, 'mel.n_mels is "many", but must be an integer at least 1'),
-        ({"shards": 0}, "shards is 0, but must be an integer at least 1"),
-        ({"length": "longest"}, 'length is "longest", but must be "average", or a whole number of samples'),
+        ({"mel": {"n_mels": "many"}}, "mel.n_mels: 'many' is not of type 'integer'"),
+        ({"shards": 0}, "shards: 0 is less than the minimum of 1"),
+        ({"length": "longest"}, "length is 'longest', but must be \"average\", or a whole number of samples"),
         ({"augment": {"time_stretch": {"low": 2}}}, "augment.time_stretch.low is 2, above"),
         ({"augment": {"pitch_shift": {"clips": 1.5}}}, "augment.pitch_shift.clips is 1.5, but must be a whole number"),
-        ({"runs": [{"protocol": "notebok", "models": ["cnn1d"], "seeds": [0]}]}, 'runs.0.protocol is "notebok"'),
+        (
+            {"runs": [{"protocol": "notebok", "models": ["cnn1d"], "seeds": [0]}]},
+            "runs.0.protocol: 'notebok' is not one of",
+        ),
         ({"runs": [{"protocol": "random", "models": ["cnn3d"], "seeds": [0]}]}, "names 'cnn3d', but models has"),
-        ({"runs": [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}]}, "is 'custom': set split.table"),
+        ({"runs": [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}]}, "is 'custom', which needs split.table"),
         (
             {"runs": [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}], "split": {"table": "none.csv"}},
             "split.table: none.csv: no such file",
@@ -39,11 +42,14 @@ def recordings(sample, tmp_path):
             {"fetch": {"mirrors": ["http://example.org/x.zip"]}},
             "must be official, gitlab, kaggle, or the https address",
         ),
-        ({"fetch": {"mirrors": []}}, "fetch.mirrors is [], but must be an array with at least 1 entries"),
+        ({"fetch": {"mirrors": []}}, "fetch.mirrors: [] should be non-empty"),
         ({"fetch": {"mirrors": ["https://me:secret@example.org/x.zip"]}}, "without a user name in it"),
         ({"fetch": {"pointers": "http://example.org/x.zip"}}, "must be null, the path of an archive"),
         ({"corpus": "crema-d", "audio": "nowhere"}, "audio: nowhere: no such file or folder"),
         ({"audio": "."}, "audio is set, but corpus is 'sample'"),
+        ({"corpus": "mine", "audio": "2024"}, "audio: 2024: no such file or folder"),
+        ({"corpus": "mine", "audio": "a" * 300}, "audio: aaa"),
+        ({"audio": "a" * 5000}, "audio has 5000 characters; at most 4096"),
     ],
 )
 def test_settings(empty, settings, message):

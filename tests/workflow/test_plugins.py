@@ -66,7 +66,7 @@ def best_recall(cm) -> np.ndarray:
     return recall(cm).max(-1)
 
 
-STATISTICS["best_recall"] = Statistic(best_recall, "best recall")
+STATISTICS["best_recall"] = Metric(best_recall, "best recall")
 '''
 
 

@@ -1,26 +1,126 @@
-"""Temporary."""
+"""The configuration: config.yaml, its schema, and the settings that plug-ins add to both."""
 
-import yaml
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
-from serflow.runtime.settings import read_scalars
+from serflow.corpus.source import SAMPLE
+from serflow.features import KINDS, lineage
+from serflow.models.named import find_model, models_schema, named_models
+from serflow.runtime.errors import UserError
+from serflow.runtime.settings import check_settings, fill, read_scalars
+from serflow.runtime.yaml_files import check_file, check_size
+from serflow.splits import PROTOCOLS
 
 
-def runs_on(config, corpora):
+def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> dict:
+    """Return the complete configuration, checked.
+
+    Parameters
+    ----------
+    config
+        What the user has set: files and command line together, as Snakemake gives them.
+    base
+        The folder of the workflow, with ``config.yaml``.
+    files
+        The user's settings files, whose form is checked.
+
+    Raises
+    ------
+    UserError
+        If a setting is unknown or not valid, or contradicts another.
+    """
+    import yaml
+
+    for path in files:
+        check_file(Path(path))
+    check_size(config)
+    defaults = yaml.safe_load((base / "config.yaml").read_text(encoding="utf-8"))
+    if config.get("corpus", defaults["corpus"]) == SAMPLE:
+        defaults = fill(yaml.safe_load((base / "config/sample.yaml").read_text(encoding="utf-8")), defaults)
+    for kind, plugin in KINDS.items():
+        if plugin.settings:
+            defaults[kind] = fill(defaults.get(kind, {}), _defaults(plugin.settings))
+    models = config.get("models")
+    for name, section in models.items() if isinstance(models, Mapping) else ():
+        if isinstance(section, Mapping) and section.get("architecture", name) != name:
+            defaults["models"].pop(name, None)  # the defaults of another architecture
+    config = fill(config, defaults)
+    schema = read_schema(base / "workflow/schemas/config.schema.yaml", config["models"])
+    config = read_scalars(config, schema)
+    check_settings(config, schema)
+    for name, model in named_models(config["models"]).items():
+        if name in config["models"]:
+            config["models"][name] = fill(config["models"][name], dict(model.settings))
+    _check_pairs(config)
+    return config
+
+
+def read_schema(path: Path, models: Mapping) -> dict:
+    """Return the schema of the configuration with the settings of plug-ins.
+
+    Parameters
+    ----------
+    path
+        ``config.schema.yaml``.
+    models
+        The section ``models``, whose names stand for architectures with different settings.
+    """
+    import yaml
+
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    sections = schema["properties"]
+    for kind, plugin in KINDS.items():
+        if plugin.settings:
+            rules = {"type": "object", "additionalProperties": False, "properties": plugin.settings}
+            sections[kind] = rules | {"required": list(plugin.settings)}
+    sections["models"] = models_schema(models)
+    sections["runs"]["items"]["properties"]["protocol"] = {"enum": list(PROTOCOLS)}
+    return schema
+
+
+def _defaults(settings: Mapping[str, Mapping]) -> dict:
+    return {name: rule["default"] for name, rule in settings.items() if "default" in rule}
+
+
+def runs_on(config: Mapping, corpora: Collection[str]) -> list[Mapping]:
+    """Return the configured runs; with several corpora and no ``cross-corpus`` run, one is added like the last."""
     runs = config["runs"]
     if len(corpora) < 2 or any(run["protocol"] == "cross-corpus" for run in runs):
         return runs
     return [*runs, {**runs[-1], "protocol": "cross-corpus"}]
 
 
-def fill(given, usual):
-    if not isinstance(given, dict) or not isinstance(usual, dict):
-        return given
-    return {**usual, **{key: fill(value, usual.get(key)) for key, value in given.items()}}
+def _check_pairs(config: Mapping) -> None:
+    """Check what a single setting does not show.
 
-
-def configure(config, base, files):
-    config = read_scalars(config)
-    defaults = yaml.safe_load((base / "config.yaml").read_text())
-    if config.get("corpus", "sample") == "sample":
-        config = fill(config, yaml.safe_load((base / "config/sample.yaml").read_text()))
-    return fill(config, defaults)
+    Raises
+    ------
+    UserError
+        For the first settings that contradict each other.
+    """
+    for kind, section in config["augment"].items():
+        if isinstance(section, Mapping) and section["low"] > section["high"]:
+            low, high = section["low"], section["high"]
+            raise UserError(f"config: augment.{kind}.low is {low}, above augment.{kind}.high ({high})")
+    if config["split"]["test"] + config["split"]["valid"] >= 1:
+        raise UserError("config: split.test and split.valid leave nothing to train on: their sum must be below 1")
+    limits = config["catalog"]["audit"]
+    if limits["min_seconds"] >= limits["max_seconds"]:
+        raise UserError("config: catalog.audit.min_seconds must be below catalog.audit.max_seconds")
+    models, first = named_models(config["models"]), {}
+    for number, run in enumerate(config["runs"]):
+        for name in PROTOCOLS[run["protocol"]].settings:
+            if config["split"][name] is None:
+                raise UserError(
+                    f"config: runs.{number}.protocol is {run['protocol']!r}, which needs split.{name}; set it"
+                )
+        for name, seed in itertools.product(run["models"], run["seeds"]):
+            for kind in lineage(find_model(models, name, f"config: runs.{number}.models").features):
+                if "check_settings" in KINDS[kind].functions:
+                    KINDS[kind].load().check_settings(config)
+            before = first.setdefault((run["protocol"], name, seed), number)
+            if before != number or run["models"].count(name) > 1 or run["seeds"].count(seed) > 1:
+                raise UserError(
+                    f"config: runs.{number} names {run['protocol']}, {name}, seed {seed} again; name each run once"
+                )

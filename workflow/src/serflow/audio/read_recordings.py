@@ -10,6 +10,7 @@ import numpy as np
 from serflow import storage
 from serflow.audio.io import decode, mono, read_content
 from serflow.audio.pieces import decode_piece
+from serflow.corpus.formats import FORMATS
 from serflow.corpus.policy import apply_policy
 from serflow.runtime.errors import UserError
 
@@ -90,7 +91,7 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
         else:
             recording = decode_piece(path, row["start"], row["end"])
     except UserError as error:
-        return row | {"problem": f"{row['row']}{error}"}, nothing
+        return row | {"problem": f"{_manifest_row(row)}{error}"}, nothing
     samples = recording.samples
     peak, values = float(max(samples.max(), -samples.min())), samples.ravel().astype(np.float64)
     described = {
@@ -106,6 +107,14 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
         "audio_sha256": hashlib.sha256(np.ascontiguousarray(samples)).hexdigest(),
     }
     return row | described, mono(recording, sampling_rate)
+
+
+def _manifest_row(row: Mapping) -> str:
+    """Return table and row of a recording as the beginning of a message; an empty text if it is in no manifest."""
+    if row["table"] is None:
+        return ""
+    clip = row["clip"].removeprefix(f"{row['corpus']}:")
+    return FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
 
 
 class Recordings:

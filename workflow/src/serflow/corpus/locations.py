@@ -1,13 +1,12 @@
 """Where the recordings of a corpus are: one folder or table, or several that together are one corpus."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.listing import Entry
-from serflow.runtime.errors import UserError, did_you_mean
+from serflow.runtime.errors import UserError
 
 
 class Location(NamedTuple):
@@ -43,10 +42,9 @@ def recording_path(locations: Sequence[Location], file: str) -> Path:
     return location.root / below
 
 
-def manifest_row(locations: Sequence[Location], entry: Entry) -> str:
-    """Return table and row of an entry as the beginning of a message; an empty text if it is in no manifest."""
-    location, _ = _split(locations, entry.file)
-    return f"{location.path}, row {entry.row}: " if entry.row else ""
+def manifest_of(locations: Sequence[Location], entry: Entry) -> Path | None:
+    """Return the table that lists an entry, or None if its corpus is a folder."""
+    return _split(locations, entry.file)[0].path if entry.row else None
 
 
 def _split(locations: Sequence[Location], file: str) -> tuple[Location, str]:
@@ -66,7 +64,8 @@ def configured_locations(config: Mapping) -> list[Location]:
     """
     audio, chosen = config["audio"], config["format"]
     if not isinstance(audio, Mapping):
-        return [Location("", _known(chosen or default_format(config["corpus"]), "format"), Path(audio).expanduser())]
+        format_ = FORMATS.find(chosen or default_format(config["corpus"]), "config: format").name
+        return [Location("", format_, Path(audio).expanduser())]
     if chosen:
         raise UserError("config: format is set, but audio names several corpora; give each of them its format")
     locations = []
@@ -78,17 +77,11 @@ def configured_locations(config: Mapping) -> list[Location]:
                 f"config: audio.{name}: the name is not a format ({', '.join(FORMATS)}); give the format: "
                 f'{{"{name}": {{"format": "…", "path": "…"}}}}'
             )
-        locations.append(Location(name, _known(wanted, f"audio.{name}.format"), Path(at["path"]).expanduser()))
+        format_ = FORMATS.find(wanted, f"config: audio.{name}.format").name
+        locations.append(Location(name, format_, Path(at["path"]).expanduser()))
     return locations
 
 
 def default_format(corpus: str) -> str:
-    """Return the format of a corpus without the setting ``format``: its own name if that is a format, else CREMA-D's."""
+    """Return the format of a corpus whose setting ``format`` is null: its name if that is a format, else CREMA-D's."""
     return corpus if corpus in FORMATS else CREMA_D
-
-
-def _known(name: str, key: str) -> str:
-    if name not in FORMATS:
-        known = f"{', '.join(FORMATS)}{did_you_mean(name, FORMATS)}"
-        raise UserError(f"config: {key} is {json.dumps(name)}, but must be one of {known}")
-    return name

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName
 from serflow.runtime.errors import UserError
 
-# Four speakers in each of three of the five blocks of the speaker-independent protocol. The voices are natural ones, far
+# Four speakers in each of three of the five blocks of the speaker-independent protocol. The voices are natural, and far
 # apart in pitch and mean MFCC. Variants with a `breath` line (f2, f3, f5, Alicia, victor, sandro) are left out, since
 # espeak-ng 1.52 speaks them differently in every process.
 SPEAKERS = {
@@ -77,8 +77,8 @@ Made by serflow.corpus.sample with seed {seed}: {clips} clips, 16 kHz, mono, 16 
 def sample_clips() -> list[ClipName]:
     """List the 288 clips of the sample corpus, sorted.
 
-    Each speaker speaks each sentence in two emotions and each emotion four times. Over all speakers, each pair of sentence
-    and emotion occurs four times. As in CREMA-D only ``IEO`` has levels, and ``NEU`` has none.
+    Each speaker speaks each sentence in two emotions and each emotion four times. Over all speakers, each pair of
+    sentence and emotion occurs four times. As in CREMA-D only ``IEO`` has levels, and ``NEU`` has none.
     """
     emotions, names = list(EMOTIONS), []
     for a, speaker in enumerate(SPEAKERS):

@@ -24,7 +24,7 @@ from serflow.corpus.locations import (
     configured_locations,
     default_format,
     formats_of,
-    manifest_row,
+    manifest_of,
     recording_path,
 )
 from serflow.corpus.metadata import TABLES, find_metadata
@@ -46,7 +46,7 @@ LISTING_SCHEMA = {
     "corpus": "string",
     "start": "float64",
     "end": "float64",
-    "row": "string",
+    "table": "binary",  # of a manifest
     "problem": "string",
     "version": "string",
 }
@@ -176,9 +176,8 @@ def _list_made(location: Location, pending: Pending) -> list[Entry]:
             entries = list_entries(format_, location.path) if location.path.is_dir() else []
             missing = sorted(fetched.keys() - {entry.file for entry in entries})
             if missing:
-                raise UserError(
-                    f"{location.path / missing[0]}: missing, and {len(missing) - 1} more; delete {table} to get them again"
-                )
+                more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
+                raise UserError(f"{location.path / missing[0]}: missing{more}; delete {table} to get it again")
             return entries
     return make_entries(format_, [(file, FileStatus()) for file, _ in pending.files], location.path)
 
@@ -212,7 +211,8 @@ def _write_listing(results: Path, entries: Sequence[Entry], locations: Sequence[
         corpus = corpus_of(entry.file.replace("/", ":", 1)) if union else None
         row = (printable(entry.file), os.fsencode(path), *name[1:], corpus, entry.start, entry.end)
         shard = shard_of(entry.name.speaker, shards) if entry.name else 0
-        by_shard[shard].append((name[0], *row, manifest_row(locations, entry), problem, version))
+        table = manifest_of(locations, entry)
+        by_shard[shard].append((name[0], *row, table and os.fsencode(table), problem, version))
     for shard, rows in zip(shard_names(shards), by_shard, strict=True):
         _write_if_changed(results / f"listing/{shard}.parquet", sorted(rows), LISTING_SCHEMA)
 
@@ -268,7 +268,7 @@ def _noted_digests(results: Path) -> dict[str, str]:
 
 
 def _is_same(entry: Entry, path: Path, digests: Mapping[str, str]) -> bool:
-    noted = digests.get(entry.file)
+    noted = digests.get(printable(entry.file))
     if noted is None or entry.start is not None or entry.end is not None or not stat.S_ISREG(entry.status.mode):
         return False
     try:

@@ -64,8 +64,8 @@ def compute(rows: np.ndarray, settings: Mapping, threads: int = 1) -> Iterator[n
             values = FRAME_FEATURES[name].load().compute(framed, settings)
             if values.size != len(batch) * width:
                 raise UserError(
-                    f"frame feature {name!r} returns shape {values.shape} for {len(batch)} clips of {count} frames, but "
-                    "must return (clips, frames), or (clips, columns, frames) and name the columns"
+                    f"frame feature {name!r} returns shape {values.shape} for {len(batch)} clips of {count} frames, "
+                    "but must return (clips, frames), or (clips, columns, frames) and name the columns"
                 )
             parts.append(values.reshape(len(batch), width))
         return np.concatenate(parts, axis=1, dtype=np.float32)

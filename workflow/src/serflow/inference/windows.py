@@ -10,7 +10,7 @@ import soxr
 
 from serflow.audio.containers import OnDisk, length_fault
 from serflow.audio.io import check_samples, decode, mono
-from serflow.audio.length import fit
+from serflow.audio.length import truncate_or_pad
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
@@ -49,7 +49,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if _samples(source, rate) <= preprocessing["longest"]:
         samples = mono(decode(source.name, source.read(), clip=False), rate)
-        yield Window(0.0, len(samples) / rate, fit([samples], length)[0])
+        yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0])
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
@@ -63,7 +63,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
     end, missing = start + len(held), length - len(held)
     if missing > 0:
         held = np.concatenate([dropped[max(0, len(dropped) - missing) :], held])
-    yield Window((end - len(held)) / rate, end / rate, fit([held], length)[0])
+    yield Window((end - len(held)) / rate, end / rate, truncate_or_pad([held], length)[0])
 
 
 def _samples(source: RecordingToLabel, rate: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # after the back end is set
 
-from serflow.features.mel import log_mel
+from serflow.features import mel as mel_spectrograms
 from serflow.storage import replacing
 
 DPI = 120
@@ -43,7 +43,7 @@ def show_clip(samples: np.ndarray, mel: Mapping, sampling_rate: int, *, figure: 
 
     with replacing(audio) as partial:
         sf.write(partial, samples, sampling_rate, subtype="PCM_16", format="WAV")
-    (spectrogram,) = np.concatenate(list(log_mel(samples[None], sampling_rate=sampling_rate, **mel)))
+    (spectrogram,) = next(mel_spectrograms.compute(samples[None], {"sampling_rate": sampling_rate, **mel}))
     with plt.rc_context(STYLE):
         # No automatic layout: waveshow draws the whole figure each time, and the layout takes most of the time.
         margins = {"left": 0.15, "right": 0.97, "top": 0.96, "bottom": 0.16, "hspace": 0.12}

@@ -1,1 +1,1 @@
-"""What every step needs to run: errors, settings, locking, progress, fingerprints, SLURM."""
+"""What every command needs to run: errors, arguments, settings, locks, progress, fingerprints, plug-ins, SLURM."""

@@ -1,9 +1,9 @@
 """Command-line options from the signature and the docstring of a function.
 
 Positional-only parameters are positional arguments, all others are options. Annotations give the types: ``Path``,
-``str``, ``int``, ``float``, ``bool`` (a flag), ``Mapping`` (JSON), a ``Sequence`` of one of these, and unions. An option
-with ``None`` in its union, or with a default, may be left out. The section "Parameters" of a numpydoc docstring gives
-the help texts.
+``str``, ``int``, ``float``, ``bool`` (a flag), ``Mapping`` (JSON), a ``Sequence`` of one of these, and unions. Options
+with ``None`` in their union, or with a default, may be left out. The section "Parameters" of a numpydoc docstring
+gives the help texts.
 """
 
 import argparse
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
     """A parser for the arguments of ``function``; ``name`` stands in usage and messages."""
 
     def __init__(self, name: str, function: Callable):
-        super().__init__(prog=name, description=summary(function.__doc__).replace("%", "%%"), allow_abbrev=False)
+        super().__init__(prog=name, description=summary(function.__doc__), allow_abbrev=False)
         self._function, helps = function, _help_texts(inspect.cleandoc(function.__doc__ or ""))
         for parameter in inspect.signature(function).parameters.values():
             if reader := _reader(parameter):

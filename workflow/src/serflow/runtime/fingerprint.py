@@ -1,8 +1,8 @@
 """Fingerprints of code: a hash of a function and of everything in serflow that it uses.
 
 Snakemake notices an edit in a script that a rule names, but not in a module that a command imports. Rules therefore
-carry ``params: code=…``: editing a function reruns what runs it. Comments, docstrings, layout, annotations, the messages
-of errors and what is printed do not count, nor do functions and constants that are not used. The packages of
+carry ``params: code=…``: editing a function reruns what runs it. Comments, docstrings, layout, annotations, messages of
+errors and what is printed do not count, nor do functions and constants that are not used. The packages of
 :data:`PLUMBING` carry a format version instead.
 """
 
@@ -150,8 +150,9 @@ def _module(name: str) -> _Module:
         raise ValueError(f"no module {name} in {ROOT}")
     tree, known = ast.parse(source.read_bytes()), _Module({}, {}, [], ())
     for node in _imports(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            raise ValueError(f"{name}: relative imports are not followed; write serflow.…")
+        relative = isinstance(node, ast.ImportFrom) and node.level
+        if relative or (isinstance(node, ast.Import) and any(alias.name.startswith("serflow") for alias in node.names)):
+            raise ValueError(f"{name}: this import is not followed; write: from serflow.… import …")
         if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "serflow":
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"

@@ -1,7 +1,7 @@
-"""One run at a time in a folder, and no step that outlives the run which started it.
+"""One run at a time per folder, and no job that outlives the run that started it.
 
-Snakemake's own lock is a file that a killed run leaves behind, so that the next one has to be told to
-remove it. The lock here belongs to a process and ends with it, however it ends.
+Snakemake's own lock is a file that a killed run leaves behind and the next run must be told to remove. The lock here
+belongs to a process and is released when the process ends, however it ends.
 """
 
 import fcntl
@@ -15,24 +15,24 @@ from pathlib import Path
 
 from serflow.runtime.errors import UserError
 
-LOCK_VARIABLE = "SERFLOW_LOCK"  # tells a step the lock of its run
-# For a moment after a run was killed others have its lock: a program that was just being started, and steps that end.
+LOCK_VARIABLE = "SERFLOW_LOCK"  # environment variable with the lock of the run that started a job
+# Just after a run was killed, its lock may still be held by jobs that are ending and programs that are starting.
 PATIENCE = 2.0  # seconds
 _held: list = []  # an open file keeps its lock until the process ends
 
 
 def hold_lock(path: str | Path) -> None:
-    """Hold a lock until this process ends; wait a moment for it.
+    """Take a lock and hold it until this process ends.
 
     Parameters
     ----------
     path
-        The lock's file; it names the holder. On a shared disk the lock also holds between machines.
+        File of the lock; it names the process that holds it. On a shared disk the lock also works between machines.
 
     Raises
     ------
     UserError
-        If another process holds it, or the file cannot be written.
+        If another process holds the lock for longer than :data:`PATIENCE`, or the file cannot be written.
     """
     path = Path(path)
     try:
@@ -57,7 +57,7 @@ def hold_lock(path: str | Path) -> None:
 
 
 def _lock(file) -> bool:
-    """Lock an open file for this process alone, and tell whether that could be done at once."""
+    """Try to lock an open file for this process; return whether it worked."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -66,24 +66,24 @@ def _lock(file) -> bool:
 
 
 def end_with_run(path: str | Path) -> None:
-    """End this process when the lock is given up, as nobody then waits for it and the next run does its work.
+    """Kill this process when the lock of its run is released: the next run makes the same files again.
 
-    A run that is killed cannot stop its steps. They would go on writing where the next one writes.
+    A run that is killed cannot stop its jobs, which would go on writing where the next run writes.
 
     Parameters
     ----------
     path
-        The lock's file.
+        File of the lock.
     """
     try:
-        file = Path(path).open()  # noqa: SIM115 - as long as the process
+        file = Path(path).open()  # noqa: SIM115 - open as long as the process runs
     except OSError:
         return  # nothing to wait for
 
     def wait() -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
         try:
-            print("the run that started this step has ended, and so does this step", file=sys.stderr, flush=True)
+            print("the run that started this job has ended, so the job ends too", file=sys.stderr, flush=True)
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -79,7 +79,7 @@ class Plugins(Mapping[str, Plugin]):
         return {
             path.stem.replace("_", "-") if self._hyphens else path.stem: path
             for path in paths
-            if path.stem != "__init__" and marker.search(path.read_text(encoding="utf-8"))
+            if path.stem != "__init__" and marker.search(path.read_text(encoding="utf-8", errors="replace"))
         }
 
     def __getitem__(self, name: str) -> Plugin:
@@ -111,7 +111,7 @@ class Plugins(Mapping[str, Plugin]):
         if name in self._names:
             return self[name]
         path = self._folder / f"{name.replace('-', '_')}.py"
-        if path.is_file():
+        if path in self._folder.glob("*.py"):
             raise UserError(f"{path}: has no function {self._function}(), so it is no {self.what}")
         raise UserError(f"{where}: unknown {self.what} {name!r}; known: {', '.join(self)}{did_you_mean(name, self)}")
 
@@ -122,11 +122,13 @@ class Plugins(Mapping[str, Plugin]):
             raise UserError(f"{path}, line {error.lineno}: not valid Python ({error.msg})") from error
         found = {}
         for node in tree.body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in self._constants:
-                constant = ast.unparse(node.targets[0])
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            constant = ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
+            if constant in self._constants:
                 try:
                     found[constant] = ast.literal_eval(node.value)
-                except ValueError as error:
+                except (TypeError, ValueError) as error:
                     raise UserError(
                         f"{path}: {constant} must be a literal; it is read without running the file"
                     ) from error

@@ -1,4 +1,4 @@
-"""What is checked and mended on a SLURM cluster before a run begins."""
+"""Checks and cleaning up on a SLURM cluster before a run starts."""
 
 import os
 import re
@@ -9,56 +9,51 @@ from serflow.runtime.errors import UserError
 
 
 def prepare_cluster(logs: Path) -> None:
-    """Check the partition, and cancel what a killed run has left in the queue.
+    """Check the partition, and cancel jobs that a killed run has left in the queue.
 
     Parameters
     ----------
     logs
-        Snakemake's folder of logs, which name the runs of this folder.
+        Snakemake's log folder, whose files name the runs of this folder.
 
     Raises
     ------
     UserError
-        If ``SBATCH_PARTITION`` names no partition of the cluster.
+        If ``SBATCH_PARTITION`` is not a partition of the cluster.
     """
     partition = os.environ.get("SBATCH_PARTITION")
     if partition:
-        known = _lines("sinfo", "--noheader", "--all", "--format=%R")
+        known = _words("sinfo", "--noheader", "--all", "--format=%R")
         if known and partition not in known:
             raise UserError(f"SBATCH_PARTITION: the cluster has no partition {partition!r}; it has {', '.join(known)}")
-    left = cancel_orphans(logs)
-    if left:
-        print(f"serflow: cancelled {left} jobs that a killed run had left in the queue", flush=True)
+    cancelled = cancel_orphans(logs)
+    if cancelled:
+        print(f"serflow: cancelled {cancelled} jobs that a killed run had left in the queue", flush=True)
 
 
 def cancel_orphans(logs: Path) -> int:
-    """Cancel the jobs of this folder's latest runs, whose controller is gone.
+    """Cancel jobs of this folder's latest runs and return their number.
 
-    Whoever calls this holds the folder's lock, so no other controller waits for them. They would write the
-    files that this run is about to make as well.
+    The caller holds the lock of the folder, so the runs that submitted these jobs have ended. The jobs would write the
+    same files as this run.
 
     Parameters
     ----------
     logs
-        Snakemake's folder of logs.
-
-    Returns
-    -------
-    int
-        How many jobs were cancelled.
+        Snakemake's log folder.
     """
     newest = sorted(logs.glob("*.log"), key=lambda path: path.stat().st_mtime)[-10:]
     runs = {run for path in newest for run in re.findall(r"SLURM run ID: (\S+)", path.read_text(errors="replace"))}
     if not runs:
         return 0
-    jobs = _lines("squeue", "--noheader", "--format=%A", f"--name={','.join(sorted(runs))}")
+    jobs = _words("squeue", "--noheader", "--format=%A", f"--name={','.join(sorted(runs))}")
     if jobs:
         subprocess.run(["scancel", *jobs], check=False)
     return len(jobs)
 
 
-def _lines(*command: str) -> list[str]:
-    """Give the lines that a command of SLURM prints; none where it cannot answer, which the plugin then reports."""
+def _words(*command: str) -> list[str]:
+    """Return the words that a SLURM command prints; none if it fails, which Snakemake's plug-in then reports."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

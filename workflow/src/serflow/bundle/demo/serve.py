@@ -13,7 +13,6 @@ from pathlib import Path
 
 from serflow.bundle.reader import open_bundle
 from serflow.runtime.errors import UserError
-from serflow.runtime.memory import share_freed_memory
 
 _SIGNALS = {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGHUP: 143}  # each with its exit code
 _KEPT_SECONDS = 600  # of uploads

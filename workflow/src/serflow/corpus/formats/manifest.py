@@ -5,6 +5,7 @@ To share labels with other corpora, use the codes of :data:`serflow.corpus.label
 """
 
 import csv
+import functools
 import os
 from collections.abc import Callable
 from operator import itemgetter
@@ -65,6 +66,24 @@ def list_recordings(path: Path) -> list[Entry]:
         Entry(file, Utterance(clip, speaker, None, label, None), status_of[file], None, None, start, end, row)
         for clip, speaker, label, file, start, end, row in sorted(rows, key=itemgetter(0))
     ]
+
+
+def describe_row(path: Path, clip: str) -> str:
+    """Return table and row of a clip as the beginning of a message.
+
+    The row is looked up when there is something to say about it: listings do not contain row numbers, so that a new row
+    does not change the listing of the rows below it.
+    """
+    try:
+        row = _rows(path).get(clip)
+    except UserError:  # the table has changed since it was listed
+        row = None
+    return f"{path}, row {row}: " if row else f"{path}: "
+
+
+@functools.lru_cache(maxsize=1)
+def _rows(path: Path) -> dict[str, int]:
+    return {entry.name.clip: entry.row for entry in list_recordings(path)}
 
 
 def _read(path: Path):

@@ -1,17 +1,18 @@
 """What corpus, format and audio may be together, and each mistake in one line."""
 
-import pytest
-import yaml
+from pathlib import Path
 
-from serflow.corpus.locations import configured_places, places_of, read_source, recording_path, write_source
-from serflow.corpus.source import open_source
+import pytest
+
+from serflow.configuration import configure, runs_on
+from serflow.corpus.locations import Location, configured_locations, recording_path
+from serflow.corpus.source import open_corpus
 from serflow.runtime.errors import UserError
-from serflow.runtime.settings import check_settings, runs_on
 
 
 @pytest.fixture
 def opened(project, tmp_path, monkeypatch):
-    """Check settings and open their corpus, in a folder with a corpus of three files."""
+    """Return a function that opens the corpus of some settings, in a folder with a corpus of three files."""
     monkeypatch.chdir(tmp_path)
     for name in ("OAF_back_angry", "YAF_back_angry", "OAF_back_ps"):
         (tmp_path / "audio/below").mkdir(parents=True, exist_ok=True)
@@ -20,26 +21,28 @@ def opened(project, tmp_path, monkeypatch):
     (tmp_path / "crema").mkdir()
     (tmp_path / "crema/1001_DFA_ANG_XX.wav").touch()
 
-    def check(**settings):
-        config = yaml.safe_load((project / "config.yaml").read_text()) | settings
-        check_settings(config, project / "workflow/schemas/config.schema.yaml")
-        return open_source(config)
-
-    return check
+    return lambda **settings: open_corpus(configure(settings, project), tmp_path / "results")
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"corpus": "ravdess"}, "corpus 'ravdess' needs its recordings: set audio"),
+        (
+            {"corpus": "ravdess"},
+            "corpus 'ravdess' (RAVDESS) needs its recordings: set audio to their folder or archive",
+        ),
+        ({"corpus": "manifest"}, "corpus 'manifest' (manifest) needs its recordings: set audio to their table"),
         ({"format": "ravdess"}, "format is set, but corpus is 'sample'"),
-        ({"corpus": "x", "format": "ravdes", "audio": "audio"}, 'format is "ravdes", but must be one of crema-d'),
-        ({"corpus": "x", "format": 3, "audio": "audio"}, "format is 3, but must be"),
-        ({"corpus": "x", "audio": {"mine": "audio"}}, "audio.mine: the name is no format"),
-        ({"corpus": "x", "audio": {"mine": {"format": "x", "path": "audio"}}}, 'audio.mine.format is "x", but must be'),
+        ({"corpus": "x", "format": "ravdes", "audio": "audio"}, "config: format: unknown corpus format 'ravdes'"),
+        ({"corpus": "x", "format": 3, "audio": "audio"}, "config: format: unknown corpus format '3'"),
         ({"corpus": "x", "audio": {"mine": {"path": "audio"}}}, "config: audio"),
         ({"corpus": "x", "audio": {"a b": "audio"}}, "config: audio"),
         ({"corpus": "x", "audio": {}}, "config: audio"),
+        ({"corpus": "x", "audio": {"mine": "audio"}}, "audio.mine: the name is not a format"),
+        (
+            {"corpus": "x", "audio": {"mine": {"format": "x", "path": "audio"}}},
+            "audio.mine.format: unknown corpus format 'x'",
+        ),
         ({"corpus": "x", "format": "tess", "audio": {"tess": "audio"}}, "audio names several corpora"),
         ({"corpus": "tess", "audio": "audio", "metadata": "audio"}, "metadata is set, but only"),
         ({"corpus": "manifest", "audio": "none.csv"}, "none.csv: no such file"),
@@ -54,8 +57,7 @@ def test_settings_that_do_not_fit(opened, settings, message):
 
 def test_the_corpus_name_is_its_format(opened):
     by_name, set_ = opened(corpus="tess", audio="audio"), opened(corpus="mine", format="tess", audio="audio")
-    assert by_name.formats == set_.formats == {"": "tess"} and by_name.speakers == ["OAF", "YAF"]
-    assert by_name.listings == set_.listings and by_name.plans == set_.plans and by_name.text == set_.text
+    assert by_name == set_ and by_name.formats == {"": "tess"} and by_name.speakers == ["OAF", "YAF"]
     assert opened(corpus="mine", audio="crema").formats == {"": "crema-d"}
 
 
@@ -63,28 +65,27 @@ def test_a_union_keeps_its_corpora_apart(opened):
     source = opened(corpus="mix", audio={"tess": "audio", "other": {"format": "tess", "path": "audio"}})
     assert source.speakers == ["other:OAF", "other:YAF", "tess:OAF", "tess:YAF"]
     assert source.formats == {"other": "tess", "tess": "tess"}
-    assert recording_path(places_of(read_source(source.text)), "tess/below/x.wav").as_posix() == "audio/below/x.wav"
+    locations = [Location(name, "tess", Path("audio", name)) for name in ("other", "tess")]
+    assert recording_path(locations, "tess/below/x.wav").as_posix() == "audio/tess/below/x.wav"
 
 
-@pytest.mark.parametrize("path", ["/data/AudioWAV", "{odd}", "my $(touch x); 'corpus'", "🙂"])
-def test_a_source_goes_through_a_command(path):
-    for settings in ({"corpus": "mine"}, {"corpus": "tess"}):
-        places = configured_places({"audio": path, "format": None, **settings})
-        assert places_of(read_source(write_source(places))) == places
+def test_the_home_folder_may_be_written_as_a_tilde():
+    (location,) = configured_locations({"corpus": "tess", "format": None, "audio": "~/tess"})
+    assert location == Location("", "tess", Path.home() / "tess")
 
 
 def test_only_song_where_speech_is_wanted(opened, tmp_path):
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs/03-02-05-01-01-01-01.wav").touch()
-    with pytest.raises(UserError, match="recordings of song that are left out: 1"):
+    with pytest.raises(UserError, match="left out 1 recordings of song; another format reads them"):
         opened(corpus="ravdess", audio="songs")
     assert opened(corpus="ravdess-song", audio="songs").speakers == ["01"]
     (tmp_path / "songs/03-01-05-01-01-01-02.wav").touch()
     speech = opened(corpus="ravdess", audio="songs")
-    assert speech.speakers == ["02"] and "of song that are left out: 1" in speech.notes[0]
+    assert speech.speakers == ["02"] and "left out 1 recordings of song" in speech.notes[0]
 
 
-def test_runs_across_are_added_to_those_of_several_corpora():
+def test_runs_across_corpora_are_added_to_those_of_several():
     listed = [{"protocol": "random", "models": ["cnn1d"], "seeds": [0]}]
     assert runs_on({"runs": listed}, ["tess"]) == listed
     added = {"protocol": "cross-corpus", "models": ["cnn1d"], "seeds": [0]}

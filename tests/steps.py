@@ -1,0 +1,64 @@
+"""The first steps of the workflow on a small corpus, without Snakemake."""
+
+import csv
+from pathlib import Path
+
+import yaml
+
+from serflow.audio.read_recordings import read_recordings
+from serflow.corpus.catalog import catalog_clips
+from serflow.corpus.shards import shard_names
+from serflow.corpus.source import Corpus, open_corpus
+from serflow.splits.split_clips import split_clips
+from serflow.storage import read_table
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def default_config() -> dict:
+    return yaml.safe_load((PROJECT / "config.yaml").read_text())
+
+
+def list_corpus(results: Path, audio, **changes) -> Corpus:
+    """Open a corpus of one shard; keyword arguments are settings."""
+    config = default_config() | {"corpus": "mine", "audio": audio if isinstance(audio, dict) else str(audio)}
+    return open_corpus(config | {"shards": 1} | changes, results)
+
+
+def read_shard(results: Path, shard: str, policy: str = "fail") -> Path:
+    """Read the recordings of a shard and return their index."""
+    index = results / f"recordings/{shard}.parquet"
+    paths = {"output": index.with_suffix(".npy"), "index": index}
+    read_recordings(results / f"listing/{shard}.parquet", sampling_rate=16_000, policy=policy, **paths)
+    return index
+
+
+def read_corpus(results: Path, audio, policy: str = "fail", **changes) -> list[Path]:
+    """Open a corpus, read its recordings and return the indices."""
+    list_corpus(results, audio, **changes)
+    return [read_shard(results, shard, policy) for shard in shard_names(changes.get("shards", 1))]
+
+
+def rows_of(indices: list[Path]) -> list[dict]:
+    return [row for index in indices for row in read_table(index).to_pylist()]
+
+
+def catalog(indices: list[Path], folder: Path, **options) -> dict[str, Path]:
+    """Write the catalogue into a folder and return its files."""
+    names = {"output": "clips.parquet", "excluded": "excluded.tsv", "flagged": "flagged.tsv", "audit": "audit.json"}
+    paths = {option: folder / name for option, name in names.items()}
+    usual = {"policy": "fail", "formats": {"": "crema-d"}, "audit_settings": default_config()["catalog"]["audit"]}
+    catalog_clips(indices, **usual | options, **paths)
+    return paths
+
+
+def split(indices: list[Path], plans: list[Path], output: Path, protocol: str, settings: dict, **options) -> list[dict]:
+    """Write the split table of a protocol and return its rows."""
+    usual = {"formats": {"": "crema-d"}, "audit": default_config()["catalog"]["audit"]}
+    split_clips(indices, plans, protocol=protocol, settings=settings, output=output, **usual | options)
+    return read_table(output).to_pylist()
+
+
+def read_tsv(path: Path) -> list[dict]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))

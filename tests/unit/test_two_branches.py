@@ -65,7 +65,7 @@ def run(tmp_path_factory, project):
     (folder / "audio").mkdir()
     for name, samples in zip(names, clips, strict=True):
         sf.write(folder / f"audio/{name}.wav", samples, 8000, subtype="FLOAT")
-    features = compute_features("mel", clips, PREPROCESSING)[..., 0]
+    features = compute_features("mel", clips, PREPROCESSING | LENGTH)[..., 0]
     for shard, rows in enumerate((slice(0, 25), slice(25, None))):
         with ArrayWriter(folder / f"s{shard}.npy", features.shape[1:]) as out:
             out.write(features[rows])
@@ -146,8 +146,8 @@ def test_the_bundle_predicts_what_the_model_predicted(run):
 
 def test_confidence_is_that_of_the_report_in_a_saturated_model_with_a_high_temperature(run):
     measured = read_json(run / "metrics.json")
-    (evaluated,) = load_runs([run / "metrics.json"], [run / "predictions.parquet"])
-    tested = evaluated.pooled
+    (loaded,) = load_runs([run / "metrics.json"], [run / "predictions.parquet"])
+    tested = loaded.pooled
     assert measured["temperature"] > 10 and (tested.probabilities == 0).any()
     with (run / "labels.csv").open(newline="") as file:
         found = {Path(row["file"]).stem: float(row["confidence"]) for row in csv.DictReader(file)}

@@ -110,10 +110,10 @@ def test_a_log_on_a_full_disk(disk):
     folder, _ = disk
     with contextlib.suppress(OSError):
         (folder / "rest").write_bytes(bytes(2**21))
-    command = ["scan_recordings", "--source", "none", "--shard", "0", "--shards", "1", "--policy", "fail"]
-    command += ["--output", str(folder / "x.parquet"), "--log", str(folder / "x.log")]
+    command = ["read_recordings", "--listing", "none", "--sampling-rate", "16000", "--policy", "fail"]
+    command += ["--output", str(folder / "x.npy"), "--index", str(folder / "x.parquet"), "--log", str(folder / "x.log")]
     done = subprocess.run([sys.executable, "-m", "serflow", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(
-        f"serflow scan_recordings: {folder}/x.log: cannot be written (No space left on device)"
+        f"serflow read_recordings: {folder}/x.log: cannot be written (No space left on device)"
     )

@@ -86,10 +86,19 @@ def test_a_bundle_says_what_it_is(bundled):
         assert sorted(archive.namelist()) == ["bundle.json", "card.md", "model.keras", "model.onnx"]
     measured = read_json(bundled.results() / f"models/{RUN.format('cnn2d')}/metrics.json")
     assert bundle.classes == measured["classes"] and bundle.about["metrics"]["uar"] == measured["uar"]
-    assert bundle.about["temperature"] > 0 and bundle.about["preprocessing"]["n_fft"] == 1569
+    assert bundle.about["preprocessing"]["n_fft"] == 1569
     assert bundle.about["protocol"] == "speaker-independent" and bundle.about["onnx_difference"] < 1e-4
-    for words in ("# cnn2d on sample", "## Not meant for", "| sex | ", "UAR of all folds"):
+    assert bundle.about["temperature"] == measured["temperature"] and bundle.about["architecture"] == "cnn2d"
+    for words in ("# cnn2d on sample", "## Not for", "| sex | ", f"| UAR | {100 * measured['uar']:.1f} %"):
         assert words in bundle.card
+
+
+def test_a_bundle_needs_no_other_run(empty):
+    for target, settings in ((f"results/sample/bundles/{RUN.format('cnn2d')}.zip", {}), ("predict", {"input": "."})):
+        (empty.folder / "x.wav").touch()
+        jobs = empty.jobs(target, **settings)
+        assert jobs["train_model"] == jobs["predict_test"] == jobs["bundle_model"] == 1
+        assert not jobs.keys() & {"evaluate_runs", "compare_runs", "render_report"}
 
 
 def test_an_hour_and_a_bad_file(bundled, audio, tmp_path):

@@ -154,21 +154,17 @@ def _interval(sums, statistic: Callable, limits, resamples: int, seed: int, leve
     return result | {"low": float(low), "high": float(high), "method": "percentile"}
 
 
-def _named(statistic: Statistic, limits: tuple[float, float] | None):
+def _named(statistic: Statistic):
+    """Return the function of a statistic and its range: 0 to 1 for the named ones."""
     if isinstance(statistic, str):
         if statistic not in STATISTICS:
             raise ValueError(f"unknown statistic {statistic!r}: expected one of {', '.join(STATISTICS)}")
-        return STATISTICS[statistic].function, limits or (0.0, 1.0)
-    return statistic, limits or (-math.inf, math.inf)
+        return STATISTICS[statistic].function, (0.0, 1.0)
+    return statistic, (-math.inf, math.inf)
 
 
 def bootstrap_interval(
-    sums_by_speaker,
-    statistic: Statistic,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-    limits: tuple[float, float] | None = None,
+    sums_by_speaker, statistic: Statistic, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> Interval:
     """Return a statistic and its interval, from resampling speakers with replacement.
 
@@ -176,7 +172,8 @@ def bootstrap_interval(
     eight). The expanded percentiles ``Φ(±√(A/(A-1)) t)`` are used instead, where t is the quantile of Student's
     distribution with A - 1 degrees of freedom. They correct for the variance, which is too small by (A-1)/A, and for
     its uncertainty. With fewer than eight speakers the interval is ``value ± t √(A/(A-1)) s``, where s is the
-    standard deviation of the resamples. With one speaker there is no interval.
+    standard deviation of the resamples, clipped to the range of a named statistic. With one speaker there is no
+    interval.
 
     Parameters
     ----------
@@ -190,8 +187,6 @@ def bootstrap_interval(
         The same seed and number of speakers give the same resamples.
     level
         Nominal coverage.
-    limits
-        Range of the statistic, which clips the interval for few speakers; 0 to 1 for the named ones.
 
     Raises
     ------
@@ -202,18 +197,12 @@ def bootstrap_interval(
     ----------
     Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 69(4), 2015.
     """
-    function, limits = _named(statistic, limits)
+    function, limits = _named(statistic)
     return Interval(**_interval(np.asarray(sums_by_speaker, float), function, limits, resamples, seed, level))
 
 
 def paired_difference(
-    sums_a,
-    sums_b,
-    statistic: Statistic,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-    limits: tuple[float, float] | None = None,
+    sums_a, sums_b, statistic: Statistic, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> Difference:
     """Return the difference A - B of a statistic on the same clips, with the same resamples for both models.
 
@@ -223,8 +212,6 @@ def paired_difference(
         Sums per speaker of each model, shape (A, ...), speakers in the same order.
     statistic, resamples, seed, level
         As in `bootstrap_interval`.
-    limits
-        Range of the difference; -1 to 1 for the named statistics.
 
     Returns
     -------
@@ -236,7 +223,7 @@ def paired_difference(
     ValueError
         If the shapes differ, or as in `bootstrap_interval`.
     """
-    function, (low, high) = _named(statistic, None)
+    function, (low, high) = _named(statistic)
     a, b = np.asarray(sums_a, dtype=np.float64), np.asarray(sums_b, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"sums of shapes {a.shape} and {b.shape} are not of the same speakers")
@@ -244,7 +231,6 @@ def paired_difference(
     def difference(both: np.ndarray) -> np.ndarray:
         return function(both[..., 0]) - function(both[..., 1])
 
-    limits = limits or (low - high, high - low)
-    interval = _interval(np.stack([a, b], axis=-1), difference, limits, resamples, seed, level)
+    interval = _interval(np.stack([a, b], axis=-1), difference, (low - high, high - low), resamples, seed, level)
     evidence = interval["low"] is not None and not interval["low"] <= 0 <= interval["high"]
     return Difference(**interval, evidence=bool(evidence))

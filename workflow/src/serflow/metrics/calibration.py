@@ -11,6 +11,8 @@ from serflow.metrics.scores import as_codes
 
 # Softmax outputs are float32: smaller probabilities have underflowed, and their logarithms are meaningless.
 _TINY = float(np.finfo(np.float32).tiny)
+# Range of the search for a temperature. Without it, a model that is always correct would get temperature 0.
+_TEMPERATURES = (0.05, 20.0)
 
 
 def _checked(probabilities, truth=None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -156,7 +158,7 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
-def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 20.0)) -> float:
+def fit_temperature(probabilities, truth) -> float:
     """Return the temperature with the lowest negative log-likelihood on held-out clips.
 
     The loss has a single optimum (it is convex in the inverse temperature), so a bounded search over its logarithm
@@ -168,8 +170,6 @@ def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 2
         Of the validation clips, shape (n, K).
     truth
         Class codes, shape (n,).
-    bounds
-        Range of the search. Without it, a model that is always correct would get temperature 0.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def fit_temperature(probabilities, truth, bounds: tuple[float, float] = (0.05, 2
     def loss(log_temperature: float) -> float:
         return -_log_softmax(logits * np.exp(-log_temperature))[rows, truth].mean()
 
-    optimum = minimize_scalar(loss, bounds=np.log(bounds), method="bounded", options={"xatol": 1e-6})
+    optimum = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(optimum.x))
 
 

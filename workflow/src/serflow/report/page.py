@@ -10,12 +10,12 @@ from serflow import __version__
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.evaluation.predictions import RunKey, key_of
-from serflow.splits import PROTOCOLS
 from serflow.metrics.scores import STATISTICS
 from serflow.report import evaluation_charts, run_charts
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
+from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, write_text
 
 # Counted as code by the fingerprint, in addition to this file.
@@ -80,6 +80,7 @@ def render_report(
         The page to write.
     """
     import pandas as pd
+    import vl_convert
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -93,7 +94,7 @@ def render_report(
     evaluated, wrong = read_json(evaluation), read_json(mistakes)
     shown = zip(read_json(clips)["clips"], figures, recordings, strict=True)
     # Scripts are allowed by their digests, so that no text of a corpus can become one.
-    scripts = [_vega(), script((_TEMPLATES / "page.js").read_text(encoding="utf-8"))]
+    scripts = [script(vl_convert.javascript_bundle()), script((_TEMPLATES / "page.js").read_text(encoding="utf-8"))]
     page = environment.get_template("page.html").render(
         corpus=corpus,
         synthetic=corpus == SAMPLE,
@@ -122,12 +123,6 @@ def render_report(
         models=_by_model(evaluated, [_fold(*files) for files in zip(metrics, training, history, strict=True)]),
     )
     write_text(output, page)
-
-
-def _vega() -> str:
-    import vl_convert
-
-    return script(vl_convert.javascript_bundle())
 
 
 def _embed(clip: Mapping, figure: Path, recording: Path) -> dict:

@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["serflow"]):
     from serflow.corpus.catalog import catalog_clips
     from serflow.corpus.source import list_recordings, listing_digests
     from serflow.runtime.errors import UserError
-    from serflow.runtime.yaml_files import check_file
+    from serflow.runtime.yaml_files import read_file
     from serflow.storage import open_array, read_json, read_table
 
 # What files begin as; the fuzzer changes them.
@@ -103,7 +103,7 @@ def results(data: bytes) -> None:
     """Bytes in place of a result or of settings are refused, or are such."""
     path = FOLDER / "x"
     path.write_bytes(data)
-    for read in (open_array, read_table, read_json, check_file):
+    for read in (open_array, read_table, read_json, read_file):
         try:
             read(path)
         except UserError as error:

@@ -9,7 +9,7 @@ import pytest
 from serflow.configuration import configure, read_schema
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings
-from serflow.runtime.yaml_files import check_file
+from serflow.runtime.yaml_files import read_file
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_settings_file_that_is_none(tmp_path, monkeypatch, text, message):
     path = tmp_path / "my.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError) as error:
-        check_file(path)
+        read_file(path)
     assert str(error.value).startswith(str(path)) and message in str(error.value) and str(error.value).isprintable()
     assert not (tmp_path / "pwned").exists()
 
@@ -199,11 +199,11 @@ def test_a_settings_file_that_is_none(tmp_path, monkeypatch, text, message):
 def test_a_settings_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):
-            check_file(path)
+            read_file(path)
 
 
 def test_the_shipped_settings_file_is_one(project):
-    check_file(project / "config.yaml")
+    read_file(project / "config.yaml")
 
 
 def test_pairs_of_wrong_values_are_all_told(config, schema):

@@ -20,11 +20,3 @@ def test_every_package_is_pinned(project):
 def test_conda_environments_have_the_same_pins(project, family):
     wanted = yaml.safe_load((project / f"envs/{family}.yaml").read_text())["dependencies"][-1]["pip"]
     assert wanted and set(wanted) <= pins(project)
-
-
-def test_files_stay_short(project):
-    files = [*project.glob("workflow/**/*.py"), *project.glob("workflow/**/*.smk"), *project.glob("tests/**/*.py")]
-    long = {str(path): count for path in files if (count := len(path.read_text().splitlines())) > 350}
-    assert not long
-    assert len((project / "Snakefile").read_text().splitlines()) < 100
-    assert len((project / "workflow/rules/common.smk").read_text().splitlines()) < 150

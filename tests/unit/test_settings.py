@@ -2,6 +2,7 @@
 
 import copy
 import datetime
+import shutil
 import time
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from serflow.configuration import configure, read_schema
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings, read_scalars
-from serflow.runtime.yaml_files import MAX_VALUES, check_file, check_size
+from serflow.runtime.yaml_files import MAX_VALUES, check_size, read_file
 
 
 @pytest.fixture(scope="module")
@@ -197,12 +198,33 @@ def deep(levels):
         (deep(5000), "runs has more than"),
         (10**4299, "runs is a number of more than 18 digits"),
         ("a" * 5000, "runs has 5000 characters; at most 4096"),
+        (["b" * 4096], "runs.0 is too long for the name of a file"),
+        (["/x/" + "ä" * 128 + "/y"], "runs.0 is too long for the name of a file"),
         ([{"protocol": "a\0b"}], "runs.0.protocol contains a zero byte"),
         ([{"a" * 5000: "x\0"}], "contains a zero byte"),
     ],
 )
 def test_values_that_would_exhaust_the_machine(refuse, value, message):
     assert message in refuse(runs=value)
+
+
+def test_a_mistake_in_config_yaml_itself(project, tmp_path):
+    for name in ("config", "workflow/schemas"):
+        shutil.copytree(project / name, tmp_path / name)
+    text = (project / "config.yaml").read_text()
+    for line, message in [
+        ("shards: 5\n", "shards is given twice"),
+        (f"long: {'9' * 5000}\n", "not valid YAML (Exceeds the limit"),
+        ("more: &more [*more]\n", "config: more has more than"),
+        ("speling: 3\n", "config: speling is no setting"),
+    ]:
+        (tmp_path / "config.yaml").write_text(text + line)
+        with pytest.raises(UserError) as error:
+            configure({}, tmp_path)
+        assert message in str(error.value)
+    (tmp_path / "config.yaml").write_text("mel: {}\n")
+    with pytest.raises(UserError, match="config: the whole: 'corpus' is a required property"):
+        configure({}, tmp_path)
 
 
 def test_the_limit_of_values_is_far_away():
@@ -216,7 +238,7 @@ def test_a_file_with_aliases_is_read_once_for_each(tmp_path):
     lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 10)]
     (tmp_path / "bomb.yaml").write_text("\n".join(lines))
     began = time.process_time()
-    check_file(tmp_path / "bomb.yaml")
+    read_file(tmp_path / "bomb.yaml")
     assert time.process_time() - began < 60  # 9 to the power of 10 nodes would take hours
     (tmp_path / "self.yaml").write_text("a: &a {b: *a, c: 1}")
-    check_file(tmp_path / "self.yaml")
+    read_file(tmp_path / "self.yaml")

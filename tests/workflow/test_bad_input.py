@@ -48,7 +48,8 @@ def recordings(sample, tmp_path):
         ({"corpus": "crema-d", "audio": "nowhere"}, "audio: nowhere: no such file or folder"),
         ({"audio": "."}, "audio is set, but corpus is 'sample'"),
         ({"corpus": "mine", "audio": "2024"}, "audio: 2024: no such file or folder"),
-        ({"corpus": "mine", "audio": "a" * 300}, "audio: aaa"),
+        ({"corpus": "mine", "audio": "a" * 300}, "audio is too long for the name of a file"),
+        ({"input": "recordings/" + "a" * 300}, "input is too long for the name of a file"),
         ({"audio": "a" * 5000}, "audio has 5000 characters; at most 4096"),
     ],
 )

@@ -9,7 +9,7 @@ from serflow.features import KINDS, lineage
 from serflow.models.named import find_model, models_schema, named_models
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings, fill, read_scalars
-from serflow.runtime.yaml_files import check_file, check_size
+from serflow.runtime.yaml_files import check_size, read_file
 from serflow.splits import PROTOCOLS
 
 
@@ -30,14 +30,13 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
     UserError
         If a setting is unknown or not valid, or contradicts another.
     """
-    import yaml
-
     for path in files:
-        check_file(Path(path))
-    check_size(config)
-    defaults = yaml.safe_load((base / "config.yaml").read_text(encoding="utf-8"))
-    if config.get("corpus", defaults["corpus"]) == SAMPLE:
-        defaults = fill(yaml.safe_load((base / "config/sample.yaml").read_text(encoding="utf-8")), defaults)
+        read_file(Path(path))
+    defaults = read_file(base / "config.yaml")
+    for settings in (config, defaults):
+        check_size(settings)
+    if config.get("corpus", defaults.get("corpus")) == SAMPLE:
+        defaults = fill(read_file(base / "config/sample.yaml"), defaults)
     for kind, plugin in KINDS.items():
         if plugin.settings:
             defaults[kind] = fill(defaults.get(kind, {}), _defaults(plugin.settings))
@@ -46,7 +45,7 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
         if isinstance(section, Mapping) and section.get("architecture", name) != name:
             defaults["models"].pop(name, None)  # the defaults of another architecture
     config = fill(config, defaults)
-    schema = read_schema(base / "workflow/schemas/config.schema.yaml", config["models"])
+    schema = read_schema(base / "workflow/schemas/config.schema.yaml", config.get("models"))
     config = read_scalars(config, schema)
     check_settings(config, schema)
     for name, model in named_models(config["models"]).items():

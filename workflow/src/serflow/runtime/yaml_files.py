@@ -1,5 +1,6 @@
 """Settings files in YAML, and limits on what they may contain."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -7,12 +8,13 @@ from serflow.runtime.errors import UserError
 
 MAX_VALUES = 100_000
 MAX_LENGTH = 4096  # of a text in characters, as of a path in Linux
+_MAX_NAME = 255  # bytes of a file name in Linux
 _MAX_NUMBER = 10**18
 _SHOWN = 200  # characters of a key or value in a message
 
 
-def check_file(path: Path) -> None:
-    """Check that a settings file can be read and contains no key twice, of which YAML would silently use the last.
+def read_file(path: Path) -> dict:
+    """Read a settings file. A key that is given twice, of which YAML would silently use the last, is an error.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def check_file(path: Path) -> None:
             raise UserError(f"{path}: must contain settings, one key and value each, such as 'shards: 4'")
         for key in _repeated_keys(node):
             raise UserError(f"{path}, line {key.start_mark.line + 1}: {key.value} is given twice; remove one of them")
-        loader.construct_document(node)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: not valid YAML ({error.problem}); check indentation and brackets") from error
@@ -76,6 +78,8 @@ def check_size(config: Mapping) -> None:
             )
         if isinstance(value, str) and len(value) > MAX_LENGTH:
             raise UserError(f"config: {key} has {len(value)} characters; at most {MAX_LENGTH} are allowed")
+        if isinstance(value, str) and max(map(len, os.fsencode(value).split(b"/"))) > _MAX_NAME:
+            raise UserError(f"config: {key} is too long for the name of a file: at most {_MAX_NAME} bytes")
         if isinstance(value, str) and "\0" in value:
             raise UserError(f"config: {key} contains a zero byte; remove it")
         if isinstance(value, int) and abs(value) > _MAX_NUMBER:

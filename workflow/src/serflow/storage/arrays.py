@@ -42,8 +42,7 @@ class ArrayWriter:
 
     def __enter__(self) -> "ArrayWriter":
         partial = self._stack.enter_context(replacing(self.path, flush=False))
-        # Not "wb": ext4 takes a file that is cut to nothing for one replaced, and writes it out when it is closed.
-        self._file = self._stack.enter_context(partial.open("r+b"))
+        self._file = self._stack.enter_context(partial.open("wb"))
         self._file.write(self._header())
         return self
 

@@ -83,7 +83,7 @@ def fixed(audio, length=LENGTH):
 
 
 def notebook(stage: str, folder: Path, copies: int):
-    """Give what to time: one of the notebook's stages with its libraries warmed up, or the whole path."""
+    """Return what to time: a stage of the notebook with its libraries warmed up, or the whole path."""
     from serflow.audio.length import choose_length
 
     side = reference() or plain()
@@ -114,29 +114,26 @@ def notebook(stage: str, folder: Path, copies: int):
 
 
 def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
-    """Give what to time: one job's share of serflow's stage."""
-    from serflow.runtime.memory import keep_freed_memory
-
-    keep_freed_memory()
+    """Return what to time: the share of one job in a stage of serflow."""
     import ducc0.fft
     import numpy as np
 
-    from serflow.audio import augment, scan
+    from serflow.audio import augment
     from serflow.audio.io import read_clip
-    from serflow.corpus.locations import places_of
-    from serflow.corpus.source import list_recordings
+    from serflow.audio.read_recordings import _read as read_row
     from serflow.features import frames, mel
 
-    entries, places = list_recordings(folder)[part::parts], places_of(folder)
-    paths = [folder / entry.file for entry in entries]
+    paths = sorted(folder.glob("*.wav"))[part::parts]
+    rows = [{"path": os.fsencode(path), "problem": None, "start": None, "end": None} for path in paths]
     audio = [read_clip(path, RATE) for path in paths] if stage != "load" else []
     chosen = audio[: copies // parts]
     clips = np.array(fixed(audio)) if stage.split()[-1] in ("frames", "mel") else None
     draws = np.random.default_rng(0)
     few = np.zeros((2, LENGTH), np.float32)  # libraries are warmed up, as the notebook's are
-    augment.pitch_shift(few[0], 1, RATE), scan._describe(places, scan.SCHEMA, entries[0])
-    list(frames.frame_features(few, sampling_rate=RATE, frame_size=FRAME_SIZE, **FRAMES))
-    list(mel.log_mel(few, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512))
+    augment.pitch_shift(few[0], 1, RATE), read_row(rows[0], RATE)
+    framed = {"sampling_rate": RATE, "frame_size": FRAME_SIZE, **FRAMES}
+    spectra = {"sampling_rate": RATE, "n_mels": 128, "n_fft": 1569, "hop_length": 512}
+    list(frames.compute(few, framed)), list(mel.compute(few, spectra))
 
     def bare(size, hop, paired):
         frames = 8 * (1 + LENGTH // hop)
@@ -146,13 +143,11 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
             ducc0.fft.c2c(rows, axes=(1,), out=rows) if paired else ducc0.fft.r2c(rows, axes=(1,))
 
     return {
-        "load": lambda: [
-            (scan._describe(places, scan.SCHEMA, entry), read_clip(folder / entry.file, RATE)) for entry in entries
-        ],
+        "load": lambda: [read_row(row, RATE) for row in rows],
         "stretch": lambda: [augment.time_stretch(y, draws.uniform(0.8, 1.2)) for y in chosen],
         "pitch": lambda: [augment.pitch_shift(y, draws.uniform(-4, 4), RATE) for y in chosen],
-        "frames": lambda: list(frames.frame_features(clips, sampling_rate=RATE, frame_size=FRAME_SIZE, **FRAMES)),
-        "mel": lambda: list(mel.log_mel(clips, sampling_rate=RATE, n_mels=128, n_fft=1569, hop_length=512)),
+        "frames": lambda: list(frames.compute(clips, framed)),
+        "mel": lambda: list(mel.compute(clips, spectra)),
         "floor frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, False),
         "floor mel": lambda: bare(1569, 512, False),
         "paired frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, True),

@@ -38,7 +38,7 @@ SETTINGS = {
     ],
 }
 # Of these every byte is compared; of the others what does not tell of time.
-BYTES = ("scan", "catalog", "splits", "augmented", "length.json", "target.json", "fixed")
+BYTES = ("recordings", "catalog", "splits", "augmented", "length.json", "target.json", "fixed")
 BYTES += ("frames", "functionals", "mel", "resources")
 UNTIMED = ("seconds", "checksum")
 

@@ -4,7 +4,6 @@
 libFuzzer. What made it fail is left as results/crash-*; give that file as an argument to see it again.
 """
 
-import csv
 import io
 import os
 import subprocess
@@ -19,15 +18,14 @@ import pyarrow.parquet as pq
 import soundfile as sf
 
 with atheris.instrument_imports(include=["serflow"]):
-    from serflow.audio.scan import scan_recordings
-
     from serflow.audio.containers import plain_wav
     from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
-    from serflow.corpus.catalog import catalog_clips
-    from serflow.corpus.source import list_recordings, listing_digests
     from serflow.runtime.errors import UserError
     from serflow.runtime.yaml_files import read_file
     from serflow.storage import open_array, read_json, read_table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import steps
 
 # What files begin as; the fuzzer changes them.
 KINDS = [
@@ -111,7 +109,7 @@ def results(data: bytes) -> None:
 
 
 def catalog(data: bytes) -> None:
-    """A folder of any names and contents is scanned and catalogued, or refused."""
+    """A folder of any names and contents is read and catalogued, or refused."""
     given = atheris.FuzzedDataProvider(data)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         folder = Path(folder)
@@ -128,24 +126,19 @@ def catalog(data: bytes) -> None:
             (recordings / os.fsdecode(name)).write_bytes(content)
         policy = "exclude" if given.ConsumeBool() else "fail"
         try:
-            listing_digests(list_recordings(recordings), 2)
-            scans = [folder / f"{shard}.parquet" for shard in range(2)]
-            for shard, scan in enumerate(scans):
-                scan_recordings(recordings, shard=shard, shards=2, policy=policy, output=scan)
-            broken = sum(row is not None for scan in scans for row in read_table(scan)["problem"].to_pylist())
-            places = {name: folder / f"{name}.out" for name in ("output", "excluded", "audit", "copies")}
-            options = {"demographics": None, "votes": None, "policy": policy}
-            catalog_clips(scans, **options, augment=AUGMENT, audit_settings=AUDIT, **places)
+            indices = steps.read_corpus(folder, recordings, policy, shards=2)
+            read = steps.rows_of(indices)
+            places = steps.catalog(indices, folder / "catalog", policy=policy)
         except UserError as error:
             one_line(error)
-            assert not list(folder.glob("*.out")) and not list(folder.rglob("*.part*"))
+            assert not (folder / "catalog").exists() and not list(folder.rglob("*.part*"))
             return
+        broken = sum(row["problem"] is not None for row in read)
         assert not broken or policy == "exclude"
-        lines = places["excluded"].read_text().splitlines()
-        rows = list(csv.reader(lines, delimiter="\t"))
-        assert all(len(row) == 4 and "".join(row).isprintable() for row in rows), rows
-        assert sum(row[3] == "everything" for row in rows) == broken
-        assert read_table(places["output"]).num_rows + broken == len(list_recordings(recordings))
+        rows = steps.read_tsv(places["excluded"])
+        assert all("".join(row.values()).isprintable() for row in rows), rows
+        assert sum(row["left_out_of"] == "everything" for row in rows) == broken
+        assert read_table(places["output"]).num_rows + broken == len(read)
 
 
 TARGETS = {"audio": (audio, seeds), "catalog": (catalog, list), "results": (results, finished)}

@@ -121,14 +121,14 @@ def test_the_same_results_as_on_one_machine(on_cluster, sample):
 def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     cluster = on_cluster.cluster
     run = on_cluster.start("features")
-    wait_until((on_cluster.results() / "target.json").exists, 240)  # so the scans are known to be done
+    wait_until((on_cluster.results() / "target.json").exists, 240)  # so the recordings have been read
     earlier = cluster.queue()
     left, *_ = wait_until(lambda: sorted(on_cluster.running().keys() - earlier.keys()), 60)
     processes = wait_until(lambda: with_environment(f"SLURM_JOB_ID={left}"))
     signal_all(processes, signal.SIGSTOP)  # so that it does not end before it is cancelled
     run.kill()
     run.wait()
-    made = {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("scan/*.parquet")}
+    made = {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("recordings/*.parquet")}
     old = cluster.queue()
     run = on_cluster.start("features")
     node = wait_until(lambda: [node for job, node in on_cluster.running().items() if job not in old], 180)[0]
@@ -137,7 +137,7 @@ def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     cluster.start_node(node)
     assert run.wait(400) == 0, on_cluster.said()[-3000:]
     # What the killed run had finished was not made again; what it had left in the queue was cancelled.
-    assert {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("scan/*.parquet")} == made
+    assert {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("recordings/*.parquet")} == made
     states = {(int(job["JobIDRaw"]), job["State"].split()[0]) for job in on_cluster.submitted()}
     assert (left, "CANCELLED") in states and "cancelled" in on_cluster.said()
     assert {"NODE_FAIL", "REQUEUED"} & {state for _, state in states}
@@ -173,11 +173,11 @@ def test_a_job_that_fails_for_good_says_which_and_why(on_cluster, sample, tmp_pa
     done = on_cluster.snakemake("catalog", "--retries", "1", "--keep-going", **settings)
     text = done.stdout + done.stderr
     assert done.returncode != 0
-    assert "Error in rule scan_recordings" in text and "shard=s02" in text
-    assert "results/mine/logs/scan_recordings/s02.log" in text
+    assert "Error in rule read_recordings" in text and "shard=s02" in text
+    assert "results/mine/logs/read_recordings/s02.log" in text
     assert "1002_DFA_ANG_XX.wav: not a readable audio file" in text
-    scans = {path.stem for path in on_cluster.results("mine").glob("scan/*.parquet")}
-    assert scans == {"s00", "s01", "s03"}
+    read = {path.stem for path in on_cluster.results("mine").glob("recordings/*.parquet")}
+    assert read == {"s00", "s01", "s03"}
 
 
 def test_interrupting_the_controller_cancels_its_jobs(on_cluster):

@@ -67,8 +67,8 @@ def test_a_corpus_by_its_name(sample, empty, corpus):
 
 
 def features_of(audio):
-    """Give the jobs up to the features that a change in so many shards makes."""
-    rules = ("scan_recordings", "augment_audio", "fix_length", "extract_frames", "extract_mel", "extract_functionals")
+    """Return the jobs up to the features after a change in so many shards."""
+    rules = ("read_recordings", "augment_audio", "fix_length", "extract_frames", "extract_mel", "extract_functionals")
     return Counter(dict.fromkeys(rules, audio), catalog_clips=1, split_clips=1)
 
 
@@ -153,7 +153,7 @@ def test_the_report_across_corpora(union):
     assert (run["protocol"], len(run["folds"])) == ("cross-corpus", 3)
     assert [group["group"] for group in run["groups"]["corpus"]] == ["crema-d", "mine", "ravdess"]
     page = (folder / "index.html").read_text()
-    assert "a corpus and speakers that the model was not trained on" in page
+    assert "each fold tests on one corpus with a model trained on the others" in page
     assert "bored &lt;b&gt;" in page and "bored <b>" not in page
 
 
@@ -164,7 +164,7 @@ def test_a_changed_row_concerns_its_shard(union, tmp_path):
     path.write_text(text.replace("0.9\n", "0.8\n", 1).replace("0.9\r\n", "0.8\r\n", 1))
     assert path.read_text() != text
     jobs = changed.jobs("cross_corpus")
-    assert (jobs["scan_recordings"], jobs["augment_audio"], jobs["split_clips"]) == (1, 1, 1)
+    assert (jobs["read_recordings"], jobs["augment_audio"], jobs["split_clips"]) == (1, 1, 1)
 
 
 def test_one_corpus_is_none_across(empty, sample):

@@ -21,7 +21,7 @@ from serflow.corpus.crema_d_release import official_clips
 from serflow.storage import read_table
 from workspace import RUNS, Workspace
 
-CATALOG = Counter(scan_recordings=4, catalog_clips=1, split_clips=1)
+CATALOG = Counter(read_recordings=4, catalog_clips=1, split_clips=1)
 
 
 @pytest.fixture

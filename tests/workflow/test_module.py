@@ -1,4 +1,4 @@
-"""serflow as a part of somebody's own workflow, by the lines that the README has for it."""
+"""serflow as a part of somebody's own workflow, by the documented lines."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ rule count_clips:
 
 
 def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
-    lines, place = readme.block("module serflow:"), '"/path/to/serflow/Snakefile"'
+    lines, place = readme.block(readme.PROJECT / "docs/cluster.md", "module serflow:"), '"/path/to/serflow/Snakefile"'
     assert place in lines
     named = lines.replace(place, repr(str(project / "Snakefile")))
     (tmp_path / "Snakefile").write_text(f'configfile: "outer.json"\n\n{named}{OUTER}')
@@ -36,6 +36,6 @@ def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
     assert int((tmp_path / "count.txt").read_text()) == len(clips) > 100
     # The same corpus, in as many shards as the outer workflow asks for.
     assert clips["sha256"] == read_table(sample.results() / "catalog/clips.parquet")["sha256"]
-    assert len(list(tmp_path.glob("results/sample/scan/*.parquet"))) == 2
+    assert len(list(tmp_path.glob("results/sample/recordings/*.npy"))) == 2
     planned = snakemake("--dry-run", "--printshellcmds", "serflow_report")
     assert '"epochs": 3' in planned and "serflow_render_report" in planned

@@ -39,8 +39,10 @@ def evil(project, tmp_path):
     copy.mkdir()
     for file in ("Snakefile", "config.yaml"):
         shutil.copy(project / file, copy)
-    for folder in ("workflow", "profiles", "envs"):
-        shutil.copytree(project / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for folder in ("workflow", "profiles", "envs", "config", "resources"):
+        shutil.copytree(
+            project / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "corpora")
+        )
     (corpus / "AudioWAV").mkdir(parents=True)
     tone = 0.4 * np.sin(np.arange(16_000) / 9)
     parts = itertools.product(["1001", "1020"], sorted(SENTENCES), ["ANG", "SAD"], ["XX"])
@@ -63,7 +65,7 @@ def test_names_are_harmless_through_the_workflow(evil):
     assert done.returncode and "Traceback" not in done.stdout + done.stderr
     assert len(said) == 1, done.stderr[-3000:]
     assert f"and {len(EVIL) - 1} more" in (line := said.pop()) and line.isprintable()
-    assert not list(evil.results("mine").glob("scan/s00*")) and not list(evil.results("mine").glob("catalog/*"))
+    assert not list(evil.results("mine").glob("recordings/s00*")) and not list(evil.results("mine").glob("catalog/*"))
     evil.run(CATALOG, "--configfile", "my.json", catalog={"policy": "exclude"})
     with (evil.results("mine") / "catalog/excluded.tsv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["rule"] == "name"]
@@ -81,7 +83,7 @@ def test_a_path_that_snakemake_would_change_is_refused(empty):
     done = empty.snakemake("--dry-run", corpus="mine", audio=f"{name}/AudioWAV")
     said = [line for line in done.stderr.splitlines() if line.startswith("serflow")]
     assert done.returncode and len(said) == 1
-    assert f"{name}/VideoDemographics.csv: Snakemake reads braces, and a word in <>" in said[0]
+    assert f"{name}/VideoDemographics.csv: Snakemake reads braces, and words in <>" in said[0]
 
 
 class Elements(html.parser.HTMLParser):
@@ -104,19 +106,24 @@ def test_names_are_text_in_the_report(sample, tmp_path):
         writer = csv.writer(file, delimiter="\t")
         writer.writerow(["file", "rule", "reason", "left_out_of"])
         writer.writerows([name.encode("utf-8", "replace").decode(), harm, harm, harm] for name in EVIL)
+    folder = results / "report/all"
     files = {
         "audit": results / "catalog/audit.json",
         "length": results / "length.json",
         "clips": results / "report/figures/clips.json",
-        "mistakes": results / "report/mistakes.json",
-        "comparison": results / "report/comparison.csv",
-        "evaluation": results / "report/evaluation.json",
-        "provenance": results / "provenance.json",
+        "figures": sorted(results.glob("report/figures/clip*.png")),
+        "recordings": sorted(results.glob("report/figures/clip*.wav")),
+        "mistakes": folder / "mistakes.json",
+        "mistakes_folder": folder / "mistakes",
+        "evaluation": folder / "evaluation.json",
+        "provenance": folder / "provenance.json",
     }
     config = read_json(files["provenance"])["settings"] | {"audio": harm, "metadata": f"</pre>{harm}"}
-    runs = sorted(results.glob("models/*/*/*/*/metrics.json"))
+    metrics = sorted(results.glob("models/*/*/*/*/metrics.json"))
+    files |= {"metrics": metrics, "training": [path.with_name("training.json") for path in metrics]}
+    files |= {"history": [path.with_name("history.csv") for path in metrics]}
     page = tmp_path / "index.html"
-    render_report(harm, **files, excluded=tmp_path / "excluded.tsv", config=config, runs=runs, output=page)
+    render_report(harm, **files, excluded=tmp_path / "excluded.tsv", config=config, output=page)
     seen = Elements()
     seen.feed(page.read_text(encoding="utf-8"))
     assert not [tag for tag, attributes in seen.found if "onerror" in attributes]

@@ -9,7 +9,7 @@ from serflow.corpus.shards import shard_names
 from serflow.models.data import Features
 from serflow.storage import read_table
 
-FOLDERS = ("catalog", "augmented", "fixed", "frames", "functionals", "mel", "splits")
+FOLDERS = ("recordings", "catalog", "augmented", "fixed", "frames", "functionals", "mel", "splits")
 
 
 def digests(results):
@@ -35,12 +35,15 @@ def test_shards_do_not_change_a_row(sample, other, shards):
     other.run("features", "catalog", shards=shards, threads={"features": 2})
     for folder, suffix in (("frames", "parquet"), ("functionals", "parquet"), ("mel", "npy")):
         ours, theirs = (
-            Features([workspace.results() / f"{folder}/{shard}.{suffix}" for shard in shard_names(count)])
+            Features(
+                [workspace.results() / f"{folder}/{shard}.{suffix}" for shard in shard_names(count)],
+                [workspace.results() / f"{folder}/{shard}.parquet" for shard in shard_names(count) if suffix == "npy"],
+            )
             for workspace, count in ((sample, 4), (other, shards))
         )
         split = read_table(sample.results() / "splits/notebook.parquet").to_pydict()
         classes = sorted(set(split["label"]))
         rows = [features.rows(split["clip"], split["label"], classes) for features in (ours, theirs)]
         np.testing.assert_array_equal(ours.take(rows[0].places), theirs.take(rows[1].places))
-    for name in ("catalog/clips.parquet", "catalog/copies.parquet", "splits/notebook.parquet", "length.json"):
+    for name in ("catalog/clips.parquet", "splits/notebook.parquet", "length.json"):
         assert (other.results() / name).read_bytes() == (sample.results() / name).read_bytes()

@@ -39,6 +39,7 @@ def evil(project, tmp_path):
     copy.mkdir()
     for file in ("Snakefile", "config.yaml"):
         shutil.copy(project / file, copy)
+    leave = shutil.ignore_patterns("__pycache__", "*.egg-info", "corpora")
     for folder in ("workflow", "profiles", "envs", "config", "resources"):
         shutil.copytree(
             project / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "corpora")

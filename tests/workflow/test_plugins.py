@@ -54,9 +54,9 @@ SETTINGS = ()
 
 
 def split(labels, copies, settings):
-    parts = {
-        clip: "test" if clip.startswith("ben") else "valid" if clip.endswith("-0") else "train" for clip in sorted(labels)
-    }
+    parts = {}
+    for clip in sorted(labels):
+        parts[clip] = "test" if clip.startswith("ben") else "valid" if clip.endswith("-0") else "train"
     return rows_of_fold("anna-ben", 0, parts, labels, copies)
 '''
 METRIC = '''

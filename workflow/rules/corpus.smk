@@ -119,9 +119,7 @@ rule split_clips:
         mem_mb=memory(1000, 20),
         runtime=minutes(10),
     params:
-        audit=lambda wildcards: json.dumps(
-            {} if PROTOCOLS[wildcards.protocol].leaky else config["catalog"]["audit"]
-        ),
+        audit=lambda wildcards: json.dumps({} if PROTOCOLS[wildcards.protocol].leaky else config["catalog"]["audit"]),
         settings=lambda wildcards: json.dumps(
             {key: config["split"][key] for key in PROTOCOLS[wildcards.protocol].settings}
         ),

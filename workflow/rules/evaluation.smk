@@ -8,7 +8,9 @@ rule evaluate_runs:
         predictions=of_runs(paths.predictions),
         clips=paths.clips,
         # A function, since the folder's name may contain braces. The notebook's results are those of CREMA-D.
-        published=lambda wildcards: [f"{BASE}/resources/notebook_runs.json"] if DATA.formats == {"": "crema-d"} and CORPUS != SAMPLE else [],
+        published=lambda wildcards: (
+            [f"{BASE}/resources/notebook_runs.json"] if DATA.formats == {"": "crema-d"} and CORPUS != SAMPLE else []
+        ),
     output:
         report(
             paths.evaluation,

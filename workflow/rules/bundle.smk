@@ -1,14 +1,6 @@
 """From a trained run to a bundle, and from recordings to labels."""
 
 
-def bundle_to_use(wildcards):
-    """Return the configured bundle, or that of the first run that is not leaky."""
-    if not config["input"]:
-        stop(UserError("config: input is null, but predict needs recordings, e.g. --config input=/data/wavs"))
-    honest = [run for run in RUNS if not PROTOCOLS[run.protocol].leaky]
-    return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
-
-
 rule bundle_model:
     """Pack a run into one file that works without this folder and without TensorFlow."""
     input:

@@ -207,6 +207,19 @@ def report_on(selection):
     ]
 
 
+def architecture_of(wildcards):
+    """Return the name of the architecture of a model."""
+    return MODELS[wildcards.model].architecture.name
+
+
+def bundle_to_use(wildcards):
+    """Return the configured bundle, or that of the first run that is not leaky."""
+    if not config["input"]:
+        stop(UserError("config: input is null, but predict needs recordings, e.g. --config input=/data/wavs"))
+    honest = [run for run in RUNS if not PROTOCOLS[run.protocol].leaky]
+    return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
+
+
 # ---- Resources and parameters ------------------------------------------------------------------------------------
 
 

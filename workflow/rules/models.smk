@@ -1,11 +1,6 @@
 """From features to trained models and their metrics."""
 
 
-def architecture_of(wildcards):
-    """Return the name of the architecture of a model."""
-    return MODELS[wildcards.model].architecture.name
-
-
 rule train_model:
     """Train one model on one fold; all randomness follows from the seed."""
     input:

@@ -52,14 +52,14 @@ def test_ctrl_c_while_it_starts(bundle, tmp_path, delay):
     assert "Traceback" not in err
 
 
-def test_a_killed_demo_leaves_one_folder_that_is_named_in_the_readme(bundle, tmp_path, project):
+def test_a_killed_demo_leaves_one_folder_that_is_named_in_the_documentation(bundle, tmp_path, project):
     demo = Demo(bundle, tmp_path, "--port", "0")
     demo.address()
     demo.upload("x.wav", recording())
     demo.end(signal.SIGKILL)
     (left,) = demo.temporary.iterdir()
     assert left.name.startswith("serflow-demo-") and left.stat().st_mode & 0o077 == 0
-    assert "serflow-demo-*" in (project / "README.md").read_text()
+    assert "serflow-demo-*" in (project / "docs/using-models.md").read_text()
 
 
 def test_an_address_that_cannot_be_had_is_one_line(bundle, tmp_path):
@@ -68,7 +68,7 @@ def test_an_address_that_cannot_be_had_is_one_line(bundle, tmp_path):
         for options, words in (
             (["--port", port], f"127.0.0.1 port {port} cannot be had (Address already in use); give another --port"),
             (["--port", "99999"], "127.0.0.1 port 99999 cannot be had"),
-            (["--port", "-1"], "127.0.0.1 port -1 cannot be had"),
+            (["--port", "-1"], "argument --port: -1 is less than 0"),
             (["--port", "0", "--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be had"),  # RFC 5737: nobody's
             (["--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be had"),
             (["--host", "no such host"], "no such host port 0 cannot be had"),

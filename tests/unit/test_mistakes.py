@@ -15,7 +15,7 @@ from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
 from serflow.report.mistakes import best_run, choose_mistakes, draw_mistakes, heard, wrong_predictions
 from serflow.runtime.errors import UserError
-from serflow.storage import read_json, write_json, write_table
+from serflow.storage import ArrayWriter, read_json, read_table, write_json, write_table
 
 MEL = {"n_mels": 32, "n_fft": 512, "hop_length": 128}
 CLASSES = ["ANG", "HAP", "SAD"]
@@ -85,10 +85,10 @@ def test_what_listeners_heard():
 def corpus(tmp_path):
     """Four clips, of which a run gets two wrong."""
     clips = ["1001_DFA_ANG_XX", "1001_TIE_HAP_XX", "1002_DFA_ANG_XX", "1002_TIE_SAD_XX"]
-    rows, predictions = [], []
+    rows, predictions, recordings = [], [], []
     for number, clip in enumerate(clips):
         speaker, sentence, emotion, level = clip.split("_")
-        sf.write(tmp_path / f"{clip}.wav", 0.1 * np.sin(np.arange(8000 + number) / (3 + number)), 16_000)
+        recordings.append(0.1 * np.sin(np.arange(8000 + number) / (3 + number)))
         rows.append({"clip": clip, "file": f"{clip}.wav", "speaker": speaker, "sentence": sentence, "emotion": emotion})
         rows[-1] |= {"level": level, "duration": 0.5} | {
             f"votes_{name}": 2 if number < 2 else None for name in sorted(EMOTIONS)
@@ -98,6 +98,11 @@ def corpus(tmp_path):
             row = {"clip": clip, "origin": clip, "part": part, "label": emotion}
             predictions.append(row | {f"p_{k}": v for k, v in sure.items()})
     write_table(tmp_path / "clips.parquet", pa.Table.from_pylist(rows))
+    lengths = [len(samples) for samples in recordings]
+    with ArrayWriter(tmp_path / "recordings.npy") as out:
+        out.write(np.concatenate(recordings))
+    places = {"clip": clips, "offset": np.cumsum([0, *lengths[:-1]]), "length": lengths}
+    write_table(tmp_path / "recordings.parquet", pa.table(places))
     write_table(tmp_path / "predictions.parquet", pa.Table.from_pylist(predictions))
     known = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
     write_json(tmp_path / "metrics.json", known | {"fold": 0, "classes": CLASSES, "temperature": 1.25})
@@ -112,7 +117,8 @@ def draw(corpus, count):
         metrics=[corpus / "metrics.json"],
         predictions=[corpus / "predictions.parquet"],
         catalog=corpus / "clips.parquet",
-        source=str(corpus),
+        samples=[corpus / "recordings.npy"],
+        indices=[corpus / "recordings.parquet"],
         count=count,
         sampling_rate=16_000,
         mel=MEL,
@@ -146,7 +152,8 @@ def test_no_more_clips_than_there_are(corpus):
         files = {kind: [corpus / f"drawn/{number}.{kind}" for number in range(count)] for kind in ("png", "wav")}
         draw_clips(
             corpus / "clips.parquet",
-            source=str(corpus),
+            samples=[corpus / "recordings.npy"],
+            indices=[corpus / "recordings.parquet"],
             seed=0,
             sampling_rate=16_000,
             mel=MEL,
@@ -160,7 +167,8 @@ def test_no_more_clips_than_there_are(corpus):
     clips = read_json(corpus / "drawn/clips.json")["clips"]
     assert len({clip["clip"] for clip in clips}) == 4
     lengths = [sf.info(path).frames for path in made["wav"]]
-    assert lengths == [sf.info(corpus / f"{clip['clip']}.wav").frames for clip in clips]
+    known = read_table(corpus / "recordings.parquet").to_pylist()
+    assert lengths == [next(row["length"] for row in known if row["clip"] == clip["clip"]) for clip in clips]
     assert all(path.stat().st_size > 1000 for path in made["png"])
     with pytest.raises(UserError, match=r"report\.clips is 5, but the corpus has only 4 clips"):
         draw_random(5)

@@ -41,9 +41,7 @@ def evil(project, tmp_path):
         shutil.copy(project / file, copy)
     leave = shutil.ignore_patterns("__pycache__", "*.egg-info", "corpora")
     for folder in ("workflow", "profiles", "envs", "config", "resources"):
-        shutil.copytree(
-            project / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "corpora")
-        )
+        shutil.copytree(project / folder, copy / folder, ignore=leave)
     (corpus / "AudioWAV").mkdir(parents=True)
     tone = 0.4 * np.sin(np.arange(16_000) / 9)
     parts = itertools.product(["1001", "1020"], sorted(SENTENCES), ["ANG", "SAD"], ["XX"])

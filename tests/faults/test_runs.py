@@ -1,7 +1,6 @@
 """Two controllers, a controller that is killed, a clock that was wrong, and recordings that change under a run."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +8,8 @@ import time
 
 import psutil
 import pytest
-import soundfile as sf
-from serflow.audio.scan import scan_recordings
 
-from serflow.audio.augment import augment_audio
 from serflow.models.backup import backup_path
-from serflow.runtime.errors import UserError
 from serflow.storage import tidy
 from workspace import lines
 
@@ -116,60 +111,3 @@ def test_a_table_with_an_earlier_date_is_noticed(changed):
     path.write_text(path.read_text().replace("Female", "Male"))
     os.utime(path, (0, 0))
     assert changed.jobs("catalog") == {"catalog_clips": 1}
-
-
-@pytest.fixture
-def scanned(tmp_path, mine):
-    """Recordings of one shard and their scan."""
-    audio = shutil.copytree(mine.folder / "AudioWAV", tmp_path / "audio")
-    scan_recordings(audio, shard=0, shards=1, policy="fail", output=tmp_path / "scan.parquet")
-    return audio, tmp_path
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda path: sf.write(path, sf.read(path)[0] / 2, 16_000), "has changed since it was scanned; delete "),
-        (lambda path: shutil.copy(max(path.parent.glob("*.wav")), path), "has changed since it was scanned; delete "),
-        (lambda path: path.unlink(), "cannot be read (No such file or directory) any more"),
-        (lambda path: path.write_bytes(b""), "has changed since it was scanned; delete "),
-    ],
-    ids=["changed", "replaced", "removed", "emptied"],
-)
-def test_a_recording_that_is_not_the_one_that_was_scanned(scanned, change, message):
-    audio, folder = scanned
-    path = min(audio.glob("*.wav"))
-    change(path)
-    with pytest.raises(UserError) as caught:
-        augment_audio(
-            folder / "scan.parquet",
-            AUGMENT,
-            audio,
-            sampling_rate=16_000,
-            output=folder / "x.npy",
-            index=folder / "x.parquet",
-        )
-    assert str(caught.value).startswith(f"{path}: ") and message in str(caught.value)
-    assert not (folder / "x.npy").exists() and not (folder / "x.parquet").exists()
-
-
-def test_a_recording_that_changes_while_a_run_is_going(changed):
-    """It keeps its date and size, so that only its content tells; the advice of the line is all that is needed."""
-    audio, results = changed.folder / "AudioWAV", changed.results("mine")
-    path = min(audio.glob("1001_*.wav"))
-    status, content = path.stat(), bytearray(path.read_bytes())
-    content[-1000] ^= 64
-    path.write_bytes(content)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    (results / "augmented/s01.npy").unlink()
-    assert changed.jobs("results/mine/augmented/s01.npy") == {"augment_audio": 1}
-    done = changed.snakemake("--cores", "2", "results/mine/augmented/s01.npy")
-    assert done.returncode != 0 and "Traceback" not in done.stderr
-    assert set(lines(done)) == {
-        f"serflow augment_audio: AudioWAV/{path.name}: has changed since it was scanned; "
-        "delete results/mine/scan/s01.parquet and run again"
-    }
-    assert not (results / "augmented/s01.npy").exists()
-    (results / "scan/s01.parquet").unlink()
-    changed.run("results/mine/augmented/s01.npy", "results/mine/catalog/clips.parquet")
-    assert not changed.jobs("results/mine/augmented/s01.npy", "results/mine/catalog/clips.parquet")

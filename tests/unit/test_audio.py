@@ -59,7 +59,7 @@ def test_files_that_are_no_audio(tmp_path, content, message):
 
 def test_a_file_without_samples(tmp_path):
     sf.write(tmp_path / "x.wav", np.zeros(0, dtype=np.float32), RATE)
-    with pytest.raises(UserError, match="holds no samples"):
+    with pytest.raises(UserError, match="contains no samples"):
         io.read_clip(tmp_path / "x.wav", RATE)
 
 

@@ -12,11 +12,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from serflow.features import functionals
+from serflow.features.extract import extract_features
 from serflow.models.architectures import svm_functionals
 from serflow.models.data import Features
 from serflow.models.keras_run import load_model
 from serflow.models.standardize import mean_and_sd, with_standardization
-from serflow.storage import read_json, read_table, write_archive, write_table
+from serflow.storage import read_json, read_table, write_archive, write_json, write_table
 
 CLASSES = ["ANG", "DIS", "FEA"]
 
@@ -40,28 +41,40 @@ def test_padding_does_not_count(tmp_path):
     whole = functionals.functionals(np.stack([track] * 3), np.stack([energy, np.zeros(12), np.ones(12)]))
     (cut,) = functionals.functionals(track[None, :, :8], energy[None, :8])
     np.testing.assert_array_equal(whole[0], cut)
-    assert whole.shape == (3, len(functionals.column_names("abc")))
+    assert whole.shape == (3, len(functionals.column_names({"features": ["zcr", "rms", "centroid"]})))
     assert whole[:, -1].tolist() == [8, 12, 12]
     np.testing.assert_array_equal(whole[1], whole[2])
 
 
-def test_extract_functionals_reads_columns_by_name(tmp_path):
+def extract(folder):
+    """Extract the functionals of a table of ZCR and RMS."""
+    write_json(folder / "target.json", {"target_length": 100, "frame_size": 10})
+    names, out = ["zcr", "rms"], folder / "out.parquet"
+    extract_features(
+        "functionals",
+        folder / "frames.parquet",
+        length=folder / "target.json",
+        settings={"features": names},
+        output=out,
+    )
+    table = read_table(out)
+    assert table.column_names == ["clip", *functionals.column_names({"features": names})]
+    return table
+
+
+def test_extract_functionals(tmp_path):
     values = np.random.default_rng(1).normal(size=(4, 2, 5)).astype(np.float32) ** 2
     names = [f"{name}_{frame:03d}" for name in ("zcr", "rms") for frame in range(5)]
     columns = dict(zip(names, values.reshape(4, -1).T, strict=True))
     write_table(tmp_path / "frames.parquet", pa.table({"clip": list("abcd")} | columns))
-    functionals.extract_functionals(tmp_path / "frames.parquet", output=tmp_path / "out.parquet")
-    table = read_table(tmp_path / "out.parquet")
+    table = extract(tmp_path)
     np.testing.assert_allclose(table["rms_mean"].to_numpy(), values[:, 1].mean(axis=1), rtol=1e-6)
-    assert table.column_names == ["clip", *functionals.column_names(["zcr", "rms"])]
 
 
 def test_a_shard_without_clips(tmp_path):
     columns = {f"{name}_{frame}": pa.array([], pa.float32()) for name in ("zcr", "rms") for frame in range(3)}
     write_table(tmp_path / "frames.parquet", pa.table({"clip": pa.array([], pa.string())} | columns))
-    functionals.extract_functionals(tmp_path / "frames.parquet", output=tmp_path / "out.parquet")
-    made = read_table(tmp_path / "out.parquet")
-    assert made.column_names[1:] == functionals.column_names(["zcr", "rms"]) and len(made) == 0
+    assert len(extract(tmp_path)) == 0
 
 
 def data(rows, rng):

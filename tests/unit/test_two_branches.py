@@ -14,8 +14,9 @@ import pytest
 import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
-from serflow.evaluation.predictions import load_predictions
-from serflow.inference.features import compute_features
+from serflow.evaluation.predictions import load_runs
+from serflow.features import compute_features
+from serflow.metrics.scores import STATISTICS
 from serflow.storage import ArrayWriter, read_json, read_table, write_json, write_table
 
 # Its logits are large, so that it is far too sure of itself.
@@ -64,7 +65,7 @@ def run(tmp_path_factory, project):
     (folder / "audio").mkdir()
     for name, samples in zip(names, clips, strict=True):
         sf.write(folder / f"audio/{name}.wav", samples, 8000, subtype="FLOAT")
-    features = compute_features("mel", clips, PREPROCESSING)[..., 0]
+    features = compute_features("mel", clips, PREPROCESSING | LENGTH)[..., 0]
     for shard, rows in enumerate((slice(0, 25), slice(25, None))):
         with ArrayWriter(folder / f"s{shard}.npy", features.shape[1:]) as out:
             out.write(features[rows])
@@ -145,17 +146,18 @@ def test_the_bundle_predicts_what_the_model_predicted(run):
 
 def test_confidence_is_that_of_the_report_in_a_saturated_model_with_a_high_temperature(run):
     measured = read_json(run / "metrics.json")
-    tested = load_predictions(run / "predictions.parquet", measured["classes"])
+    (loaded,) = load_runs([run / "metrics.json"], [run / "predictions.parquet"])
+    tested = loaded.pooled
     assert measured["temperature"] > 10 and (tested.probabilities == 0).any()
     with (run / "labels.csv").open(newline="") as file:
         found = {Path(row["file"]).stem: float(row["confidence"]) for row in csv.DictReader(file)}
-    np.testing.assert_allclose([found[clip] for clip in tested.clips], tested.scaled.max(axis=1), atol=1e-3)
+    np.testing.assert_allclose([found[clip] for clip in tested.clips], tested.calibrated.max(axis=1), atol=1e-3)
 
 
 def test_the_card_is_of_this_run_alone(run):
     measured, card = read_json(run / "metrics.json"), open_bundle(run / "bundle.zip").card
-    for name in ("uar", "accuracy", "f1_weighted", "f1_macro"):
-        assert f"| {name.replace('_', ' ')} | {100 * measured[name]:.1f} %" in card
+    for name, metric in STATISTICS.items():
+        assert f"| {metric.title} | {100 * measured[name]:.1f} %" in card
     for name, recall in zip(CLASSES, measured["recall"], strict=True):
         assert f"| {name} | {100 * recall:.1f} % |" in card
     assert "| sex | Female | 15 | 1 |" in card and "| age |" not in card

@@ -89,7 +89,7 @@ def test_a_bundle_says_what_it_is(bundled):
     assert bundle.about["preprocessing"]["n_fft"] == 1569
     assert bundle.about["protocol"] == "speaker-independent" and bundle.about["onnx_difference"] < 1e-4
     assert bundle.about["temperature"] == measured["temperature"] and bundle.about["architecture"] == "cnn2d"
-    for words in ("# cnn2d on sample", "## Not for", "| sex | ", f"| uar | {100 * measured['uar']:.1f} %"):
+    for words in ("# cnn2d on sample", "## Not for", "| sex | ", f"| UAR | {100 * measured['uar']:.1f} %"):
         assert words in bundle.card
 
 

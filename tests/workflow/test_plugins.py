@@ -1,4 +1,4 @@
-"""One plug-in of each kind, each a single file, and a metric added in one place: from the settings to report and bundle."""
+"""A plug-in of each kind is one file, and a metric is added in one place: from the settings to report and bundle."""
 
 import itertools
 import json

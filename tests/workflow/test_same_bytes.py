@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from serflow.corpus.crema_d_names import shard_names
+from serflow.corpus.shards import shard_names
 from serflow.models.data import Features
 from serflow.storage import read_table
 

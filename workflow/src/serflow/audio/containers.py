@@ -1,7 +1,7 @@
-"""Whether a WAV, AIFF or Ogg file is as long as it says, which decoders do not ask, and the plainest kind of WAV.
+"""Checking whether WAV, AIFF and Ogg files are as long as their headers say, and reading the simplest kind of WAV.
 
-A decoder takes what is there: of a copy that broke off it gives the first half without a word. Chunks of a WAV that do
-not bear on its samples may be wrong; many programs write them so.
+Decoders do not check the length: of a truncated file they return the first part without an error. Chunks of a WAV that
+do not concern its samples may be wrong, since many programs write them so.
 
 Sources: Microsoft & IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991 (RIFF);
 Apple, "Audio Interchange File Format", 1989; EBU Tech 3306, 2009 (RF64); RFC 3533, 2003 (Ogg).
@@ -14,17 +14,17 @@ from typing import BinaryIO, NamedTuple
 
 _HEADER = 8  # of a chunk: its name and its size
 _PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")  # the header of a WAV that has nothing but samples
-_NO_SAMPLES = (b"OggS", b"wvpk")  # what a WAV holds that a program wrote around other audio
+_NO_SAMPLES = (b"OggS", b"wvpk")  # other audio formats that some programs wrap in a WAV
 _PCM, _FORMAT_SIZE, _MOST_CHANNELS = 1, 16, 8
 _PAGE = 27  # bytes before the segment table of an Ogg page
-_UNKNOWN = 0xFFFFFFFF  # a size that RF64 holds elsewhere, and that a program writes which cannot go back
-_MEND = "copy it again from its source, or have ffmpeg or sox write it anew"
-# What the Wave64 format has in place of the names RIFF.
+_UNKNOWN = 0xFFFFFFFF  # stored elsewhere by RF64; also written by programs that cannot seek back
+_REMEDY = "copy it again from its source, or rewrite it with ffmpeg or sox"
+# Wave64 begins with this in place of RIFF.
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
 class OnDisk:
-    """A file as if it were its bytes, of which only those are read that are asked for."""
+    """A file that is indexed like bytes; only the bytes that are asked for are read."""
 
     def __init__(self, file: BinaryIO):
         self._file, self._size = file, file.seek(0, io.SEEK_END)
@@ -41,7 +41,7 @@ class OnDisk:
 
 
 class PlainWav(NamedTuple):
-    """What the header of a WAV of 16-bit integers says; the names are those of ``soundfile.SoundFile``."""
+    """The header of a WAV with 16-bit integers; attributes are named as those of ``soundfile.SoundFile``."""
 
     samplerate: int
     channels: int
@@ -52,14 +52,14 @@ class PlainWav(NamedTuple):
 
 
 def plain_wav(content: bytes) -> PlainWav | None:
-    """Read the header of a WAV as most programs write it; what :func:`length_fault` says of it comes first.
+    """Return the header of a WAV as most programs write it, so that its samples can be read without a decoder.
 
-    Its samples lie ready in the file, which a decoder takes ten times as long to give.
+    A decoder takes ten times as long. Check the file with :func:`length_fault` first.
 
     Returns
     -------
     PlainWav or None
-        None where the file is of any other kind, has no samples or more than samples, or its header contradicts itself.
+        None if the file is of another kind, has no samples or other chunks, or its header contradicts itself.
     """
     if len(content) <= _PLAIN.size:
         return None
@@ -72,7 +72,7 @@ def plain_wav(content: bytes) -> PlainWav | None:
         and 0 < channels <= _MOST_CHANNELS
         and step == 2 * channels
         and bytes_a_second == rate * step > 0
-        and size == len(content) - _PLAIN.size  # of what may follow, a decoder knows what makes a file unreadable
+        and size == len(content) - _PLAIN.size  # other chunks are left to the decoder
         and size % step == 0
         and content[_PLAIN.size : _PLAIN.size + 4] not in _NO_SAMPLES
     )
@@ -80,17 +80,17 @@ def plain_wav(content: bytes) -> PlainWav | None:
 
 
 def length_fault(content: bytes | OnDisk) -> str | None:
-    """Find where what a file says of its length and its length contradict each other.
+    """Return how the length of a file contradicts its header.
 
     Parameters
     ----------
     content
-        A file. What is neither WAV (RIFF, RF64 or Wave64), AIFF nor Ogg is not looked at.
+        A file. Only WAV (RIFF, RF64 and Wave64), AIFF and Ogg are checked.
 
     Returns
     -------
     str or None
-        What is wrong and what to do, or None.
+        What is wrong and what to do, or None if nothing is.
     """
     if content[:4] == b"OggS":
         return _ogg_fault(content)
@@ -105,30 +105,29 @@ def length_fault(content: bytes | OnDisk) -> str | None:
         if data is not None:
             if not _is_name(name) or start + size > len(content) + 1:
                 return (
-                    f"its header is wrong: {data} bytes of samples announced, and what follows them, "
-                    f"{len(content) - start + _HEADER} bytes, is nothing else; {_MEND}"
+                    f"its header is wrong: after the {data} bytes of samples that it announces, "
+                    f"{len(content) - start + _HEADER} bytes follow that are not a chunk; {_REMEDY}"
                 )
         elif name == b"data":
             data = samples if size == _UNKNOWN and samples is not None else size
             if data > len(content) - start:
-                held = len(content) - start
-                return f"truncated, or its header is wrong: {data} bytes of samples announced, {held} there; {_MEND}"
+                return _truncated(data, len(content) - start, "bytes of samples")
         elif name == b"ds64" and content[:4] == b"RF64" and min(size, len(content) - start) >= 16:
             announced, samples = struct.unpack("<QQ", content[start : start + 16])
         elif not _is_name(name):
-            return None  # the decoder will say what that is
-    # Some programs count the header of the whole as well, so this much too much is no sign of a loss.
+            return None  # the decoder will report it
+    # Some programs also count the header of the file, so a size that is 8 bytes too large is not an error.
     return _shorter(content, announced)
 
 
 def _chunks(content: bytes | OnDisk) -> Iterator[tuple[bytes, int, int]]:
-    """Walk the chunks of a file: name, where its content starts, and the size that it gives."""
+    """Yield name, start of the content and announced size of each chunk of a file."""
     position = 12
     while position + _HEADER <= len(content):
         name, size = struct.unpack("<4sI", content[position : position + _HEADER])
         yield name, position + _HEADER, size
         position += _HEADER + size
-        # A chunk of odd size is followed by a byte that it does not count. Some programs leave that byte out.
+        # A chunk of odd size is followed by a byte that is not counted. Some programs leave that byte out.
         if size % 2 and not (_is_name(content[position : position + 4]) and content[position] != 0):
             position += 1
 
@@ -138,18 +137,20 @@ def _is_name(name: bytes) -> bool:
 
 
 def _shorter(content: bytes | OnDisk, announced: int) -> str | None:
-    if announced > len(content):
-        return f"truncated, or its header is wrong: {announced} bytes announced, {len(content)} there; {_MEND}"
-    return None
+    return _truncated(announced, len(content), "bytes") if announced > len(content) else None
+
+
+def _truncated(announced: int, present: int, what: str) -> str:
+    return f"truncated, or its header is wrong: it announces {announced} {what}, {present} are present; {_REMEDY}"
 
 
 def _ogg_fault(content: bytes | OnDisk) -> str | None:
-    """Walk the pages of an Ogg file: the last one must be whole, and say that it is the last."""
+    """Check that the last page of an Ogg file is complete and marked as the last one."""
     position, last = 0, False
     while content[position : position + 4] == b"OggS" and position + _PAGE <= len(content):
         last = bool(content[position + 5] & 4)
         segments = content[position + _PAGE : position + _PAGE + content[position + _PAGE - 1]]
         position += _PAGE + len(segments) + sum(segments)
     if position > len(content) or not last:
-        return "truncated: its last page is not there or not whole; copy it again from its source"
+        return "truncated: its last page is missing or incomplete; copy it again from its source"
     return None

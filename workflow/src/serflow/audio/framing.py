@@ -1,4 +1,4 @@
-"""Clips cut into frames, and what several features are made of, computed once."""
+"""Clips divided into frames, with the spectra that several features use computed once."""
 
 from functools import cached_property
 
@@ -8,7 +8,7 @@ from serflow.audio.stft import fft_frequencies, frame, power_spectrum
 
 
 class FramedClips:
-    """A few clips of one length, in frames that are centred and half a frame apart.
+    """A few clips of one length, divided into centred frames that are half a frame apart.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class FramedClips:
 
     Notes
     -----
-    What is shared is not to be changed in place.
+    Features share these arrays, so do not change them in place.
     """
 
     def __init__(self, clips: np.ndarray, sampling_rate: int, frame_size: int):
@@ -30,7 +30,7 @@ class FramedClips:
 
     @cached_property
     def samples(self) -> np.ndarray:
-        """The samples of each frame, zeros beyond the clip's ends: a view of shape (clips, frames, frame_size)."""
+        """Samples of each frame, zeros beyond the ends of the clip: a view of shape (clips, frames, frame_size)."""
         half = self.frame_size // 2
         return frame(np.pad(self.clips, ((0, 0), (half, half))), self.frame_size, self.hop_length)
 

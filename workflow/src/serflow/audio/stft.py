@@ -1,7 +1,7 @@
-"""What both kinds of features rest on: windowed real FFTs, the mel filterbank, decibels.
+"""Short-time Fourier transforms, the mel filterbank and decibels, for all features.
 
-The formulas are librosa's, computed for many clips at once and in single precision; tests compare
-every result with librosa's own.
+The formulas are those of librosa, computed for many clips at once in single precision. Tests compare every result with
+librosa.
 """
 
 import collections
@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import ducc0.fft
 import numpy as np
 
-# 8 clips of 2.5 s are some 3 MB of spectra: large enough to keep the libraries busy, small enough for caches.
+# 8 clips of 2.5 s are about 3 MB of spectra: enough to keep the libraries busy, and small enough for caches.
 CLIPS_AT_ONCE = 8
-_SIMD_ROWS = 16  # single-precision numbers in the widest registers there are
-_QUIET = np.float32(2.0**-60)  # below it a frame is not scaled further
+_SIMD_ROWS = 16  # single-precision numbers in the widest SIMD registers
+_QUIET = np.float32(2.0**-60)  # quieter frames are not scaled further
 _AMIN = 1e-10
 _TOP_DB = 80.0
 
@@ -23,7 +23,7 @@ _TOP_DB = 80.0
 def in_batches(
     compute: Callable[[np.ndarray], np.ndarray], clips: np.ndarray, threads: int, size: int = CLIPS_AT_ONCE
 ) -> Iterator[np.ndarray]:
-    """Compute features of clips, shape (clips, samples), ``size`` clips at a time, in order, on several threads."""
+    """Compute features of clips, shape (clips, samples), in batches of ``size`` clips, in order, on several threads."""
     pieces = (clips[start : start + size] for start in range(0, len(clips), size))
     if threads == 1:
         yield from map(compute, pieces)
@@ -40,17 +40,19 @@ def in_batches(
 
 @functools.cache
 def hann(length: int) -> np.ndarray:
-    """Give the periodic Hann window of ``length`` samples, float32."""
+    """Return the periodic Hann window of ``length`` samples, float32."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
 
 
 def frame(clips: np.ndarray, frame_length: int, hop_length: int) -> np.ndarray:
-    """View clips as overlapping frames that do not reach beyond their ends.
+    """Return overlapping frames of clips, none of which reaches beyond their ends.
 
     Parameters
     ----------
     clips
         Shape (clips, samples).
+    frame_length, hop_length
+        Length of a frame, and the distance from one to the next, in samples.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def frame(clips: np.ndarray, frame_length: int, hop_length: int) -> np.ndarray:
 
 
 def power_spectrum(clips: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray:
-    """Squared magnitude of the short-time Fourier transform, centred frames, zero padding, Hann window.
+    """Return the squared magnitude of the short-time Fourier transform: centred frames, zero padding, Hann window.
 
     Parameters
     ----------
@@ -80,13 +82,13 @@ def power_spectrum(clips: np.ndarray, n_fft: int, hop_length: int) -> np.ndarray
     padded = np.pad(clips, ((0, 0), (n_fft // 2, n_fft // 2)))
     frames = frame(padded, n_fft, hop_length)
     (batch, count), pairs = frames.shape[:2], -(-frames.shape[1] // 2)
-    # Two real frames share one complex transform, which for the lengths that come up, such as 7 · 233, takes half as
-    # long as their real ones. Each is first brought near full scale by a power of two, which changes no digit:
-    # a quiet frame would otherwise drown in the rounding of a loud one beside it.
+    # Two real frames share one complex transform, which takes half as long as two real ones for lengths such as
+    # 7 · 233. Each is first scaled near full scale by a power of two, which is exact; otherwise a quiet frame would be
+    # lost in the rounding errors of a loud one beside it.
     peaks = np.maximum(frames.max(axis=2), -frames.min(axis=2))
     scale = np.ldexp(np.float32(1), -np.frexp(np.maximum(peaks, _QUIET))[1])[:, :, None]
-    # The FFT does several transforms in one SIMD register and the odd ones at the end one by one, which
-    # rounds differently. With spare rows at the end a clip's values do not depend on the clips beside it.
+    # The FFT computes several transforms in one SIMD register and the remaining ones one by one, which rounds
+    # differently. With spare rows at the end, the values of a clip do not depend on the clips beside it.
     spectrum = np.zeros((-(-batch * pairs // _SIMD_ROWS) * _SIMD_ROWS, n_fft), dtype=np.complex64)
     both = spectrum[: batch * pairs].reshape(batch, pairs, n_fft)
     for first, part in enumerate((both.real, both.imag)):
@@ -123,18 +125,18 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 
 def fft_frequencies(sampling_rate: int, n_fft: int) -> np.ndarray:
-    """Centre frequencies of the FFT's bins in Hz, shape (1 + n_fft // 2,)."""
+    """Return the centre frequencies of the bins of an FFT in Hz, shape (1 + n_fft // 2,)."""
     return np.fft.rfftfreq(n_fft, 1 / sampling_rate)
 
 
 @functools.cache
 def mel_filterbank(sampling_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
-    """Triangular filters of equal area on Slaney's mel scale, from 0 Hz to half the sampling rate.
+    """Return triangular filters of equal area on Slaney's mel scale, from 0 Hz to half the sampling rate.
 
     Returns
     -------
     ndarray
-        float32 of shape (1 + n_fft // 2, n_mels): power spectra times this are mel spectra.
+        float32 of shape (1 + n_fft // 2, n_mels). Power spectra times this matrix are mel spectra.
     """
     bins = fft_frequencies(sampling_rate, n_fft)
     edges = mel_to_hz(np.linspace(0, hz_to_mel(sampling_rate / 2), n_mels + 2))
@@ -147,7 +149,7 @@ def mel_filterbank(sampling_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
 
 
 def mel_spectrum(power: np.ndarray, sampling_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
-    """Weigh power spectra, shape (clips, frames, bins), into mel bands, shape (clips, frames, n_mels)."""
+    """Return the mel spectra, shape (clips, frames, n_mels), of power spectra, shape (clips, frames, bins)."""
     bands = np.empty((*power.shape[:2], n_mels), dtype=np.float32)
     for first, last, lowest, highest, weights in _mel_blocks(sampling_rate, n_fft, n_mels):
         np.matmul(power[:, :, lowest:highest], weights, out=bands[:, :, first:last])
@@ -156,7 +158,7 @@ def mel_spectrum(power: np.ndarray, sampling_rate: int, n_fft: int, n_mels: int)
 
 @functools.cache
 def _mel_blocks(sampling_rate: int, n_fft: int, n_mels: int) -> list[tuple[int, int, int, int, np.ndarray]]:
-    """Cut the filterbank into blocks of 16 bands and the bins that they reach: a fifth of the work of the whole."""
+    """Divide the filterbank into blocks of 16 bands with the bins that they cover: a fifth of the multiplications."""
     weights = mel_filterbank(sampling_rate, n_fft, n_mels)
     blocks = []
     for first in range(0, n_mels, 16):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
-from serflow.storage import read_tables, replacing, write_table, write_text
+from serflow.storage import read_tables, replacing, write_table
 
 FORMATS = ("csv", "json", "parquet")
 
@@ -59,20 +59,17 @@ def write_rows(
         write_table(path, pa.table(list(map(pa.array, values, schema.types)), schema=schema))
         return
     rows = (tuple(round(value, 6) if isinstance(value, float) else value for value in row) for row in rows)
-    if format == "json":
-        text = json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False, indent=1) + "\n"
-        if path:
-            write_text(path, text)
-        else:
-            sys.stdout.write(text)
-        return
     with contextlib.ExitStack() as stack:
         stream = sys.stdout
         if path:
             stream = stack.enter_context(stack.enter_context(replacing(path)).open("w", encoding="utf-8", newline=""))
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        if format == "json":
+            json.dump([dict(zip(columns, row, strict=True)) for row in rows], stream, ensure_ascii=False, indent=1)
+            stream.write("\n")
+        else:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(rows)
 
 
 def collect_predictions(labels: Sequence[Path], *, timelines: Sequence[Path], output: Path, timeline: Path) -> None:
@@ -91,5 +88,5 @@ def collect_predictions(labels: Sequence[Path], *, timelines: Sequence[Path], ou
     """
     for paths, path, order in ((labels, output, ["file"]), (timelines, timeline, ["file", "start"])):
         table = read_tables(paths).sort_by([(name, "ascending") for name in order])
-        columns = {field.name: str(field.type) for field in table.schema}
+        columns = dict.fromkeys(table.column_names, "string")
         write_rows(zip(*table.to_pydict().values(), strict=True), columns, path, "csv")

@@ -128,7 +128,6 @@ def bundle_model(
         partial.write_bytes(packed.getvalue())
 
 
-
 def _difference(converted: bytes, features: Features, predictions: Path, classes: Sequence[str]) -> float:
     """Return the greatest difference from the probabilities that the original gave to test clips."""
     table = read_table(predictions)

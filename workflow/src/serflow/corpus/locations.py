@@ -67,14 +67,14 @@ def configured_locations(config: Mapping) -> list[Location]:
         format_ = FORMATS.find(chosen or default_format(config["corpus"]), "config: format").name
         return [Location("", format_, Path(audio).expanduser())]
     if chosen:
-        raise UserError("config: format is set, but audio names several corpora; give each of them its format")
+        raise UserError("config: format is set, but audio names several corpora; set the format of each of them there")
     locations = []
     for name, at in sorted(audio.items()):
         at = {"path": at} if isinstance(at, str) else at
         wanted = at.get("format", name)
         if wanted not in FORMATS and "format" not in at:
             raise UserError(
-                f"config: audio.{name}: the name is not a format ({', '.join(FORMATS)}); give the format: "
+                f"config: audio.{name}: the name is not a format ({', '.join(FORMATS)}); set the format: "
                 f'{{"{name}": {{"format": "…", "path": "…"}}}}'
             )
         format_ = FORMATS.find(wanted, f"config: audio.{name}.format").name

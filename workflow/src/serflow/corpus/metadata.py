@@ -108,7 +108,7 @@ def _read_csv(path: str | Path, types: dict[str, type], what: str):
     import pandas as pd
 
     try:
-        # Read as text first: pandas names a column without a name, and tells no row in its errors of conversion.
+        # Read as text first: pandas would name the unnamed column, and guess the types of the others.
         table = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns={"Unnamed: 0": ""})
         return table[list(types)].astype(types)
     except FileNotFoundError as error:

@@ -121,7 +121,7 @@ def synthesize_sample(folder: str | Path, *, seed: int, processes: int = 2) -> N
     strangers = sorted({file.stem for file in audio.glob("*.wav")} - {clip.clip for clip in clips})
     if strangers:
         raise UserError(f"{audio}: {strangers[0]}.wav is not part of the sample corpus; choose an empty folder")
-    manifest.unlink(missing_ok=True)  # it stands for clips that are about to change
+    manifest.unlink(missing_ok=True)  # it lists clips that are about to change
     version = _espeak()[0].espeak_Info(None).decode()
     storage.write_text(folder / "README.txt", README.format(version=version, seed=seed, clips=len(clips)))
     people = "ActorID,Age,Sex,Race,Ethnicity\n"
@@ -223,7 +223,7 @@ def _speak(voice: str, text: str, style: Style) -> tuple[bytes, int]:
     rate = library.espeak_Initialize(2, 0, b".", 0x8000)  # samples to a callback; no exit on an error
     if rate <= 0:
         raise UserError(f"{data}: espeak-ng cannot read its data; reinstall espeakng-loader")
-    # An unknown variant is no error to espeak-ng, which then takes the language's plain voice: check.
+    # For an unknown variant espeak-ng takes the plain voice of the language without an error, so check.
     unknown = library.espeak_SetVoiceByName(voice.encode())
     taken = b"" if unknown else library.espeak_GetCurrentVoice().contents[2]
     if not taken.decode().lower().endswith(voice.lower()):

@@ -8,8 +8,8 @@ from statistics import mean
 import numpy as np
 
 from serflow.evaluation.predictions import EvaluatedRun
-from serflow.splits import PROTOCOLS
 from serflow.metrics.scores import STATISTICS, scores_from_confusion
+from serflow.splits import PROTOCOLS
 
 SERFLOW, REFERENCE, PUBLISHED = "serflow", "reference", "notebook, published"
 _LISTENERS = {"listener": "one human listener", "majority": "majority of human listeners"}

@@ -9,10 +9,10 @@ import numpy as np
 
 from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun
-from serflow.splits import PROTOCOLS
 from serflow.metrics.bootstrap import Difference, paired_difference
 from serflow.metrics.mcnemar import mcnemar_exact
 from serflow.metrics.scores import STATISTICS
+from serflow.splits import PROTOCOLS
 
 NO_EVIDENCE = "no evidence of a difference"
 

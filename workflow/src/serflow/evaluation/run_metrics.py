@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from serflow.evaluation.predictions import read_predictions
-from serflow.splits import PARTS, PROTOCOLS
 from serflow.metrics.calibration import fit_temperature
 from serflow.metrics.scores import STATISTICS, confusion_matrix, most_confusing_class, scores_from_confusion
+from serflow.splits import PARTS, PROTOCOLS
 from serflow.storage import read_json, write_json
-
 
 
 def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: int, fold: int, output: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from serflow.runtime.errors import UserError
 
-# A converted model gives the probabilities of the original within this; they sum to 1 within ten times as much.
+# A converted model gives the probabilities of the original within this; they sum to 1 within five times as much.
 TOLERANCE = 1e-4
 
 
@@ -49,7 +49,7 @@ def _tensors(message, kind: type) -> Iterator:
 
 def are_probabilities(values: np.ndarray) -> bool:
     """Return whether values of shape (classes,) are finite, not negative and sum to 1, within rounding."""
-    return bool(np.isfinite(values).all() and values.min() >= -TOLERANCE and abs(values.sum() - 1) <= 10 * TOLERANCE)
+    return bool(np.isfinite(values).all() and values.min() >= 0 and abs(values.sum() - 1) <= 5 * TOLERANCE)
 
 
 class Network:

@@ -7,8 +7,8 @@ state of early stopping nor its best weights, so that a resumed training would e
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from serflow.runtime.fingerprint import fingerprint
 from serflow.storage import checksum, read_arrays, write_arrays
 
 _STOPPING = ("wait", "stopped_epoch", "best", "best_epoch")
-_PACKAGES = ("keras", "numpy", "tensorflow-cpu", "tensorflow")
 
 
 def backup_path(model: Path) -> Path:
@@ -38,14 +37,11 @@ def training_key(module: str, inputs: Sequence[Path], settings: Mapping) -> str:
     settings
         All other arguments that the result depends on.
     """
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    content = [checksum(path) for path in inputs]
-    parts = [fingerprint("serflow.models.train", module), versions, content, dict(settings)]
+    import keras
+    import tensorflow as tf
+
+    versions = [package.__version__ for package in (keras, np, tf)]
+    parts = [fingerprint("serflow.models.train", module), versions, [checksum(path) for path in inputs], dict(settings)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -62,18 +58,17 @@ class Backup:
     Attributes
     ----------
     rows
-        The history of the complete epochs.
+        The history: number, losses, accuracies and seconds of each complete epoch.
     finished
         Whether early stopping has ended the training.
     """
 
     def __init__(self, path: Path, key: str):
         self.path, self._key = path, key
-        self.rows: list[dict] = []
-        self.finished = False
-        self._state, self._arrays = {}, {}
+        self._state, self._arrays = {"rows": [], "finished": False}, {}
         if path.exists():
             self._read()
+        self.rows, self.finished = self._state["rows"], self._state["finished"]
 
     def _read(self) -> None:
         try:
@@ -82,30 +77,47 @@ class Backup:
         except UserError as error:
             print(f"{error}; training starts from its first epoch", flush=True)
             return
-        if state["key"] != self._key:
+        if state["key"] == self._key:
+            self._state, self._arrays = state, arrays
+        else:
             print(f"{self.path} belongs to another training; training starts from its first epoch", flush=True)
-            return
-        self._state, self._arrays = state, arrays
-        self.rows, self.finished = state["rows"], state["finished"]
 
-    def callback(self, keras, stopping, progress):
-        """Return the callback that restores and writes the backup; it comes after those whose state it keeps."""
+    def callback(self, keras, stopping, title: str, epochs: int):
+        """Return the last callback of a training: it restores the backup, and after each epoch prints and writes it.
+
+        Parameters
+        ----------
+        keras
+            The module.
+        stopping
+            The callback for early stopping.
+        title
+            What is trained.
+        epochs
+            The maximum number of epochs.
+        """
         backup = self
 
         class Callback(keras.callbacks.Callback):
             def on_train_begin(self, logs=None):
-                backup._restore(self.model, stopping, progress)
+                if backup.rows:
+                    backup._restore(self.model, stopping)
+
+            def on_epoch_begin(self, epoch, logs=None):
+                self.began = time.perf_counter()
 
             def on_epoch_end(self, epoch, logs=None):
+                values = {key: float(value) for key, value in (logs or {}).items()}
+                backup.rows.append({"epoch": epoch + 1, **values, "seconds": time.perf_counter() - self.began})
+                text = " - ".join(f"{key}: {value:.4f}" for key, value in values.items())
+                print(f"{title}: epoch {epoch + 1}/{epochs} - {text}", flush=True)
                 # An epoch that a loss of NaN has ended cannot be resumed.
-                if "val_loss" in (logs or {}) and np.isfinite(logs["loss"]):
-                    backup._write(self.model, stopping, progress)
+                if "val_loss" in values and np.isfinite(values["loss"]):
+                    backup._write(self.model, stopping)
 
         return Callback()
 
-    def _restore(self, network, stopping, progress) -> None:
-        if not self.rows:
-            return
+    def _restore(self, network, stopping) -> None:
         network.optimizer.build(network.trainable_variables)
         for place, variable in enumerate(_variables(network)):
             variable.assign(self._arrays[f"variable{place}"])
@@ -113,14 +125,13 @@ class Backup:
             setattr(stopping, name, self._state[name])
         best = [name for name in self._arrays if name.startswith("best")]
         stopping.best_weights = [self._arrays[f"best{place}"] for place in range(len(best))] or None
-        progress.rows = list(self.rows)
 
-    def _write(self, network, stopping, progress) -> None:
+    def _write(self, network, stopping) -> None:
         arrays = {f"variable{place}": variable.numpy() for place, variable in enumerate(_variables(network))}
         arrays |= {f"best{place}": weight for place, weight in enumerate(stopping.best_weights or ())}
         state = {name: getattr(stopping, name) for name in _STOPPING}
         state["best"] = None if state["best"] is None else float(state["best"])
-        state |= {"key": self._key, "rows": progress.rows, "finished": bool(network.stop_training)}
+        state |= {"key": self._key, "rows": self.rows, "finished": bool(network.stop_training)}
         arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
         write_arrays(self.path, arrays)
 

@@ -117,15 +117,7 @@ def train_model(
             "epochs": len(epochs),
             "best_epoch": best_epoch,
             "seconds": seconds,
-            "layers": [
-                {
-                    "name": layer.name,
-                    "type": type(layer).__name__,
-                    "output_shape": _output_shape(layer),
-                    "parameters": layer.count_params(),
-                }
-                for layer in _layers(keras, network)
-            ],
+            "layers": list(_layers(keras, network)),
         },
     )
     write_archive(output, network.save)
@@ -155,21 +147,18 @@ def _build(plugin: Plugin, model: str, input_shape: tuple[int, ...], classes: in
     return network
 
 
-def _layers(keras, network) -> Iterator:
-    """Yield the layers of a model, those of models inside it in their place."""
+def _layers(keras, network) -> Iterator[dict]:
+    """Yield what ``training.json`` says of each layer; the layers of models inside a model stand in their place."""
     for layer in network.layers:
         if isinstance(layer, keras.Model) and layer.layers:
             yield from _layers(keras, layer)
         elif not isinstance(layer, keras.layers.InputLayer):
-            yield layer
-
-
-def _output_shape(layer) -> list[int]:
-    """Return the shape of a layer's output for one clip; empty if it is used more than once or has several."""
-    try:
-        return list(layer.output.shape[1:])
-    except (AttributeError, ValueError):
-        return []
+            try:
+                shape = list(layer.output.shape[1:])
+            except (AttributeError, ValueError):  # several outputs, used more than once, or inside a subclass of Model
+                shape = []
+            kind, parameters = type(layer).__name__, layer.count_params()
+            yield {"name": layer.name, "type": kind, "output_shape": shape, "parameters": parameters}
 
 
 def _fit(keras, network, data, train, valid, settings, seed, title, backup) -> tuple[list[dict], int]:
@@ -180,16 +169,12 @@ def _fit(keras, network, data, train, valid, settings, seed, title, backup) -> t
         metrics=["accuracy"],
     )
     stopping = keras.callbacks.EarlyStopping(
-        monitor="val_loss",
-        min_delta=settings["min_delta"],
-        patience=settings["patience"],
-        restore_best_weights=True,
+        patience=settings["patience"], min_delta=settings["min_delta"], restore_best_weights=True
     )
-    progress = _progress(keras, title, settings["epochs"])
+    nan = keras.callbacks.TerminateOnNaN(raise_error=False)
     classes, done = network.output_shape[-1], len(backup.rows)
     if done:
         print(f"{title}: resumes after epoch {done}", flush=True)
-    nan = keras.callbacks.TerminateOnNaN(raise_error=False)
     network.fit(
         dataset(data, train, classes, settings["batch_size"], shuffle_seed=seed, epochs_done=done),
         validation_data=dataset(data, valid, classes, settings["batch_size"]),
@@ -197,16 +182,16 @@ def _fit(keras, network, data, train, valid, settings, seed, title, backup) -> t
         epochs=done if backup.finished else settings["epochs"],
         shuffle=False,  # the dataset shuffles; Keras would use the random state of the process
         verbose=0,
-        callbacks=[stopping, nan, progress, backup.callback(keras, stopping, progress)],
+        callbacks=[stopping, nan, backup.callback(keras, stopping, title, settings["epochs"])],
     )
-    epochs, last = len(progress.rows), progress.rows[-1]
+    epochs, last = len(backup.rows), backup.rows[-1]
     if "val_loss" not in last or not math.isfinite(last["loss"]):
         backup.remove()
         raise UserError(
             f"{title}: the loss became NaN in epoch {epochs}; lower the model's learning_rate "
             f"({settings['learning_rate']:g}) or look for broken features"
         )
-    return progress.rows, (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1
+    return backup.rows, (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1
 
 
 def _scores(network, data: Features, train: Rows, valid: Rows) -> dict:
@@ -218,24 +203,3 @@ def _scores(network, data: Features, train: Rows, valid: Rows) -> dict:
         row[f"{prefix}loss"] = float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean())
         row[f"{prefix}accuracy"] = float((probabilities.argmax(axis=1) == part.labels).mean())
     return row
-
-
-def _progress(keras, title: str, total: int):
-    """Return a callback that keeps and prints a line per epoch, with its seconds."""
-
-    class Progress(keras.callbacks.Callback):
-        rows: list[dict]
-
-        def on_train_begin(self, logs=None):
-            self.rows = []
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.began = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            values = {key: float(value) for key, value in (logs or {}).items()}
-            self.rows.append({"epoch": epoch + 1, **values, "seconds": time.perf_counter() - self.began})
-            text = " - ".join(f"{key}: {value:.4f}" for key, value in values.items())
-            print(f"{title}: epoch {epoch + 1}/{total} - {text}", flush=True)
-
-    return Progress()

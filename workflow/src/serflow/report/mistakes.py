@@ -8,9 +8,9 @@ import numpy as np
 from serflow.audio.read_recordings import Recordings
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES
 from serflow.evaluation.predictions import Predictions, RunKey, key_of, load_runs
-from serflow.splits import PROTOCOLS
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
+from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, write_json
 
 

@@ -10,12 +10,12 @@ from serflow import __version__
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.evaluation.predictions import RunKey, key_of
-from serflow.splits import PROTOCOLS
 from serflow.metrics.scores import STATISTICS
 from serflow.report import evaluation_charts, run_charts
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
+from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, write_text
 
 # Counted as code by the fingerprint, in addition to this file.

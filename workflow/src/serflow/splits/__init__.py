@@ -7,7 +7,7 @@ constants
 - ``ORDER``: its place from the leakiest to the strictest protocol;
 - ``LEAKY``: why its results are too good, or None (default);
 - ``COPIES``: the kinds of copies that it may use;
-- ``APART``: what must not stand in two parts of a fold beside a recording and its copies: ``"speaker"``, ``"corpus"``;
+- ``APART``: what must not be in two parts of a fold, besides a recording and its copies: ``"speaker"``, ``"corpus"``;
 - ``SETTINGS``: the settings of the section ``split`` that it uses;
 - ``FORCES``: settings that it forces on every network;
 - ``HEADLINE``: whether it tests on speakers that were not trained on, which is what a report puts first.

@@ -25,7 +25,7 @@ def stratified_parts(labels: Sequence[str], settings: Mapping) -> list[str]:
     """
     from sklearn.model_selection import train_test_split
 
-    # One-hot, since the order that scikit-learn gives to the classes decides what is drawn.
+    # One-hot, as in the notebook: the order in which scikit-learn sorts the classes decides which rows are chosen.
     one_hot = np.array(labels)[:, None] == np.unique(labels)
     shares = {"test": settings["test"], "valid": settings["valid"]}
     parts, rows = np.full(len(labels), "train", dtype="U5"), np.arange(len(labels))

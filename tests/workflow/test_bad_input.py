@@ -37,7 +37,7 @@ def recordings(sample, tmp_path):
             {"runs": [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}], "split": {"table": "none.csv"}},
             "split.table: none.csv: no such file",
         ),
-        ({"corpus": "mine"}, "corpus 'mine' needs its recordings: set audio"),
+        ({"corpus": "mine"}, "corpus 'mine' (CREMA-D) needs its recordings: set audio"),
         (
             {"fetch": {"mirrors": ["http://example.org/x.zip"]}},
             "must be official, gitlab, kaggle, or the https address",

@@ -1,7 +1,4 @@
-"""Download files over HTTPS. Interrupted downloads resume on the next run.
-
-RFC 9110 defines ranges (section 14), ``If-Range`` (13.1.5), validators (8.8) and ``Retry-After`` (10.2.3).
-"""
+"""Download files over HTTPS, as RFC 9110 defines it. Interrupted downloads resume on the next run."""
 
 import contextlib
 import hashlib
@@ -113,7 +110,7 @@ def _download(url: str, partial: Path, note: Path, check: Callable[[bytes], obje
     resume = {"Range": f"bytes={offset}-", "If-Range": known} if known else {}
     with _session() as session, session.get(url, headers=resume, stream=True, timeout=TIMEOUT) as answer:
         tag = answer.headers.get("ETag", "")
-        validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
+        validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")  # W/"…" is a weak one
         part = re.fullmatch(rf"bytes {offset}-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if known and answer.status_code in (206, 416):
             if answer.status_code == 416 or not part or validator not in (None, known):

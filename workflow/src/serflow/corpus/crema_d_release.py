@@ -36,11 +36,11 @@ MIRRORS = {
 
 
 class Table(NamedTuple):
-    """A metadata table: where it is, a column at the beginning of it, and the header of an empty one."""
+    """A metadata table of CREMA-D."""
 
     addresses: list[str]
-    column: str
-    header: str
+    column: str  # at its beginning
+    header: str  # of an empty one
 
 
 TABLES = {

@@ -84,8 +84,8 @@ def test_votes_on_damaged_media_are_left_out(tmp_path, name):
     ("row", "message"),
     [
         ('"100001",1,0,0,0,0,0,"1001_XYZ_NEU_XX",1', "row 2: '1001_XYZ_NEU_XX' is not a CREMA-D name"),
-        ('"100001",one,0,0,0,0,0,"1001_IEO_NEU_XX",1', "not the table of votes"),
-        ('"100001",,0,0,0,0,0,"1001_IEO_NEU_XX",1', "a number of votes is missing"),
+        ('"100001",one,0,0,0,0,0,"1001_IEO_NEU_XX",1', "not the table of CREMA-D's votes"),
+        ('"100001",,0,0,0,0,0,"1001_IEO_NEU_XX",1', "not the table of CREMA-D's votes"),
     ],
 )
 def test_a_damaged_table_is_a_users_error(tmp_path, row, message):
@@ -96,9 +96,9 @@ def test_a_damaged_table_is_a_users_error(tmp_path, row, message):
 def test_another_table_is_a_users_error(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         metadata.voice_votes(tmp_path / "nowhere.csv")
-    with pytest.raises(UserError, match="not the table of votes"):
+    with pytest.raises(UserError, match="not the table of CREMA-D's votes"):
         metadata.voice_votes(table(tmp_path, "1,2", header="clip,fold\n"))
-    with pytest.raises(UserError, match="not the table of votes"):
+    with pytest.raises(UserError, match="not the table of CREMA-D's votes"):
         metadata.voice_votes(table(tmp_path, header=""))
 
 

@@ -42,33 +42,16 @@ class FileStatus(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A recording in a listing.
+    """A recording in a listing."""
 
-    Attributes
-    ----------
-    file : str
-        Relative to the folder of the corpus; files of a manifest may be absolute.
-    name : Utterance or None
-        None if the file name does not follow the format.
-    status : FileStatus
-    problem : str or None
-        Why there is no name.
-    excluded : str or None
-        What the recording is, such as a song, if the format leaves it out.
-    start, end : float or None
-        The part of the file in seconds; None for the beginning and the end of the file.
-    row : int
-        Row of the manifest; 0 for other formats.
-    """
-
-    file: str
-    name: Utterance | None
+    file: str  # relative to the folder of the corpus; files of a manifest may be absolute
+    name: Utterance | None  # None if the file name does not follow the format
     status: FileStatus
-    problem: str | None = None
-    excluded: str | None = None
-    start: float | None = None
+    problem: str | None = None  # why there is no name
+    excluded: str | None = None  # what the recording is, such as a song, if the format leaves it out
+    start: float | None = None  # in seconds, of a part of the file
     end: float | None = None
-    row: int = 0
+    row: int = 0  # of the manifest; 0 for other formats
 
 
 def list_entries(format_: ModuleType, path: Path) -> list[Entry]:

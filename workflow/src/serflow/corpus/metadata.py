@@ -18,25 +18,10 @@ _VOICE_ONLY = "1"  # first digit of a row number there; 2 is face only, 3 is bot
 
 
 def find_metadata(audio: Path, folder: str | None) -> dict[str, Path]:
-    """Find the metadata tables of a folder of recordings.
+    """Find the metadata tables of a folder of recordings: ``demographics`` and ``votes`` → path, if there are any.
 
-    Parameters
-    ----------
-    audio
-        Folder of the recordings.
-    folder
-        The setting ``metadata``. Without it, the tables are looked for in the folder of the recordings, in
-        ``metadata`` there and beside it, and one folder up.
-
-    Returns
-    -------
-    dict
-        ``demographics`` and ``votes`` → path, as far as they are found.
-
-    Raises
-    ------
-    UserError
-        If a folder is given and contains neither table.
+    They are looked for in ``folder``, the setting ``metadata``, which must contain one. Without it, they are looked for
+    in the folder of the recordings, in ``metadata`` there and beside it, and one folder up.
     """
     folders = [Path(folder)] if folder else [audio, audio / "metadata", audio.parent / "metadata", audio.parent]
     places = {key: [place / name for place in reversed(folders)] for key, name in TABLES.items()}

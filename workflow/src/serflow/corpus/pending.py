@@ -16,21 +16,11 @@ _TABLES = (*TABLES, "summaryTable.csv", "SentenceFilenames.csv")
 
 
 class Pending(NamedTuple):
-    """Recordings that will be fetched or unpacked.
+    """Recordings that will be fetched or unpacked."""
 
-    Attributes
-    ----------
-    archive : Path or None
-        The archive that they are unpacked from; None if they are downloaded.
-    files : list of (str, int)
-        Name and size in bytes of each recording; the size is 0 if it is not known.
-    tables : list of str
-        Names of the metadata tables that come with them.
-    """
-
-    archive: Path | None
-    files: list[tuple[str, int]]
-    tables: list[str]
+    archive: Path | None  # that they are unpacked from; None if they are downloaded
+    files: list[tuple[str, int]]  # name and size in bytes of each recording; the size is 0 if it is not known
+    tables: list[str]  # names of the metadata tables that come with them
 
 
 def folder_of(file: str) -> str | None:

@@ -202,10 +202,9 @@ def _write_if_changed(path: Path, rows: Sequence[tuple], schema: Mapping[str, st
 
 
 def _versions(results: Path, entries: Sequence[Entry], locations: Sequence[Location]) -> list[str]:
-    """Return a text for each recording that changes with its content.
+    """Return a text for each recording that changes with its content: the status of the file when it was first seen.
 
-    It is made of the status of the file when it was first seen. If a later status differs, the content decides: the
-    version stays if the sha256 is the one that ``read_recordings`` has noted.
+    If a later status differs, the version stays if the sha256 is the one that ``read_recordings`` has noted.
     """
     path = results / "listing/seen.parquet"
     seen = {}

@@ -51,14 +51,12 @@ def need_room(folder: Path, wanted: int) -> None:
 def fetch(
     url: str, path: Path, *, sha256: str | None = None, check: Callable[[bytes], object] = bool, room: int = 0
 ) -> None:
-    """Download a file. An incomplete download stays beside ``path``, and the next call resumes it.
+    """Download a file from an https address. An incomplete one stays beside ``path``, and the next call resumes it.
 
     Parameters
     ----------
-    url
-        https address.
-    path
-        Where to put the file. If it exists, nothing is done.
+    url, path
+        If the path exists, nothing is done.
     sha256
         Of the file, if known.
     check

@@ -18,14 +18,9 @@ _SIGN_IN = (
 
 
 def fetch_from_kaggle(dataset: str, path: Path) -> None:
-    """Download the archive of a data set. The client resumes an incomplete download from the folder beside ``path``.
+    """Download the archive of a data set, such as ``"ejlok1/cremad"``, to ``path`` unless that exists.
 
-    Parameters
-    ----------
-    dataset
-        Owner and name, such as ``"ejlok1/cremad"``.
-    path
-        Where to put the archive. If it exists, nothing is done.
+    The client resumes an incomplete download from the folder beside it.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from serflow.corpus import fetch_corpus as module
 from serflow.corpus.crema_d_names import parse_name
 from serflow.corpus.crema_d_release import MIRRORS, TABLES, named_mirror, official_clips
 from serflow.corpus.metadata import find_metadata, read_demographics, voice_votes
-from serflow.fetch import download, kaggle, mirrors
+from serflow.fetch import download, kaggle
 from serflow.runtime import locking
 from serflow.runtime.errors import UserError
 
@@ -252,7 +252,7 @@ def test_an_interrupted_download_is_resumed_by_the_next_run(server, fetching):
 def test_a_disk_too_full_to_unpack_keeps_the_download(server, fetching, monkeypatch, capsys):
     server.files["/good.zip"] = zipped(CLIPS)
     with monkeypatch.context() as patch:
-        patch.setattr(mirrors, "need_room", lambda folder, wanted: download.need_room(folder, 10**16))
+        patch.setattr(module, "need_room", lambda folder, wanted: download.need_room(folder, 10**16))
         with pytest.raises(UserError, match=r"none of .*good\.zip"):
             fetching("/good.zip")
     assert "needs 10,000,000.0 GB of free space" in told(capsys)[-1]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from serflow.audio.containers import OnDisk
 from serflow.audio.io import read_clip
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
@@ -103,18 +102,6 @@ def test_a_long_one_that_broke_off_is_refused(tmp_path, form, by_content):
     path.write_bytes(content[: len(content) * 2 // 3])
     with pytest.raises(UserError, match=r"^talk: (truncated|not a readable|.*its header is wrong)"):
         list(cut(RecordingToLabel("talk", *((path.read_bytes(),) if by_content else (None, str(path)))), HOW))
-
-
-def test_bytes_on_disk_are_those_of_the_file(tmp_path):
-    content = DRAWS.bytes(100)
-    (tmp_path / "x").write_bytes(content)
-    with (tmp_path / "x").open("rb") as file:
-        found = OnDisk(file)
-        assert len(found) == 100 and found[7] == content[7]
-        for start, stop in ((0, 4), (90, 200), (200, 300), (5, 5), (7, 3)):
-            assert found[start:stop] == content[start:stop]
-        with pytest.raises(IndexError):
-            found[100]
 
 
 def test_inputs(tmp_path, monkeypatch):

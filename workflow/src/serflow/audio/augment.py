@@ -1,13 +1,11 @@
 """Augmented copies: time stretching and pitch shifting by a phase vocoder.
 
-The formulas are those of ``librosa.effects``, whose results a test compares; librosa takes 10 times as long. A phase
-vocoder advances the phase of each frame by the phase difference of two neighbouring frames of the original. Only sine
-and cosine of the phase are used, so the running sum of angles is computed as a running product of unit complex numbers,
-which needs neither arc tangent nor unwrapping (Flanagan & Golden, Bell System Technical Journal 45, 1966; D. P. W.
-Ellis, "A phase vocoder in Matlab", 2002).
+The formulas are those of ``librosa.effects``, whose results a test compares; librosa takes 10 times as long. The
+running sum of phase differences is computed as a running product of unit complex numbers, which needs neither arc
+tangent nor unwrapping (Flanagan & Golden, Bell System Technical Journal 45, 1966; Ellis, "A phase vocoder in Matlab",
+2002).
 """
 
-import functools
 from pathlib import Path
 
 import ducc0.fft
@@ -16,6 +14,7 @@ import numpy as np
 from serflow import storage
 from serflow.audio.io import resample
 from serflow.audio.read_recordings import Recordings
+from serflow.audio.stft import hann
 from serflow.corpus.copies import PLAN_SCHEMA
 
 N_FFT = 2048
@@ -38,32 +37,17 @@ def time_stretch(samples: np.ndarray, rate: float) -> np.ndarray:
     -------
     ndarray
         float32 of shape (round(samples / rate),).
-
-    Raises
-    ------
-    ValueError
-        If the rate is not positive.
     """
-    if rate <= 0:
-        raise ValueError(f"rate must be positive, not {rate}")
     padded = np.pad(samples, N_FFT // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]
-    windowed = np.multiply(frames, _window(), out=_rows(len(frames)))
+    windowed = np.multiply(frames, hann(N_FFT), out=_rows(len(frames)))
     stretched = _phase_vocoder(ducc0.fft.r2c(windowed, axes=(1,)), rate)
     return _overlap_add(stretched, round(len(samples) / rate))
 
 
-@functools.cache
-def _window() -> np.ndarray:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
-
-
 def _rows(count: int) -> np.ndarray:
-    """Allocate frames of N_FFT samples.
-
-    Rows a power of two apart would share one place in the cache, and the FFT, which works on several rows at once,
-    would take three times as long.
-    """
+    # Rows a power of two apart would share one place in the cache, and the FFT, which works on several rows at once,
+    # would take three times as long.
     return np.empty((count, N_FFT + 16), dtype=np.float32)[:, :N_FFT]
 
 
@@ -92,11 +76,11 @@ def _overlap_add(spectrum: np.ndarray, samples: int) -> np.ndarray:
     """Invert a centred short-time Fourier transform to exactly ``samples`` samples."""
     frames = _rows(len(spectrum))
     ducc0.fft.c2r(spectrum, axes=(1,), lastsize=N_FFT, forward=False, inorm=2, out=frames)
-    frames *= _window()
+    frames *= hann(N_FFT)
     overlap = N_FFT // HOP_LENGTH
     total = np.zeros((len(frames) + overlap - 1, HOP_LENGTH), dtype=np.float32)
     weight = np.zeros_like(total)
-    squared = (_window() ** 2).reshape(overlap, HOP_LENGTH)
+    squared = (hann(N_FFT) ** 2).reshape(overlap, HOP_LENGTH)
     for part in range(overlap):
         total[part : part + len(frames)] += frames[:, part * HOP_LENGTH : (part + 1) * HOP_LENGTH]
         weight[part : part + len(frames)] += squared[part]
@@ -127,15 +111,6 @@ def pitch_shift(samples: np.ndarray, semitones: float, sampling_rate: int) -> np
     return np.pad(shifted, (0, len(samples) - len(shifted)))
 
 
-def make_copy(samples: np.ndarray, kind: str, parameter: float, sampling_rate: int) -> np.ndarray:
-    """Make one copy: ``kind`` is ``"time_stretch"`` (a rate) or ``"pitch_shift"`` (semitones)."""
-    if kind == "time_stretch":
-        return time_stretch(samples, parameter)
-    if kind == "pitch_shift":
-        return pitch_shift(samples, parameter, sampling_rate)
-    raise ValueError(f"unknown kind of copy: {kind}")
-
-
 def augment_audio(
     recordings: Path, index: Path, plan: Path, *, sampling_rate: int, output: Path, output_index: Path
 ) -> None:
@@ -152,13 +127,17 @@ def augment_audio(
     output, output_index
         float32 array of shape (samples,): the copies one after the other, and where each lies in it.
     """
-    usable = storage.read_table(index, ["clip", "problem"]).to_pylist()
-    usable = {row["clip"] for row in usable if row["problem"] is None}
+    known = storage.read_table(index, ["clip", "problem"]).to_pylist()
+    usable = {row["clip"] for row in known if row["problem"] is None}
     recorded, rows = Recordings([recordings], [index]), []
     with storage.ArrayWriter(output) as out:
         for row in storage.read_table(plan).to_pylist():
             if row["origin"] in usable:
-                samples = make_copy(recorded[row["origin"]], row["kind"], row["parameter"], sampling_rate)
+                samples = recorded[row["origin"]]
+                if row["kind"] == "time_stretch":
+                    samples = time_stretch(samples, row["parameter"])
+                else:
+                    samples = pitch_shift(samples, row["parameter"], sampling_rate)
                 rows.append(row | {"offset": out.rows, "length": len(samples)})
                 out.write(samples)
     storage.write_table(output_index, storage.table_of(rows, INDEX_SCHEMA))

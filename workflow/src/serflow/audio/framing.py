@@ -4,11 +4,13 @@ from functools import cached_property
 
 import numpy as np
 
-from serflow.audio.stft import fft_frequencies, frame, power_spectrum
+from serflow.audio.stft import frame, power_spectrum
 
 
 class FramedClips:
     """A few clips of one length, divided into centred frames that are half a frame apart.
+
+    Features share these arrays, so do not change them in place.
 
     Parameters
     ----------
@@ -17,11 +19,7 @@ class FramedClips:
     sampling_rate
         In Hz.
     frame_size
-        Samples of a frame.
-
-    Notes
-    -----
-    Features share these arrays, so do not change them in place.
+        In samples.
     """
 
     def __init__(self, clips: np.ndarray, sampling_rate: int, frame_size: int):
@@ -47,4 +45,4 @@ class FramedClips:
     @property
     def frequencies(self) -> np.ndarray:
         """Centre frequencies of the bins in Hz, float32 of shape (bins,)."""
-        return fft_frequencies(self.sampling_rate, self.frame_size).astype(np.float32)
+        return np.fft.rfftfreq(self.frame_size, 1 / self.sampling_rate).astype(np.float32)

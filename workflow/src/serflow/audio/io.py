@@ -11,13 +11,10 @@ import soundfile as sf
 from serflow.audio.containers import PlainWav, length_fault, plain_wav
 from serflow.runtime.errors import UserError
 
-# A clip of one emotion is not longer. Stretching takes about 120 bytes per sample: 300 MB for this length at 16 kHz and
-# the default rates.
-LONGEST_SECONDS = 120
+LONGEST_SECONDS = 120  # stretching takes about 120 bytes per sample: 300 MB for this length at 16 kHz
 SHORTEST_SECONDS = 0.01
 RATES = (4000, 192_000)
-# Over all channels: 96 MB, or LONGEST_SECONDS of two channels at 96 kHz.
-MOST_SAMPLES = 24_000_000
+MOST_SAMPLES = 24_000_000  # over all channels: 96 MB, or LONGEST_SECONDS of two channels at 96 kHz
 LARGEST_FILE = 8 * MOST_SAMPLES
 # In multiples of full scale. Programs that write 32-bit integers into a float file reach it; larger values overflow.
 LOUDEST = 2.0**31
@@ -34,13 +31,7 @@ class Recording(NamedTuple):
 
 
 def read_content(path: str | Path) -> bytes:
-    """Read a file of at most LARGEST_FILE bytes.
-
-    Raises
-    ------
-    UserError
-        If it is missing, larger, not a regular file (reading a pipe might never end), or must not be read.
-    """
+    """Read a file; raise ``UserError`` if it is too large, not regular (a pipe might never end) or not readable."""
     path = Path(path)
     try:
         status = path.stat()
@@ -92,13 +83,14 @@ def decode(path: str | Path, content: bytes | None = None, *, clip: bool = True)
         if fault := _header_fault(plain, clip):
             raise UserError(f"{path}: {fault}")
         samples = np.frombuffer(content, "<i2", plain.frames * plain.channels, plain.start)
-        return Recording(_as_float(samples.reshape(-1, plain.channels)), plain.samplerate, plain.subtype)
+        samples = np.multiply(samples.reshape(-1, plain.channels), np.float32(2.0**-15), dtype=np.float32)
+        return Recording(samples, plain.samplerate, plain.subtype)
     try:
         with sf.SoundFile(Content(content)) as file:
             if fault := _header_fault(file, clip):
                 raise UserError(f"{path}: {fault}")
             announced = file.frames
-            samples = _samples_of(file)
+            samples = file.read(announced, dtype="float32", always_2d=True)
             recording = Recording(samples, file.samplerate, file.subtype)
     except (sf.LibsndfileError, RuntimeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
@@ -110,18 +102,6 @@ def decode(path: str | Path, content: bytes | None = None, *, clip: bool = True)
         )
     check_samples(path, samples)
     return recording
-
-
-def _samples_of(file: sf.SoundFile) -> np.ndarray:
-    """Read all samples as float32. 16-bit samples are converted here: the same values in half the time."""
-    if file.subtype != "PCM_16":
-        return file.read(file.frames, dtype="float32", always_2d=True)
-    return _as_float(file.read(file.frames, dtype="int16", always_2d=True))
-
-
-def _as_float(samples: np.ndarray) -> np.ndarray:
-    """Return 16-bit integers as float32 with a full scale of ±1."""
-    return np.multiply(samples, np.float32(2.0**-15), dtype=np.float32)
 
 
 def check_samples(path: str | Path, samples: np.ndarray, before: int = 0) -> None:
@@ -166,20 +146,7 @@ def _header_fault(file: sf.SoundFile | PlainWav, clip: bool) -> str | None:
 
 
 def mono(recording: Recording, sampling_rate: int) -> np.ndarray:
-    """Mix a recording down to mono and resample it, as ``librosa.load`` does.
-
-    Parameters
-    ----------
-    recording
-        From :func:`decode`.
-    sampling_rate
-        Of the result, in Hz.
-
-    Returns
-    -------
-    ndarray
-        float32 of shape (samples,), resampled with soxr's "HQ" recipe if the rate differs.
-    """
+    """Return a recording as mono float32 of shape (samples,) at ``sampling_rate`` Hz, as ``librosa.load`` does."""
     samples = recording.samples[:, 0] if recording.samples.shape[1] == 1 else recording.samples.mean(axis=1)
     if recording.rate != sampling_rate:
         samples = resample(samples, recording.rate, sampling_rate)

@@ -16,26 +16,11 @@ CLIPS_AT_ONCE = 32  # some 5 MB
 
 
 def choose_length(wanted: int) -> tuple[int, int]:
-    """Return the common length and the number of frames that divides it.
+    """Return the common length for a ``wanted`` one, both in samples, and the number of frames that divides it.
 
     The notebook takes the smallest factor from 15 upwards of the average length, and finds none for a prime such as
     40,697. Its factor is kept if it is at most 60; otherwise the nearest shorter length with a factor from 15 to 24 is
-    taken, which is at most 14 samples shorter.
-
-    Parameters
-    ----------
-    wanted
-        Average or configured length in samples.
-
-    Returns
-    -------
-    length, frames : int
-        Common length in samples and number of frames.
-
-    Raises
-    ------
-    UserError
-        If the frames would be too short to hold a spectrum.
+    taken, which is at most 14 samples shorter. ``UserError`` if the frames would be too short to hold a spectrum.
     """
     length, frames = wanted, _factor(wanted, LAST_FACTOR)
     while frames is None:
@@ -73,7 +58,7 @@ def measure_length(indices: Sequence[Path], *, setting: str, output: Path, targe
     UserError
         If there are no clips.
     """
-    found: dict[str, int | float] = {}
+    found = {}
     if setting == "average":
         lengths = np.concatenate([storage.read_table(index, ["length"])["length"].to_numpy() for index in indices])
         lengths = lengths[lengths > 0]  # unusable recordings have no samples
@@ -90,16 +75,11 @@ def measure_length(indices: Sequence[Path], *, setting: str, output: Path, targe
         rule = f"{frames} is the smallest factor from {FIRST_FACTOR} upwards, as in the notebook"
     else:
         rule = (
-            f"{wanted} has no factor from {FIRST_FACTOR} to {LAST_FACTOR}; "
-            f"{length} is the nearest shorter length with one from {FIRST_FACTOR} to "
-            f"{LAST_USUAL_FACTOR}: {frames}"
+            f"{wanted} has no factor from {FIRST_FACTOR} to {LAST_FACTOR}; {length} is the nearest shorter length with "
+            f"one from {FIRST_FACTOR} to {LAST_USUAL_FACTOR}: {frames}"
         )
-    chosen = {
-        "target_length": length,
-        "frames": frames,
-        "frame_size": length // frames,
-        "hop_length": length // frames // 2,
-    }
+    size = length // frames
+    chosen = {"target_length": length, "frames": frames, "frame_size": size, "hop_length": size // 2}
     reasons = {"measured_length": wanted, "adjusted": length != wanted, "origin": origin, "rule": rule}
     storage.write_json(output, chosen | reasons | found)
     storage.write_json(target, chosen)

@@ -87,11 +87,15 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
             content = read_content(path)
             row["sha256"] = hashlib.sha256(content).hexdigest()
             recording = decode(path, content)
-            del content
+            del content  # as large as the samples
         else:
             recording = decode_piece(path, row["start"], row["end"])
     except UserError as error:
-        return row | {"problem": f"{_manifest_row(row)}{error}"}, nothing
+        where = ""
+        if row["table"] is not None:
+            clip = row["clip"].removeprefix(f"{row['corpus']}:")
+            where = FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
+        return row | {"problem": f"{where}{error}"}, nothing
     samples = recording.samples
     peak, values = float(max(samples.max(), -samples.min())), samples.ravel().astype(np.float64)
     described = {
@@ -107,14 +111,6 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
         "audio_sha256": hashlib.sha256(np.ascontiguousarray(samples)).hexdigest(),
     }
     return row | described, mono(recording, sampling_rate)
-
-
-def _manifest_row(row: Mapping) -> str:
-    """Return table and row of a recording as the beginning of a message; an empty text if it is in no manifest."""
-    if row["table"] is None:
-        return ""
-    clip = row["clip"].removeprefix(f"{row['corpus']}:")
-    return FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
 
 
 class Recordings:

@@ -45,19 +45,9 @@ def hann(length: int) -> np.ndarray:
 
 
 def frame(clips: np.ndarray, frame_length: int, hop_length: int) -> np.ndarray:
-    """Return overlapping frames of clips, none of which reaches beyond their ends.
+    """Return frames of clips, shape (clips, samples), as a view of shape (clips, frames, ``frame_length``).
 
-    Parameters
-    ----------
-    clips
-        Shape (clips, samples).
-    frame_length, hop_length
-        Length of a frame, and the distance from one to the next, in samples.
-
-    Returns
-    -------
-    ndarray
-        A view of shape (clips, 1 + (samples - frame_length) // hop_length, frame_length).
+    Frames are ``hop_length`` samples apart; none reaches beyond the end.
     """
     return np.lib.stride_tricks.sliding_window_view(clips, frame_length, axis=1)[:, ::hop_length]
 
@@ -124,21 +114,13 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
     return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp(np.log(6.4) / 27 * (mel - 15)))
 
 
-def fft_frequencies(sampling_rate: int, n_fft: int) -> np.ndarray:
-    """Return the centre frequencies of the bins of an FFT in Hz, shape (1 + n_fft // 2,)."""
-    return np.fft.rfftfreq(n_fft, 1 / sampling_rate)
-
-
 @functools.cache
 def mel_filterbank(sampling_rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     """Return triangular filters of equal area on Slaney's mel scale, from 0 Hz to half the sampling rate.
 
-    Returns
-    -------
-    ndarray
-        float32 of shape (1 + n_fft // 2, n_mels). Power spectra times this matrix are mel spectra.
+    Power spectra times this matrix, float32 of shape (1 + n_fft // 2, n_mels), are mel spectra.
     """
-    bins = fft_frequencies(sampling_rate, n_fft)
+    bins = np.fft.rfftfreq(n_fft, 1 / sampling_rate)
     edges = mel_to_hz(np.linspace(0, hz_to_mel(sampling_rate / 2), n_mels + 2))
     distance = edges[None, :] - bins[:, None]
     width = np.diff(edges)

@@ -1,10 +1,11 @@
 """The catalogue: one row per clip, and what was left out or flagged and why."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow import storage
-from serflow.corpus.audit import audit_clips, count_by_rule, excluded_clips
+from serflow.corpus.audit import RULES, audit_clips, excluded_clips
 from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.corpus.formats import CREMA_D, load_formats
 from serflow.corpus.ids import of_corpus
@@ -13,6 +14,7 @@ from serflow.corpus.metadata import read_demographics, voice_votes
 from serflow.corpus.policy import apply_policy
 from serflow.runtime.errors import UserError, printable
 
+_FOUND = ["file", "rule", "reason"]
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
 _PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string"}
 _VOTES = [f"votes_{emotion}" for emotion in sorted(EMOTIONS)]
@@ -77,9 +79,7 @@ def catalog_clips(
         .join(pd.DataFrame.from_dict(heard, "index", columns=_VOTES), on="clip")
         .assign(left_out=clips["clip"].isin(left_out))
     )
-    schema = {
-        field.name: str(field.type) for field in table.schema if field.name not in ("problem", "offset", "length")
-    }
+    schema = {field.name: str(field.type) for field in table.drop(["problem", "offset", "length"]).schema}
     schema |= _PERSON | dict.fromkeys(_VOTES, "int32") | {"left_out": "bool"}
     storage.write_table(output, storage.table_of_frame(clips, schema))
 
@@ -88,13 +88,13 @@ def catalog_clips(
         (row.file, "name" if pd.isna(row.speaker) else "unusable", row.problem, EVERYTHING)
         for row in broken.itertuples()
     ]
-    found = [(clip, (file_of[clip], rule, reason)) for clip, rule, reason in flags]
-    is_lost = [rule in audit_settings["exclude"] for _, rule, _ in flags]
-    lost += [(*row, ALL_BUT_LEAKY) for (_, row), out in zip(found, is_lost, strict=True) if out]
-    kept = [row for (_, row), out in zip(found, is_lost, strict=True) if not out]
-    _write_tsv(excluded, lost, ["file", "rule", "reason", "left_out_of"])
-    _write_tsv(flagged, kept, ["file", "rule", "reason"])
-    storage.write_json(audit, _counts(clips, broken, flags, audit_settings) | {"left_out": len(left_out)})
+    found = [(file_of[clip], rule, reason) for clip, rule, reason in flags]
+    lost += [(*row, ALL_BUT_LEAKY) for row in found if row[1] in audit_settings["exclude"]]
+    kept = [row for row in found if row[1] not in audit_settings["exclude"]]
+    for path, rows, columns in ((excluded, lost, [*_FOUND, "left_out_of"]), (flagged, kept, _FOUND)):
+        text = pd.DataFrame(rows, columns=columns).to_csv(sep="\t", index=False, lineterminator="\n")
+        storage.write_text(path, text)
+    storage.write_json(audit, _counts(clips, broken, found, audit_settings) | {"left_out": len(left_out)})
 
 
 def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
@@ -103,19 +103,14 @@ def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
     return {of_corpus(name, id_): value for name in names for id_, value in known.items()}
 
 
-def _write_tsv(path: Path, rows: Sequence[tuple], columns: Sequence[str]) -> None:
-    import pandas as pd
-
-    storage.write_text(path, pd.DataFrame(rows, columns=columns).to_csv(sep="\t", index=False, lineterminator="\n"))
-
-
-def _counts(clips, broken, flags: Sequence[tuple[str, str, str]], settings: Mapping) -> dict:
+def _counts(clips, broken, found: Sequence[tuple[str, str, str]], settings: Mapping) -> dict:
     def by(column: str) -> dict[str, int]:
         return {str(value): int(count) for value, count in clips[column].value_counts().sort_index().items()}
 
+    flagged = Counter(rule for _, rule, _ in found)
     rules = {
-        rule: {"clips": count, "left_out_of": ALL_BUT_LEAKY if rule in settings["exclude"] else NOTHING}
-        for rule, count in count_by_rule(flags).items()
+        rule: {"clips": flagged[rule], "left_out_of": ALL_BUT_LEAKY if rule in settings["exclude"] else NOTHING}
+        for rule in RULES
     }
     for rule, count in (("name", broken["speaker"].isna().sum()), ("unusable", broken["speaker"].notna().sum())):
         if count:

@@ -12,7 +12,7 @@ KINDS = ("pitch_shift", "time_stretch")  # in the order in which the notebook ap
 
 
 class Copy(NamedTuple):
-    """A copy: its name, the clip it is made from, the kind of change and its parameter."""
+    """A copy of the clip ``origin``."""
 
     clip: str
     origin: str

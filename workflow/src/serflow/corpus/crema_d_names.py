@@ -46,18 +46,7 @@ class ClipName(NamedTuple):
 
 
 def parse_name(stem: str) -> ClipName:
-    """Return what a file name says.
-
-    Parameters
-    ----------
-    stem
-        File name without folder and suffix, for example ``"1001_IEO_ANG_HI"``.
-
-    Raises
-    ------
-    UserError
-        If it does not follow the pattern.
-    """
+    """Return what a file name without suffix, such as ``"1001_IEO_ANG_HI"``, says; else raise ``UserError``."""
     match = _NAME.fullmatch(stem)
     if match is None:
         raise UserError(f"{stem!r} is not a CREMA-D name: expected ACTOR_SENTENCE_EMOTION_LEVEL like 1001_IEO_ANG_HI")

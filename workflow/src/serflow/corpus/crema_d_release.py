@@ -5,7 +5,6 @@ from typing import NamedTuple
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName
 from serflow.corpus.metadata import DEMOGRAPHICS, VOTES
 from serflow.fetch.download import shown
-from serflow.fetch.mirrors import Mirror
 
 ACTORS = range(1001, 1092)
 LEVELS = ("LO", "MD", "HI")
@@ -13,6 +12,15 @@ LEVELS = ("LO", "MD", "HI")
 _MISSING = {("1008", "WSI"), ("1009", "MTI"), ("1019", "ITH")}
 _MISSING_CLIPS = {"1002_TIE_NEU_XX", "1076_ITS_NEU_XX"}
 UNPACKED_BYTES = 605_899_936  # of all recordings
+
+
+class Mirror(NamedTuple):
+    """A place to download CREMA-D from: an https address or, on Kaggle, owner/name of a data set."""
+
+    name: str
+    address: str
+    kaggle: bool = False
+
 
 _GITLAB = "https://gitlab.com/cs-cooper-lab/crema-d-mirror/-"
 _RAW = ("https://raw.githubusercontent.com/CheyneyComputerScience/CREMA-D/master", f"{_GITLAB}/raw/main")
@@ -28,11 +36,11 @@ MIRRORS = {
 
 
 class Table(NamedTuple):
-    """A metadata table: where it is, a column at the beginning of it, and the header of an empty one."""
+    """A metadata table of CREMA-D."""
 
     addresses: list[str]
-    column: str
-    header: str
+    column: str  # at its beginning
+    header: str  # of an empty one
 
 
 TABLES = {

@@ -1,5 +1,6 @@
 """Listing the recordings of a folder without opening them."""
 
+import functools
 import gc
 import os
 import stat
@@ -41,33 +42,16 @@ class FileStatus(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A recording in a listing.
+    """A recording in a listing."""
 
-    Attributes
-    ----------
-    file : str
-        Relative to the folder of the corpus; files of a manifest may be absolute.
-    name : Utterance or None
-        None if the file name does not follow the format.
-    status : FileStatus
-    problem : str or None
-        Why there is no name.
-    excluded : str or None
-        What the recording is, if the format leaves recordings of its kind out (for example songs).
-    start, end : float or None
-        The part of the file that is the recording, in seconds; None for the beginning and the end of the file.
-    row : int
-        Row of the manifest; 0 for other formats.
-    """
-
-    file: str
-    name: Utterance | None
+    file: str  # relative to the folder of the corpus; files of a manifest may be absolute
+    name: Utterance | None  # None if the file name does not follow the format
     status: FileStatus
-    problem: str | None = None
-    excluded: str | None = None
-    start: float | None = None
+    problem: str | None = None  # why there is no name
+    excluded: str | None = None  # what the recording is, such as a song, if the format leaves it out
+    start: float | None = None  # in seconds, of a part of the file
     end: float | None = None
-    row: int = 0
+    row: int = 0  # of the manifest; 0 for other formats
 
 
 def list_entries(format_: ModuleType, path: Path) -> list[Entry]:
@@ -88,21 +72,16 @@ def list_entries(format_: ModuleType, path: Path) -> list[Entry]:
     collecting = gc.isenabled()
     gc.disable()  # collecting garbage among a million tuples takes five times as long as making them
     try:
-        if hasattr(format_, "list_recordings"):
-            return format_.list_recordings(path)
-        return _list_folder(format_, path)
+        return getattr(format_, "list_recordings", functools.partial(_list_folder, format_))(path)
     finally:
         if collecting:
             gc.enable()
 
 
 def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
-    """List the ``.wav`` and ``.flac`` files of a folder, and of folders below it unless the format is flat.
-
-    Links to folders are followed once. Hidden files, hidden folders and ``__MACOSX`` are skipped.
-    """
+    """List the recordings of a folder, and of folders below it unless the format is flat."""
     try:
-        files = sorted(_files(Path(folder), getattr(format_, "NESTED", True)))
+        files = list(_files(folder, getattr(format_, "NESTED", True)))
     except FileNotFoundError as error:
         raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
     except OSError as error:
@@ -117,22 +96,7 @@ def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
 
 
 def make_entries(format_: ModuleType, files: Iterable[tuple[str, FileStatus]], where: Path) -> list[Entry]:
-    """Parse file names.
-
-    Parameters
-    ----------
-    format_
-        Module of the format.
-    files
-        Name and status of each file.
-    where
-        Folder or archive of the files, for messages.
-
-    Raises
-    ------
-    UserError
-        If two files are the same clip.
-    """
+    """Parse names of files below the folder ``where``; raise ``UserError`` if two are the same clip."""
     entries = [_entry(format_, file, status) for file, status in sorted(files)]
     by_clip: dict[str, str] = {}
     for entry in entries:
@@ -152,15 +116,19 @@ def _entry(format_: ModuleType, file: str, status: FileStatus) -> Entry:
 
 
 def _files(folder: Path, nested: bool) -> Iterator[tuple[str, FileStatus]]:
+    """Yield recordings. Links to folders are followed once. Hidden names and ``__MACOSX`` are skipped."""
     waiting, seen = [""], set()
     while waiting:
         below = waiting.pop()
         with os.scandir(folder / below) as found:
-            members = sorted(found, key=lambda member: member.name)
+            members = sorted(found, key=lambda member: member.name)  # decides which link to a folder is followed
         for member in members:
             if member.name.startswith(".") or member.name == "__MACOSX":
                 continue
-            found = _stat(member)
+            try:
+                found = member.stat()
+            except OSError:  # a link that leads nowhere, which reading the file reports
+                found = member.stat(follow_symlinks=False)
             if nested and stat.S_ISDIR(found.st_mode):
                 if (place := (found.st_dev, found.st_ino)) not in seen:  # a loop of links ends here
                     seen.add(place)
@@ -170,31 +138,16 @@ def _files(folder: Path, nested: bool) -> Iterator[tuple[str, FileStatus]]:
                 yield f"{below}{member.name}", status
 
 
-def _stat(member: os.DirEntry) -> os.stat_result:
-    """Return the status of a file; of a link that leads nowhere its own. Reading the file reports what is wrong."""
-    try:
-        return member.stat()
-    except OSError:
-        return member.stat(follow_symlinks=False)
-
-
 def in_union(corpus: str, entry: Entry) -> Entry:
     """Put the name of a corpus before file, clip and speaker, so that those of several corpora never collide."""
     name = entry.name
     if name:
-        clip, speaker = of_corpus(corpus, name.clip), of_corpus(corpus, name.speaker)
-        name = Utterance(clip, speaker, name.sentence, name.emotion, name.level)
+        name = name._replace(clip=of_corpus(corpus, name.clip), speaker=of_corpus(corpus, name.speaker))
     return entry._replace(file=f"{corpus}/{entry.file}", name=name)
 
 
 def documented_people(formats: Mapping[str, ModuleType]) -> dict[str, Person]:
-    """Return what formats document about their speakers.
-
-    Parameters
-    ----------
-    formats
-        Name of each corpus of a union (empty for a single corpus) → module of its format.
-    """
+    """Return what formats, by the name of the corpus, document about their speakers."""
     return {
         of_corpus(corpus, speaker): person
         for corpus, format_ in formats.items()

@@ -5,25 +5,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.formats import CREMA_D, FORMATS
-from serflow.corpus.listing import Entry
 from serflow.runtime.errors import UserError
 
 
 class Location(NamedTuple):
-    """A corpus, or one corpus of a union.
+    """A corpus, or one corpus of a union."""
 
-    Attributes
-    ----------
-    name : str
-        Its name in the union; empty for a single corpus.
-    format : str
-    path : Path
-        Folder of the recordings; for a manifest the table.
-    """
-
-    name: str
+    name: str  # in the union; empty for a single corpus
     format: str
-    path: Path
+    path: Path  # folder of the recordings; for a manifest the table
 
     @property
     def root(self) -> Path:
@@ -31,27 +21,16 @@ class Location(NamedTuple):
         return self.path.parent if self.format == "manifest" else self.path
 
 
-def formats_of(locations: Sequence[Location]) -> dict[str, str]:
-    """Return name → format."""
-    return {location.name: location.format for location in locations}
+def find_location(locations: Sequence[Location], file: str) -> Location:
+    """Return where a recording is; in a union ``file`` begins with the name of the corpus."""
+    name = file.partition("/")[0]
+    return next(location for location in locations if location.name in ("", name))
 
 
 def recording_path(locations: Sequence[Location], file: str) -> Path:
-    """Return the path of a recording; in a union ``file`` begins with the name of the corpus."""
-    location, below = _split(locations, file)
-    return location.root / below
-
-
-def manifest_of(locations: Sequence[Location], entry: Entry) -> Path | None:
-    """Return the table that lists an entry, or None if its corpus is a folder."""
-    return _split(locations, entry.file)[0].path if entry.row else None
-
-
-def _split(locations: Sequence[Location], file: str) -> tuple[Location, str]:
-    if not locations[0].name:
-        return locations[0], file
-    name, _, below = file.partition("/")
-    return next(location for location in locations if location.name == name), below
+    """Return the path of a recording."""
+    location = find_location(locations, file)
+    return location.root / file.removeprefix(f"{location.name}/" if location.name else "")
 
 
 def configured_locations(config: Mapping) -> list[Location]:

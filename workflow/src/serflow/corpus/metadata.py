@@ -18,50 +18,21 @@ _VOICE_ONLY = "1"  # first digit of a row number there; 2 is face only, 3 is bot
 
 
 def find_metadata(audio: Path, folder: str | None) -> dict[str, Path]:
-    """Find the metadata tables of a folder of recordings.
+    """Find the metadata tables of a folder of recordings: ``demographics`` and ``votes`` → path, if there are any.
 
-    Parameters
-    ----------
-    audio
-        Folder of the recordings.
-    folder
-        The setting ``metadata``. Without it, the tables are looked for in the folder of the recordings, in
-        ``metadata`` there and beside it, and one folder up.
-
-    Returns
-    -------
-    dict
-        ``demographics`` and ``votes`` → path, as far as they are found.
-
-    Raises
-    ------
-    UserError
-        If a folder is given and contains neither table.
+    They are looked for in ``folder``, the setting ``metadata``, which must contain one. Without it, they are looked for
+    in the folder of the recordings, in ``metadata`` there and beside it, and one folder up.
     """
     folders = [Path(folder)] if folder else [audio, audio / "metadata", audio.parent / "metadata", audio.parent]
-    found = {}
-    for key, name in TABLES.items():
-        path = next((place / name for place in folders if (place / name).is_file()), None)
-        if path is not None:
-            found[key] = path
+    places = {key: [place / name for place in reversed(folders)] for key, name in TABLES.items()}
+    found = {key: path for key, paths in places.items() for path in paths if path.is_file()}
     if folder and not found:
         raise UserError(f"metadata: {folder} holds neither {DEMOGRAPHICS} nor {VOTES}")
     return found
 
 
 def read_demographics(path: str | Path) -> dict[str, dict]:
-    """Read ``VideoDemographics.csv``.
-
-    Returns
-    -------
-    dict
-        Speaker → ``age`` in years, ``sex``, ``race``, ``ethnicity``.
-
-    Raises
-    ------
-    UserError
-        If the file is not that table.
-    """
+    """Read ``VideoDemographics.csv``: speaker → ``age`` in years, ``sex``, ``race``, ``ethnicity``."""
     types = {"ActorID": str, "Age": int, "Sex": str, "Race": str, "Ethnicity": str}
     table = _read_csv(path, types, "the table of CREMA-D's speakers").rename(columns=str.lower)
     return table.set_index("actorid").to_dict("index")
@@ -89,14 +60,12 @@ def voice_votes(path: str | Path) -> dict[str, np.ndarray]:
     """
     types = {"": str, "fileName": str} | dict.fromkeys(_INITIALS, int)
     table = _read_csv(path, types, "the table of CREMA-D's votes")
+    table = table[table[""].str.startswith(_VOICE_ONLY)]
     votes: dict[str, np.ndarray] = {}
-    for row, (number, name, counts) in enumerate(
-        zip(table[""], table["fileName"], table[_INITIALS].to_numpy(np.int64), strict=True)
-    ):
-        if not number.startswith(_VOICE_ONLY):
-            continue
+    for row, name, counts in zip(table.index, table["fileName"], table[_INITIALS].to_numpy(np.int64), strict=True):
+        stem = Path(name.strip()).stem
         try:
-            clip = _clip_of(name)
+            clip = parse_name(stem if stem.count("_") > 2 else f"{stem}_XX").clip
         except UserError as error:
             raise UserError(f"{path}, row {row + 2}: {error}") from error
         if clip not in DEFECTIVE_MEDIA and counts.any():
@@ -116,8 +85,3 @@ def _read_csv(path: str | Path, types: dict[str, type], what: str):
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip("'\"").splitlines()[0]
         raise UserError(f"{path}: not {what} ({reason}); fetch it again") from error
-
-
-def _clip_of(name: str) -> str:
-    stem = Path(name.strip()).stem
-    return parse_name(stem if stem.count("_") > 2 else f"{stem}_XX").clip

@@ -1,17 +1,14 @@
 """Recordings that are fetched or unpacked first, listed before any rule has run."""
 
-import contextlib
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow import storage
 from serflow.corpus.crema_d_release import TABLES, official_clips
 from serflow.corpus.formats import CREMA_D
 from serflow.corpus.listing import SUFFIXES
 from serflow.corpus.locations import default_format
-from serflow.fetch.archive import AUDIO, METADATA, Member, list_archive
+from serflow.fetch.archive import AUDIO, METADATA, list_archive
 from serflow.runtime.errors import UserError
 
 FETCHED_FOLDER = Path("resources/corpora")
@@ -19,21 +16,11 @@ _TABLES = (*TABLES, "summaryTable.csv", "SentenceFilenames.csv")
 
 
 class Pending(NamedTuple):
-    """Recordings that will be fetched or unpacked.
+    """Recordings that will be fetched or unpacked."""
 
-    Attributes
-    ----------
-    archive : Path or None
-        The archive that they are unpacked from; None if they are downloaded.
-    files : list of (str, int)
-        Name and size in bytes of each recording; the size is 0 if it is not known.
-    tables : list of str
-        Names of the metadata tables that come with them.
-    """
-
-    archive: Path | None
-    files: list[tuple[str, int]]
-    tables: list[str]
+    archive: Path | None  # that they are unpacked from; None if they are downloaded
+    files: list[tuple[str, int]]  # name and size in bytes of each recording; the size is 0 if it is not known
+    tables: list[str]  # names of the metadata tables that come with them
 
 
 def folder_of(file: str) -> str | None:
@@ -44,13 +31,12 @@ def folder_of(file: str) -> str | None:
 
 
 def find_pending(config: Mapping) -> Pending | None:
-    """Return what ``fetch_corpus`` will put in place.
+    """Return what ``fetch_corpus`` will put in place, whether or not it is there already.
 
     Returns
     -------
     Pending or None
-        None if nothing is fetched: for the sample, a folder, or no recordings at all. The result depends on the
-        settings and on the archive that ``audio`` names, and not on what was fetched already.
+        None if nothing is fetched: for the sample, a folder, or no recordings at all.
 
     Raises
     ------
@@ -68,7 +54,7 @@ def find_pending(config: Mapping) -> Pending | None:
     try:
         if not path.is_file():
             return None
-        members = _list_once(path)
+        members = list_archive(path, folder_of)
     except OSError as error:
         raise UserError(f"audio: {path}: {error.strerror}; check the path and its permissions") from error
     except UserError as error:
@@ -77,16 +63,3 @@ def find_pending(config: Mapping) -> Pending | None:
     if not files:
         raise UserError(f"audio: {path} has no .wav or .flac files; name the archive that holds the recordings")
     return Pending(path, files, [member.file for member in members if member.folder == METADATA])
-
-
-def _list_once(path: Path) -> list[Member]:
-    """List an archive. The list is kept, since a tar has to be read to its end for it."""
-    status = path.stat()
-    identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape")
-    kept = FETCHED_FOLDER / ".listings" / f"{hashlib.sha256(identity).hexdigest()}.json"
-    if kept.is_file():
-        return [Member(*member) for member in storage.read_json(kept)["members"]]
-    members = list_archive(path, folder_of)
-    with contextlib.suppress(OSError):  # then the archive is read again next time
-        storage.write_json(kept, {"members": members})
-    return members

@@ -1,7 +1,4 @@
-"""The built-in sample corpus: synthetic clips with CREMA-D's names, spoken by twelve voices of espeak-ng.
-
-It lets the workflow run without a download.
-"""
+"""The built-in sample corpus: synthetic clips with CREMA-D's names, spoken by twelve voices of espeak-ng."""
 
 import ctypes
 import hashlib
@@ -45,7 +42,7 @@ class Style(NamedTuple):
 
     rate: float  # logarithm of the ratio of speaking rates
     pitch: float  # steps of espeak's 0–100 scale
-    melody: float  # espeak's pitch range, steps of its 0–100 scale
+    melody: float  # pitch range, on the same scale
     gain: float  # dB
     tilt: float  # dB per octave, brighter when positive
     tremor: float  # depth of the amplitude's tremolo, a fraction
@@ -75,10 +72,10 @@ Made by serflow.corpus.sample with seed {seed}: {clips} clips, 16 kHz, mono, 16 
 
 
 def sample_clips() -> list[ClipName]:
-    """List the 288 clips of the sample corpus, sorted.
+    """Return the 288 clips of the sample corpus, sorted.
 
-    Each speaker speaks each sentence in two emotions and each emotion four times. Over all speakers, each pair of
-    sentence and emotion occurs four times. As in CREMA-D only ``IEO`` has levels, and ``NEU`` has none.
+    Each speaker speaks each sentence in two emotions and each emotion four times. As in CREMA-D only ``IEO`` has
+    levels, and ``NEU`` has none.
     """
     emotions, names = list(EMOTIONS), []
     for a, speaker in enumerate(SPEAKERS):
@@ -93,9 +90,7 @@ def sample_clips() -> list[ClipName]:
 
 
 def synthesize_sample(folder: str | Path, *, seed: int, processes: int = 2) -> None:
-    """Synthesise the built-in sample corpus with espeak-ng.
-
-    The same seed gives the same bytes for any number of processes.
+    """Synthesise the built-in sample corpus with espeak-ng: the same bytes for any number of processes.
 
     Parameters
     ----------
@@ -128,9 +123,11 @@ def synthesize_sample(folder: str | Path, *, seed: int, processes: int = 2) -> N
     people += "".join(f"{speaker},{AGE},{sex},Synthetic,Synthetic\n" for speaker, (_, sex) in SPEAKERS.items())
     storage.write_text(folder / "metadata" / "VideoDemographics.csv", people)
     _speak_all(audio, clips, seed, processes)
-    files = {f"{clip.clip}.wav": (audio / f"{clip.clip}.wav").read_bytes() for clip in clips}
-    lines = [f"{file},{len(data)},{hashlib.sha256(data).hexdigest()}\n" for file, data in files.items()]
-    storage.write_text(manifest, "file,bytes,sha256\n" + "".join(lines))
+    lines = ["file,bytes,sha256\n"]
+    for clip in clips:
+        data = (audio / f"{clip.clip}.wav").read_bytes()
+        lines.append(f"{clip.clip}.wav,{len(data)},{hashlib.sha256(data).hexdigest()}\n")
+    storage.write_text(manifest, "".join(lines))
 
 
 def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int) -> None:
@@ -147,12 +144,12 @@ def _speak_all(audio: Path, clips: list[ClipName], seed: int, processes: int) ->
         raise UserError("the sample corpus needs a system that can fork: Linux, macOS or WSL") from error
     complaints = context.SimpleQueue()
     for start in range(0, len(clips), processes):
-        batch = clips[start : start + processes]
-        jobs = [(audio / f"{clip.clip}.wav", clip, seed, complaints) for clip in batch]
-        children = [context.Process(target=_write_clip, args=job, daemon=True) for job in jobs]
-        for child in children:
-            child.start()
-        for clip, child in zip(batch, children, strict=True):
+        children = {}
+        for clip in clips[start : start + processes]:
+            job = (audio / f"{clip.clip}.wav", clip, seed, complaints)
+            children[clip] = context.Process(target=_write_clip, args=job, daemon=True)
+            children[clip].start()
+        for clip, child in children.items():
             child.join()
             if child.exitcode:
                 ended = f"the process that spoke {clip.clip} ended with code {child.exitcode}; run it again"
@@ -203,7 +200,7 @@ def _render(clip: ClipName, seed: int) -> bytes:
 
 
 def _espeak() -> tuple[ctypes.CDLL, str]:
-    """Load espeak-ng without initialising it; return the library and its data folder."""
+    """Return the library of espeak-ng, not initialised, and its data folder."""
     try:
         import espeakng_loader
 

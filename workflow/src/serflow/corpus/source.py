@@ -8,6 +8,7 @@ the files of their own shard; a job on a cluster, which reads the Snakefile agai
 import csv
 import hashlib
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,17 +17,10 @@ from typing import NamedTuple
 
 from serflow import storage
 from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
-from serflow.corpus.formats import CREMA_D, FORMATS, load_formats
-from serflow.corpus.ids import corpus_of, speaker_of
-from serflow.corpus.listing import Entry, FileStatus, in_union, list_entries, make_entries
-from serflow.corpus.locations import (
-    Location,
-    configured_locations,
-    default_format,
-    formats_of,
-    manifest_of,
-    recording_path,
-)
+from serflow.corpus.formats import CREMA_D, FORMATS
+from serflow.corpus.ids import speaker_of
+from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries
+from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
 from serflow.corpus.metadata import TABLES, find_metadata
 from serflow.corpus.pending import FETCHED_FOLDER, Pending, find_pending
 from serflow.corpus.sample import sample_clips
@@ -54,33 +48,15 @@ _SEEN_SCHEMA = {"file": "binary", **dict.fromkeys(FileStatus._fields, "int64"), 
 
 
 class Corpus(NamedTuple):
-    """What is known about a corpus before any rule runs.
+    """What is known about a corpus before any rule runs."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where the recordings are or will be; the first folder of a union.
-    made : bool
-        Whether a rule puts them there: they are fetched, unpacked or synthesised.
-    archive : Path or None
-        The archive that they are unpacked from.
-    speakers : list of str
-        Sorted.
-    metadata : dict
-        The tables ``demographics`` and ``votes``, as far as there are any.
-    formats : dict
-        Name of each corpus of a union (empty for a single corpus) → its format.
-    notes : list of str
-        What was left out and the user should know.
-    """
-
-    folder: Path
-    made: bool
-    archive: Path | None
-    speakers: list[str]
-    metadata: dict[str, Path]
-    formats: dict[str, str]
-    notes: list[str]
+    folder: Path  # where the recordings are or will be; the first folder of a union
+    made: bool  # whether a rule puts them there: they are fetched, unpacked or synthesised
+    archive: Path | None  # that they are unpacked from
+    speakers: list[str]  # sorted
+    metadata: dict[str, Path]  # the tables "demographics" and "votes", as far as there are any
+    formats: dict[str, str]  # name of each corpus of a union (empty for a single corpus) → its format
+    notes: list[str]  # what was left out and the user should know
 
 
 def open_corpus(config: Mapping, results: Path, *, list_anew: bool = True) -> Corpus:
@@ -103,17 +79,19 @@ def open_corpus(config: Mapping, results: Path, *, list_anew: bool = True) -> Co
     summary = results / "listing/corpus.json"
     if list_anew:
         corpus, entries, locations = _find(config)
+        for path in (corpus.folder, corpus.archive, *corpus.metadata.values()):
+            if re.search("[\ud800-\udfff]", str(path)):  # how Python shows bytes that are not UTF-8
+                raise UserError(f"audio: {path}: the path is not UTF-8; rename the folder or file")
         _write_listing(results, entries, locations, config["shards"])
         _write_plan(results, [entry.name.clip for entry in entries if entry.name], config)
-        known = corpus._asdict() | {"metadata": {key: str(path) for key, path in corpus.metadata.items()}}
-        storage.write_json(
-            summary, known | {"folder": str(corpus.folder), "archive": corpus.archive and str(corpus.archive)}
-        )
+        texts = {"folder": str(corpus.folder), "archive": corpus.archive and str(corpus.archive)}
+        texts["metadata"] = {key: str(path) for key, path in corpus.metadata.items()}
+        storage.write_json(summary, corpus._asdict() | texts)
         return corpus
     known = storage.read_json(summary)
-    metadata = {key: Path(path) for key, path in known["metadata"].items()}
     paths = {"folder": Path(known["folder"]), "archive": known["archive"] and Path(known["archive"])}
-    return Corpus(**known | paths | {"metadata": metadata})
+    paths["metadata"] = {key: Path(path) for key, path in known["metadata"].items()}
+    return Corpus(**known | paths)
 
 
 def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
@@ -140,11 +118,10 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
         )
     else:
         locations, made = configured_locations(config), False
-        formats = load_formats(formats_of(locations))
         entries = [
             in_union(location.name, entry) if location.name else entry
             for location in locations
-            for entry in list_entries(formats[location.name], location.path)
+            for entry in list_entries(FORMATS[location.format].load(), location.path)
         ]
         metadata = _given_metadata(locations, config["metadata"])
     counts = Counter(entry.excluded for entry in entries if entry.excluded)
@@ -155,19 +132,13 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
     if not entries:
         raise UserError("; ".join(notes))
     speakers = sorted({entry.name.speaker for entry in entries if entry.name})
-    known = (locations[0].path, made, archive, speakers, metadata, formats_of(locations), notes)
-    return Corpus(*known), entries, locations
+    formats = {location.name: location.format for location in locations}
+    return Corpus(locations[0].path, made, archive, speakers, metadata, formats, notes), entries, locations
 
 
 def _list_made(location: Location, pending: Pending) -> list[Entry]:
-    """List recordings that a rule puts in place: as they will be or, once they are there, as they are.
-
-    Raises
-    ------
-    UserError
-        If some of them have been removed since.
-    """
-    (format_,) = load_formats({"": location.format}).values()
+    """List recordings that a rule puts in place: as they will be or, once they are there, as they are."""
+    format_ = FORMATS[location.format].load()
     table = location.path.parent / "manifest.csv"
     if table.is_file():
         with table.open(newline="", encoding="utf-8") as file:
@@ -183,7 +154,6 @@ def _list_made(location: Location, pending: Pending) -> list[Entry]:
 
 
 def _fetched_metadata(location: Location, tables: Sequence[str], folder: str | None) -> dict[str, Path]:
-    """Return the tables that come with the recordings, or those that the user names."""
     if folder or location.format != CREMA_D:
         return _given_metadata([location], folder) if folder else {}
     return {key: location.path.parent / "metadata" / table for key, table in TABLES.items() if table in tables}
@@ -201,18 +171,17 @@ def _given_metadata(locations: Sequence[Location], folder: str | None) -> dict[s
 def _write_listing(results: Path, entries: Sequence[Entry], locations: Sequence[Location], shards: int) -> None:
     versions = _versions(results, entries, locations)
     by_shard: list[list[tuple]] = [[] for _ in range(shards)]
-    union = bool(locations[0].name)
     for entry, version in zip(entries, versions, strict=True):
-        path, name, problem = recording_path(locations, entry.file), entry.name, entry.problem
+        location, path = find_location(locations, entry.file), recording_path(locations, entry.file)
+        name, problem, shard = entry.name, entry.problem, 0
         if name is None:
-            stem = printable(Path(entry.file).stem)
+            name = Utterance(printable(Path(entry.file).stem), None, None, None, None)
             problem = printable(f"{path}: {problem}; rename or remove it")
-            name = (stem, None, None, None, None)
-        corpus = corpus_of(entry.file.replace("/", ":", 1)) if union else None
-        row = (printable(entry.file), os.fsencode(path), *name[1:], corpus, entry.start, entry.end)
-        shard = shard_of(entry.name.speaker, shards) if entry.name else 0
-        table = manifest_of(locations, entry)
-        by_shard[shard].append((name[0], *row, table and os.fsencode(table), problem, version))
+        else:
+            shard = shard_of(name.speaker, shards)
+        row = (printable(entry.file), os.fsencode(path), *name[1:], location.name or None, entry.start, entry.end)
+        table = os.fsencode(location.path) if entry.row else None
+        by_shard[shard].append((name.clip, *row, table, problem, version))
     for shard, rows in zip(shard_names(shards), by_shard, strict=True):
         _write_if_changed(results / f"listing/{shard}.parquet", sorted(rows), LISTING_SCHEMA)
 
@@ -233,10 +202,9 @@ def _write_if_changed(path: Path, rows: Sequence[tuple], schema: Mapping[str, st
 
 
 def _versions(results: Path, entries: Sequence[Entry], locations: Sequence[Location]) -> list[str]:
-    """Return a text for each recording that changes with its content.
+    """Return a text for each recording that changes with its content: the status of the file when it was first seen.
 
-    It is made of the status of the file when it was first seen. If a later status differs, the content decides: the
-    version stays if the sha256 is the one that ``read_recordings`` has noted.
+    If a later status differs, the version stays if the sha256 is the one that ``read_recordings`` has noted.
     """
     path = results / "listing/seen.parquet"
     seen = {}

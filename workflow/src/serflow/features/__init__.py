@@ -10,7 +10,8 @@ workflow and inference use, and the constants
   configuration with the name of the kind.
 
 ``settings`` is one dictionary: ``sampling_rate``, ``target_length`` and ``frame_size`` in samples, then the settings of
-the kind and of the kind that it reads. ``check_settings(config)`` is optional and raises ``UserError`` for settings
+the kind and of the kind that it reads. The result does not depend on the number of ``threads``.
+``check_settings(config)`` is optional and raises ``UserError`` for settings
 that contradict each other.
 """
 
@@ -31,15 +32,7 @@ KINDS = Plugins(
 
 
 def kind_settings(kind: str, config: Mapping) -> dict:
-    """Return the settings that the features of a kind depend on, apart from the length of the clips.
-
-    Parameters
-    ----------
-    kind
-        Name of the kind.
-    config
-        The configuration, or the settings of a bundle.
-    """
+    """Return the settings in a configuration that a kind depends on, apart from the length of the clips."""
     return {"sampling_rate": config["sampling_rate"]} | {
         key: value for name in lineage(kind) for key, value in config.get(name, {}).items()
     }
@@ -60,10 +53,8 @@ def compute_features(kind: str, clips: "np.ndarray", settings: Mapping, threads:
         Name of the kind.
     clips
         float32 of shape (clips, samples), of the common length.
-    settings
+    settings, threads
         As described in :mod:`serflow.features`.
-    threads
-        Number of threads; the result does not depend on it.
 
     Returns
     -------

@@ -60,7 +60,8 @@ def extract_features(
     else:
         clips = storage.read_table(samples, ["clip"])
         computed = itertools.chain.from_iterable(
-            plugin.load().compute(_values(group), settings, threads) for group in storage.read_row_groups(samples)
+            plugin.load().compute(np.column_stack([group[name] for name in group.column_names[1:]]), settings, threads)
+            for group in storage.read_row_groups(samples)
         )
     if plugin.writes == "parquet":
         storage.write_tables(output, _named(clips["clip"], computed, plugin.load().column_names(settings)))
@@ -72,10 +73,6 @@ def extract_features(
         for batch in itertools.chain([first], computed):
             out.write(batch)
     storage.write_table(output_index, clips)
-
-
-def _values(table) -> np.ndarray:
-    return np.column_stack([table[name].to_numpy() for name in table.column_names[1:]])
 
 
 def _named(clips, computed: Iterator[np.ndarray], names: list[str]) -> Iterator:

@@ -31,27 +31,10 @@ def check_settings(config: Mapping) -> None:
 
 
 def compute(rows: np.ndarray, settings: Mapping, threads: int = 1) -> Iterator[np.ndarray]:
-    """Compute the frame features of clips, batch by batch.
+    """Compute the frame features of clips, float32 of shape (clips, samples), batch by batch.
 
-    Parameters
-    ----------
-    rows
-        float32 of shape (clips, samples).
-    settings
-        ``sampling_rate`` in Hz; ``frame_size`` in samples, frames being centred and half a frame apart; ``features``,
-        names of :data:`serflow.features.frame_features.FRAME_FEATURES`; the settings of these, such as ``n_mfcc``.
-    threads
-        Number of threads; the result does not depend on it.
-
-    Returns
-    -------
-    iterator of ndarray
-        float32 of shape (clips in the batch, columns), in the order of :func:`column_names`.
-
-    Raises
-    ------
-    UserError
-        If a feature is unknown or returns another shape than its columns have.
+    Frames are centred and half a frame apart. Batches are float32 of shape (clips, columns), in the order of
+    :func:`column_names`. ``UserError`` if a feature is unknown or returns another shape than its columns have.
     """
     frame_size, features = settings["frame_size"], settings["features"]
     count = _count_frames(rows.shape[1], frame_size)

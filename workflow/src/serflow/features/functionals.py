@@ -11,49 +11,22 @@ READS = "frames"
 WRITES = "parquet"
 SETTINGS = {}
 STATISTICS = ("mean", "sd", "p05", "p50", "p95", "slope")
-_DELTA_REACH = 2
 
 
 def delta(tracks: np.ndarray) -> np.ndarray:
-    """Return the slope of each feature at each frame, by least squares over two frames to either side.
+    """Return the slope of each feature, shape (..., frames), at each frame, by least squares over five frames.
 
-    Parameters
-    ----------
-    tracks
-        Shape (..., frames); the ends are repeated.
-
-    Returns
-    -------
-    ndarray
-        Of the same shape, per frame.
-
-    References
-    ----------
-    Young et al., "The HTK Book" (version 3.4), 2006, equation 5.16.
+    The ends are repeated. Source: Young et al., "The HTK Book" (version 3.4), 2006, equation 5.16.
     """
-    frames, steps = tracks.shape[-1], range(1, _DELTA_REACH + 1)
-    ends = [(0, 0)] * (tracks.ndim - 1) + [(_DELTA_REACH, _DELTA_REACH)]
-    padded = np.pad(tracks, ends, mode="edge")
-
-    def shifted(by: int) -> np.ndarray:
-        return padded[..., _DELTA_REACH + by : _DELTA_REACH + by + frames]
-
-    return sum(step * (shifted(step) - shifted(-step)) for step in steps) / (2 * sum(step**2 for step in steps))
+    padded = np.pad(tracks, [(0, 0)] * (tracks.ndim - 1) + [(2, 2)], mode="edge")
+    first, second, _, fourth, fifth = (padded[..., by : by + tracks.shape[-1]] for by in range(5))
+    return ((fourth - second) + 2 * (fifth - first)) / 10
 
 
 def statistics(tracks: np.ndarray) -> np.ndarray:
-    """Return statistics of each feature over time.
+    """Return the :data:`STATISTICS` of each feature, shape (..., frames), over time, float64 of shape (..., 6).
 
-    Parameters
-    ----------
-    tracks
-        Shape (..., frames).
-
-    Returns
-    -------
-    ndarray
-        float64 of shape (..., 6), in the order of :data:`STATISTICS`. The slope is that of the straight
-        line through the frames, from the clip's beginning (0) to its end (1).
+    The slope is that of the straight line through the frames, from the clip's beginning (0) to its end (1).
     """
     frames = tracks.shape[-1]
     time = np.linspace(-0.5, 0.5, frames) if frames > 1 else np.zeros(1)
@@ -107,22 +80,7 @@ def check_settings(config: Mapping) -> None:
 
 
 def compute(rows: np.ndarray, settings: Mapping, threads: int = 1) -> Iterator[np.ndarray]:
-    """Compute the functionals of clips from their frame features.
-
-    Parameters
-    ----------
-    rows
-        float32 of shape (clips, columns), from :func:`serflow.features.frames.compute`.
-    settings
-        The settings of the frame features.
-    threads
-        Not used.
-
-    Returns
-    -------
-    iterator of ndarray
-        float32 of shape (clips, 12 · features + 1).
-    """
+    """Compute the functionals of clips from the rows and with the settings of :mod:`serflow.features.frames`."""
     names = track_names(settings["features"], settings)
     tracks = rows.reshape(len(rows), len(names), rows.shape[1] // len(names))
     yield functionals(tracks, tracks[:, names.index(ENERGY)])

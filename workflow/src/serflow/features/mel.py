@@ -27,22 +27,10 @@ def check_settings(config: Mapping) -> None:
 
 
 def compute(rows: np.ndarray, settings: Mapping, threads: int = 1) -> Iterator[np.ndarray]:
-    """Compute mel-spectrograms in dB below the maximum of each clip, batch by batch.
+    """Compute mel-spectrograms of clips, float32 of shape (clips, samples), batch by batch.
 
-    Parameters
-    ----------
-    rows
-        float32 of shape (clips, samples).
-    settings
-        ``sampling_rate`` in Hz; ``n_mels`` bands; ``n_fft`` and ``hop_length`` in samples.
-    threads
-        Number of threads; the result does not depend on it.
-
-    Returns
-    -------
-    iterator of ndarray
-        float32 of shape (clips in the batch, n_mels, frames), from -80 to 0; frames = 1 + (samples + 2 · (n_fft // 2) -
-        n_fft) // hop_length.
+    Batches are float32 of shape (clips, n_mels, frames), in dB below the maximum of each clip, from -80 to 0. There are
+    1 + (samples + 2 · (n_fft // 2) - n_fft) // hop_length frames.
     """
     rate, n_mels, n_fft, hop_length = (settings[key] for key in ("sampling_rate", *SETTINGS))
 

@@ -1,1 +1,1 @@
-"""How data gets here: downloads, archives and mirrors. Nothing here knows what a corpus is."""
+"""How data gets here: downloads and archives. Nothing here knows what a corpus is."""

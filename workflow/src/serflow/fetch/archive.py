@@ -1,7 +1,6 @@
 """Read archives of recordings from any source without harm.
 
-Only recordings and tables that the caller asks for are unpacked, each under its bare name into a folder that the caller
-names. No path, link, owner or mode in an archive is ever used.
+Files that the caller asks for are unpacked under their bare names. No path, link, owner or mode in an archive is used.
 """
 
 import bz2
@@ -34,32 +33,23 @@ _PIECE = 1 << 20
 _TOO_LARGE = "unpacks to more than {:,.0f} MB, which is too much for its size"
 _MAGIC = {"zip": b"PK\x03\x04", "gz": b"\x1f\x8b", "xz": b"\xfd7zXZ\0", "bz2": b"BZh"}
 _POINTER = re.compile(rb"version https://git-lfs\S*\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\nsize (\d+)\n")
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, tarfile.TarError, lzma.LZMAError, EOFError, struct.error, ValueError, OverflowError,
-    RuntimeError,
-)  # fmt: skip
+_DAMAGE = (zipfile.BadZipFile, zlib.error, tarfile.TarError, lzma.LZMAError, EOFError, struct.error, ValueError)
 FolderOf = Callable[[str], str | None]  # file name -> AUDIO, METADATA, or None for a file that stays in the archive
 
 
+Digests = dict[str, tuple[int, str]]  # file name -> size in bytes and sha256
+
+
 class Member(NamedTuple):
-    """A file to unpack; ``mark`` changes with its content: the CRC in a zip, the time of change in a tar."""
+    """A file to unpack."""
 
     folder: str
     file: str
     size: int
-    mark: int
-
-
-class Digest(NamedTuple):
-    """Size in bytes and sha256 of a recording, also where the file is only a Git LFS pointer to it."""
-
-    bytes: int
-    sha256: str
-    pointer: bool = False
 
 
 def archive_kind(head: bytes) -> str:
-    """Return zip, tar, gz, xz or bz2 by the first 512 bytes of an archive; raise :class:`UserError` for other files."""
+    """Return zip, tar, gz, xz or bz2 by the first 512 bytes of an archive; raise ``UserError`` for other files."""
     for kind, magic in _MAGIC.items():
         if head.startswith(magic):
             return kind
@@ -71,13 +61,6 @@ def archive_kind(head: bytes) -> str:
 def list_archive(path: Path, folder_of: FolderOf) -> list[Member]:
     """Return the files of an archive that are to be unpacked, sorted.
 
-    Parameters
-    ----------
-    path
-        Of the archive.
-    folder_of
-        Receives the bare name of each member; returns :data:`AUDIO`, :data:`METADATA`, or None to leave it out.
-
     Raises
     ------
     UserError
@@ -87,20 +70,21 @@ def list_archive(path: Path, folder_of: FolderOf) -> list[Member]:
         return sorted(member for member, _ in _members(path, folder_of))
 
 
-def unpack_archive(path: Path, folder: Path, folder_of: FolderOf) -> dict[str, Digest]:
+def unpack_archive(path: Path, folder: Path, folder_of: FolderOf) -> tuple[Digests, Digests]:
     """Unpack files into :data:`AUDIO` and :data:`METADATA` below ``folder``, which must not exist.
 
     Returns
     -------
-    dict
-        File name → digest of each recording. Git LFS pointers are not unpacked.
+    recordings, pointers : dict
+        File name → size in bytes and sha256: of recordings, and of those that the archive has only a Git LFS pointer
+        to. Pointers are not unpacked.
 
     Raises
     ------
     UserError
         As :func:`list_archive`; files that were unpacked before the error stay.
     """
-    digests = {}
+    recordings, pointers = {}, {}
     for name in (AUDIO, METADATA):
         (folder / name).mkdir(parents=True)
     with _explained(path):
@@ -110,19 +94,17 @@ def unpack_archive(path: Path, folder: Path, folder_of: FolderOf) -> dict[str, D
                 shutil.copyfileobj(stream, file, _PIECE)
             if target.stat().st_size != member.size:
                 raise EOFError
-            if member.folder == AUDIO:
-                digests[member.file] = digest = _digest(target)
-                if digest.pointer:
-                    target.unlink()
-    return digests
-
-
-def _digest(path: Path) -> Digest:
-    size = path.stat().st_size
-    if size < 1024 and (pointer := _POINTER.match(path.read_bytes())):
-        return Digest(int(pointer[2]), pointer[1].decode(), pointer=True)
-    with path.open("rb") as file:
-        return Digest(size, hashlib.file_digest(file, "sha256").hexdigest())
+            if member.folder != AUDIO:
+                continue
+            with target.open("rb") as file:
+                pointer = _POINTER.match(file.read(1024))
+                file.seek(0)
+                recordings[member.file] = member.size, hashlib.file_digest(file, "sha256").hexdigest()
+            if pointer:
+                del recordings[member.file]
+                pointers[member.file] = int(pointer[2]), pointer[1].decode()
+                target.unlink()
+    return recordings, pointers
 
 
 def _members(path: Path, folder_of: FolderOf) -> Iterator[tuple[Member, Callable[[], BinaryIO]]]:
@@ -133,7 +115,7 @@ def _members(path: Path, folder_of: FolderOf) -> Iterator[tuple[Member, Callable
         kind = archive_kind(file.read(512))
         file.seek(0)
         items = _zip_items(file) if kind == "zip" else _tar_items(file, kind, most)
-        for number, (name, size, mark, problem, open_member) in enumerate(items, 1):
+        for number, (name, size, problem, open_member) in enumerate(items, 1):
             unpacked += size
             if unpacked > most:
                 raise UserError(_TOO_LARGE.format(most / 1e6))
@@ -149,17 +131,17 @@ def _members(path: Path, folder_of: FolderOf) -> Iterator[tuple[Member, Callable
             if key in names:
                 raise UserError(f"{names[key]!r} and {name!r} in it would be one file")
             names[key] = name
-            yield Member(folder, file_name, size, mark), open_member
+            yield Member(folder, file_name, size), open_member
 
 
 def _zip_items(file: BinaryIO) -> Iterator[tuple]:
-    """Yield name, size, mark, what makes it unusable, and a function that opens it, of each member."""
+    """Yield name, size, what makes it unusable, and a function that opens it, of each member."""
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             problem = "encrypted" if info.flag_bits & 1 else None
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 problem = "not a plain file"
-            yield (info.filename, info.file_size, info.CRC, problem, functools.partial(archive.open, info))
+            yield info.filename, info.file_size, problem, functools.partial(archive.open, info)
 
 
 def _tar_items(file: BinaryIO, kind: str, most: int) -> Iterator[tuple]:
@@ -173,8 +155,7 @@ def _tar_items(file: BinaryIO, kind: str, most: int) -> Iterator[tuple]:
                     raise EOFError
                 name = f"{info.name}/" if info.isdir() else info.name
                 problem = None if info.isreg() and not info.issparse() else "not a plain file"
-                open_member = functools.partial(archive.extractfile, info)
-                yield (name, info.size, int(info.mtime), problem, open_member)
+                yield name, info.size, problem, functools.partial(archive.extractfile, info)
                 archive.members.clear()  # the archive would keep all of them
         if bounded.last != bytes(512):  # the end of a tar, without which it was cut off
             raise EOFError
@@ -212,7 +193,7 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except (OSError, *_DAMAGE) as error:
+    except (OSError, OverflowError, RuntimeError, *_DAMAGE) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
             raise
         raise UserError(f"{path}: a damaged archive ({str(error) or 'it is cut off'}); fetch it again") from error

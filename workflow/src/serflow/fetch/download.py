@@ -1,7 +1,4 @@
-"""Download files over HTTPS. Interrupted downloads resume on the next run.
-
-RFC 9110 defines ranges (section 14), ``If-Range`` (13.1.5), validators (8.8) and ``Retry-After`` (10.2.3).
-"""
+"""Download files over HTTPS, as RFC 9110 defines it. Interrupted downloads resume on the next run."""
 
 import contextlib
 import hashlib
@@ -30,9 +27,9 @@ class NoRoom(UserError):
 
 
 class _Transient(Exception):
-    """An error that may pass; ``wait`` has the seconds that the server asks for."""
+    """An error that may pass."""
 
-    wait: float | None = None
+    wait: float | None = None  # seconds that the server asks for
 
 
 def shown(url: str) -> str:
@@ -54,18 +51,16 @@ def need_room(folder: Path, wanted: int) -> None:
 def fetch(
     url: str, path: Path, *, sha256: str | None = None, check: Callable[[bytes], object] = bool, room: int = 0
 ) -> None:
-    """Download a file. An incomplete download stays beside ``path``, and the next call resumes it.
+    """Download a file from an https address. An incomplete one stays beside ``path``, and the next call resumes it.
 
     Parameters
     ----------
-    url
-        https address.
-    path
-        Where to put the file. If it exists, nothing is done.
+    url, path
+        If the path exists, nothing is done.
     sha256
         Of the file, if known.
     check
-        Receives the first bytes, at most 512; raises :class:`UserError` if they are not of the expected file.
+        Receives the first bytes, at most 512; raises ``UserError`` if they are not of the expected file.
     room
         Bytes that must stay free on the disk.
 
@@ -113,7 +108,7 @@ def _download(url: str, partial: Path, note: Path, check: Callable[[bytes], obje
     resume = {"Range": f"bytes={offset}-", "If-Range": known} if known else {}
     with _session() as session, session.get(url, headers=resume, stream=True, timeout=TIMEOUT) as answer:
         tag = answer.headers.get("ETag", "")
-        validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
+        validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")  # W/"…" is a weak one
         part = re.fullmatch(rf"bytes {offset}-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if known and answer.status_code in (206, 416):
             if answer.status_code == 416 or not part or validator not in (None, known):
@@ -124,28 +119,23 @@ def _download(url: str, partial: Path, note: Path, check: Callable[[bytes], obje
             offset, length = 0, answer.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else None
         else:
-            raise _refusal(answer, url)
+            raise _refusal(answer)
         if (total or 0) > LARGEST_FILE:
-            raise UserError(f"{shown(url)}: {total / 1e9:,.1f} GB, more than the {LARGEST_FILE / 1e9:,.1f} GB allowed")
+            raise UserError(f"{total / 1e9:,.1f} GB, more than the {LARGEST_FILE / 1e9:,.1f} GB allowed")
         need_room(partial.parent, (total or 0) - offset + room)
         piece = answer.raw.read1(_PIECE) if offset else answer.raw.read(_HEAD)
         if not offset:
             _remove(partial, note)
-            try:
-                if piece.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-                    raise UserError("the server sent a web page instead of the file")
-                check(piece)
-            except UserError as error:
-                raise UserError(f"{shown(url)}: {error}") from error
+            if piece.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+                raise UserError("the server sent a web page instead of the file")
+            check(piece)
         storage.write_json(note, {"url": url, "validator": validator or known, "total": total})
         with partial.open("ab") as file, byte_progress(shown(url), offset, total) as advance:
             while piece:
                 offset += len(piece)
                 if offset > (total or LARGEST_FILE):
                     _remove(partial, note)
-                    raise UserError(
-                        f"{shown(url)}: the server sent more bytes than {'announced' if total else 'allowed'}"
-                    )
+                    raise UserError(f"the server sent more bytes than {'announced' if total else 'allowed'}")
                 file.write(piece)
                 file.flush()
                 advance(len(piece))
@@ -166,29 +156,33 @@ def _session():
     return session
 
 
-def _refusal(answer, url: str) -> Exception:
+def _refusal(answer) -> Exception:
     """Return the error for a status that is not the file: one that may pass, or not."""
     import urllib3
 
     status = f"{answer.status_code} {answer.reason}"
     if answer.status_code not in (408, 425, 429, *range(500, 600)):
-        return UserError(f"{shown(url)}: {status}")
+        return UserError(status)
     error = _Transient(status)
     with contextlib.suppress(urllib3.exceptions.InvalidHeader):
         error.wait = urllib3.Retry().get_retry_after(answer)
     if (error.wait or 0) > LONGEST_WAIT:
-        return UserError(f"{shown(url)}: {status}; the server asks to wait for {error.wait / 60:.0f} minutes")
+        return UserError(f"{status}; the server asks to wait for {error.wait / 60:.0f} minutes")
     return error
 
 
 @contextlib.contextmanager
 def _explained(url: str) -> Iterator[None]:
-    """Translate the errors of requests; their own texts repeat the address with its secrets."""
+    """Put the address before errors, and translate those of requests, whose texts have the address with its secrets."""
     import requests
     import urllib3
 
     try:
         yield
+    except NoRoom:
+        raise
+    except UserError as error:
+        raise UserError(f"{shown(url)}: {error}") from error
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise UserError(f"{shown(url)}: the certificate of the server is not valid here") from error

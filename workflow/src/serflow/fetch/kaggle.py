@@ -11,23 +11,16 @@ from pathlib import Path
 from serflow.runtime.errors import UserError
 from serflow.runtime.progress import byte_progress
 
-_INSTALL = "Kaggle's client is not installed; run: python -m pip install kaggle"
 _SIGN_IN = (
     "if you are not signed in, make a token on kaggle.com under Settings, API, and save it as ~/.kaggle/access_token "
     "or ~/.kaggle/kaggle.json, readable by you alone"
 )
-_POLL_SECONDS = 0.5
 
 
 def fetch_from_kaggle(dataset: str, path: Path) -> None:
-    """Download the archive of a data set. The client resumes an incomplete download from the folder beside ``path``.
+    """Download the archive of a data set, such as ``"ejlok1/cremad"``, to ``path`` unless that exists.
 
-    Parameters
-    ----------
-    dataset
-        Owner and name, such as ``"ejlok1/cremad"``.
-    path
-        Where to put the archive. If it exists, nothing is done.
+    The client resumes an incomplete download from the folder beside it.
 
     Raises
     ------
@@ -39,7 +32,7 @@ def fetch_from_kaggle(dataset: str, path: Path) -> None:
     beside = Path(sys.executable).parent
     client = shutil.which("kaggle", path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if client is None:
-        raise UserError(_INSTALL)
+        raise UserError("Kaggle's client is not installed; run: python -m pip install kaggle")
     folder = path.parent / "kaggle"
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{dataset.split('/')[1]}.zip"
@@ -53,7 +46,7 @@ def fetch_from_kaggle(dataset: str, path: Path) -> None:
                     advance(size - done)
                     done = size
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        running.wait(_POLL_SECONDS)
+                        running.wait(0.5)
             finally:
                 running.kill()
         output.seek(0)

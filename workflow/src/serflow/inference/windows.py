@@ -1,5 +1,6 @@
 """Cutting recordings into windows of the length that a model reads, with little memory for long recordings."""
 
+import mmap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from serflow.audio.containers import OnDisk, length_fault
+from serflow.audio.containers import length_fault
 from serflow.audio.io import check_samples, decode, mono
 from serflow.audio.length import truncate_or_pad
 from serflow.inference.recordings import RecordingToLabel
@@ -94,8 +95,11 @@ def _resampled(source: RecordingToLabel, rate: int) -> Iterator[np.ndarray]:
 def _length_fault(source: RecordingToLabel) -> str | None:
     if source.content is not None:
         return length_fault(source.content)
-    with Path(source.path or source.name).open("rb") as file:
-        return length_fault(OnDisk(file))
+    path = Path(source.path or source.name)
+    if not path.stat().st_size:  # cannot be mapped; reading it reports what is wrong
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return length_fault(content)
 
 
 def _mixed(source: RecordingToLabel, file: sf.SoundFile) -> Iterator[np.ndarray]:

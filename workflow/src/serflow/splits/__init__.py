@@ -12,7 +12,10 @@ constants
 - ``FORCES``: settings that it forces on every network;
 - ``HEADLINE``: whether it tests on speakers that were not trained on, which is what a report puts first.
 
-``count_folds(speakers, formats, table)`` is optional; without it there is one fold.
+``split`` receives clip → label of the clips to use, name and origin of each copy, and ``settings``: those of the
+section ``split``, and of the corpus ``speakers``, ``formats`` (name of each corpus of a union, empty for a single
+corpus → its format) and ``usable`` (all readable clips). It raises ``UserError`` if the corpus does not suit it.
+``count_folds(speakers, formats, table)`` is optional; without it there is one fold. ``table`` is ``split.table``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,23 +43,6 @@ Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
 def count_folds(protocol: str, speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
-    """Count the folds of a protocol on a corpus.
-
-    Parameters
-    ----------
-    protocol
-        Its name.
-    speakers
-        All speakers of the corpus.
-    formats
-        Name of each corpus of a union (empty for a single corpus) → its format.
-    table
-        The setting ``split.table``.
-
-    Raises
-    ------
-    UserError
-        If the corpus does not suit the protocol.
-    """
+    """Count the folds of a protocol on a corpus; ``UserError`` if the corpus does not suit it."""
     module = PROTOCOLS.find(protocol, "runs").load()
     return module.count_folds(speakers, formats, table) if hasattr(module, "count_folds") else 1

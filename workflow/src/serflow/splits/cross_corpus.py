@@ -15,13 +15,7 @@ HEADLINE = True
 
 
 def count_folds(speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
-    """Count the corpora of a union.
-
-    Raises
-    ------
-    UserError
-        If there is one corpus only.
-    """
+    """Count the corpora of a union; ``UserError`` if there is one corpus only."""
     if len(formats) < 2:
         raise UserError(
             "protocol cross-corpus: needs several corpora, found one; set audio to a mapping such as "
@@ -33,20 +27,7 @@ def count_folds(speakers: Sequence[str], formats: Mapping[str, str], table: str 
 def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
     """Test on each corpus in turn, on the labels that all corpora have.
 
-    Parameters
-    ----------
-    labels
-        Clip → label of the usable recordings.
-    copies
-        Name and origin of each copy.
-    settings
-        ``valid`` and ``random_state`` of the section ``split``, and ``formats``. About that share of the speakers who
-        are not tested on validate, at least one.
-
-    Raises
-    ------
-    UserError
-        If there is one corpus only, or fewer than two labels are in all.
+    About the share ``valid`` of the speakers who are not tested on validate, at least one.
     """
     count_folds([], settings["formats"], None)
     corpora = sorted(settings["formats"])

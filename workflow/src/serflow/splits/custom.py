@@ -19,22 +19,7 @@ def count_folds(speakers: Sequence[str], formats: Mapping[str, str], table: str 
 
 
 def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
-    """Split as the table says; copies of training clips only.
-
-    Parameters
-    ----------
-    labels
-        Clip → label of the usable recordings that the audit does not exclude.
-    copies
-        Name and origin of each copy.
-    settings
-        ``table``, the path; ``usable``, the names of all usable recordings.
-
-    Raises
-    ------
-    UserError
-        If the table names a clip that is not usable, or a part has no clips.
-    """
+    """Split as the table says; copies of training clips only."""
     folds = read_table(settings["table"])
     unknown = sorted(set(folds[0]) - set(settings["usable"]))
     if unknown:
@@ -91,17 +76,10 @@ def read_table(table: str | Path) -> list[dict[str, str]]:
         if kind == "part" and value not in PARTS:
             raise UserError(f"split.table: {table}, row {number}: part is {value!r}, not one of {', '.join(PARTS)}")
         given[clip] = value
-    return _by_part(table, given) if kind == "part" else _by_fold(table, given)
-
-
-def _by_part(table: Path, given: dict[str, str]) -> list[dict[str, str]]:
-    missing = [part for part in PARTS if part not in given.values()]
-    if missing:
-        raise UserError(f"split.table: {table}: no clip has the part {missing[0]}")
-    return [given]
-
-
-def _by_fold(table: Path, given: dict[str, str]) -> list[dict[str, str]]:
+    if kind == "part":
+        if missing := [part for part in PARTS if part not in given.values()]:
+            raise UserError(f"split.table: {table}: no clip has the part {missing[0]}")
+        return [given]
     folds = sorted(set(given.values()), key=lambda value: (not value.isdecimal(), value.zfill(9), value))
     if len(folds) < 3:
         raise UserError(

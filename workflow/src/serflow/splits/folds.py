@@ -15,45 +15,18 @@ FOLDS = 5  # at most, for corpora without published folds
 def speaker_folds(speakers: Sequence[str], formats: Mapping[str, str]) -> list[list[str]]:
     """Divide speakers into folds: the published ones of a corpus if there are any, else dealt out evenly.
 
-    Raises
-    ------
-    UserError
-        If there are too few speakers.
+    Folds that are dealt out depend on who speaks and not on how much, so that a lost clip does not change them, and
+    each has about as many women as the others. ``UserError`` if there are too few speakers.
     """
     modules = load_formats(formats)
     if "" in modules and hasattr(modules[""], "published_folds"):
         return modules[""].published_folds(speakers)
-    return deal_speakers(speakers, documented_people(modules))
-
-
-def deal_speakers(speakers: Sequence[str], people: Mapping[str, Person]) -> list[list[str]]:
-    """Deal speakers to folds like cards, one sex after the other.
-
-    Parameters
-    ----------
-    speakers
-        In any order.
-    people
-        What is known about them, so that each fold gets about as many women as the others.
-
-    Returns
-    -------
-    list of list of str
-        As many folds as there are speakers, at most :data:`FOLDS`. They depend on who speaks and not on how much, so
-        that a lost clip does not change the folds.
-
-    Raises
-    ------
-    UserError
-        If there are fewer than two speakers.
-    """
     if len(speakers) < 2:
         raise UserError(
             f"protocol speaker-independent: needs at least two speakers, found {len(speakers)}; leave it out of runs"
         )
-    ordered = sorted(
-        speakers, key=lambda speaker: ((people[speaker].sex if speaker in people else None) or "", speaker)
-    )
+    people, unknown = documented_people(modules), Person(None, None)
+    ordered = sorted(speakers, key=lambda speaker: (people.get(speaker, unknown).sex or "", speaker))
     count = min(FOLDS, len(ordered))
     return [sorted(ordered[fold::count]) for fold in range(count)]
 
@@ -61,17 +34,10 @@ def deal_speakers(speakers: Sequence[str], people: Mapping[str, Person]) -> list
 def parts_of_speakers(
     labels: Mapping[str, str], tested: Collection[str], validating: Collection[str], settings: Mapping
 ) -> dict[str, str]:
-    """Return the part of each clip by its speaker.
+    """Return the part of each clip by its speaker; speakers who are not ``tested`` or ``validating`` are trained on.
 
-    Parameters
-    ----------
-    labels
-        Clip → label.
-    tested, validating
-        Speakers; the others are trained on.
-    settings
-        ``valid`` and ``random_state`` of the section ``split``: if nobody validates, since a single speaker is left,
-        that share of their clips of each label does, at least one if there are two.
+    If nobody validates, since a single speaker is left, the share ``valid`` of their clips of each label does, at least
+    one if there are two.
     """
     part_of = dict.fromkeys(validating, "valid") | dict.fromkeys(tested, "test")
     parts = {clip: part_of.get(speaker_of(clip), "train") for clip in sorted(labels)}

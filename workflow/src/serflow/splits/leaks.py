@@ -6,7 +6,6 @@ from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.runtime.errors import UserError
 
 _SHOWN = 6
-_REMEDY = {"identical audio": "remove one of the recordings, or let catalog.audit.exclude leave them out"}
 
 
 def check_leaks(
@@ -56,11 +55,13 @@ def check_leaks(
         if leaks:
             (fold, key), parts = min(leaks.items())
             subject = f"{what} ({key})" if what in ("the same speaker", "the same corpus") else what
+            where = "; ".join(f"{part}: {_listed(clips)}" for part, clips in sorted(parts.items()))
+            more = f" (and {len(leaks) - 1} more such leaks)" if len(leaks) > 1 else ""
+            remedy = "move them to one part"
+            if what == "identical audio":
+                remedy = "remove one of the recordings, or let catalog.audit.exclude leave them out"
             raise UserError(
-                f"split {protocol}: fold {fold}: {subject} is in more than one part: "
-                f"{'; '.join(f'{part}: {_listed(clips)}' for part, clips in sorted(parts.items()))}"
-                f"{f' (and {len(leaks) - 1} more such leaks)' if leaks.keys() - {(fold, key)} else ''}; "
-                f"{_REMEDY.get(what, 'move them to one part')}"
+                f"split {protocol}: fold {fold}: {subject} is in more than one part: {where}{more}; {remedy}"
             )
 
 

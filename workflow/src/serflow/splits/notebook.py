@@ -12,17 +12,7 @@ FORCES = {"standardize": "none"}  # the notebook feeds raw features
 
 
 def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
-    """Split recordings and copies together.
-
-    Parameters
-    ----------
-    labels
-        Clip → label of the usable recordings.
-    copies
-        Name and origin of each copy, in the order in which the notebook appends them.
-    settings
-        ``test``, ``valid``, ``random_state`` of the section ``split``.
-    """
+    """Split recordings and copies, in the order in which the notebook appends them, together."""
     clips = [(clip, clip) for clip in sorted(labels)] + list(copies)
     parts = stratified_parts([labels[origin] for _, origin in clips], settings)
     return [(clip, origin, 0, part, labels[origin]) for (clip, origin), part in zip(clips, parts, strict=True)]

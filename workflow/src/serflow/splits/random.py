@@ -11,7 +11,7 @@ ORDER = 1
 
 
 def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
-    """Split recordings at random; parameters as in :func:`serflow.splits.notebook.split`."""
+    """Split recordings at random."""
     clips = sorted(labels)
     parts = stratified_parts([labels[clip] for clip in clips], settings)
     return with_copies(dict(zip(clips, parts, strict=True)), 0, labels, copies)

@@ -23,15 +23,6 @@ def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings
 
     With two groups none is left to train on. Then the last fifth of the other group's speakers validate or, if it has
     a single speaker, a share of their clips.
-
-    Parameters
-    ----------
-    labels
-        Clip → label of the usable recordings.
-    copies
-        Name and origin of each copy.
-    settings
-        ``valid`` and ``random_state`` of the section ``split``; ``speakers`` and ``formats`` of the corpus.
     """
     speakers = settings.get("speakers") or sorted({speaker_of(clip) for clip in labels})
     members = speaker_folds(speakers, settings.get("formats", {"": CREMA_D}))

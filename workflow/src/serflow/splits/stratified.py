@@ -9,20 +9,7 @@ from serflow.runtime.errors import UserError
 
 
 def stratified_parts(labels: Sequence[str], settings: Mapping) -> list[str]:
-    """Return the part of each row: stratified 70/30, then 5 % of the 70 for validation.
-
-    Parameters
-    ----------
-    labels
-        Label of each row.
-    settings
-        ``test``, ``valid`` (shares) and ``random_state`` of the section ``split``.
-
-    Raises
-    ------
-    UserError
-        If a class has too few clips.
-    """
+    """Return the part of each row by its label: stratified 70/30, then 5 % of the 70 for validation."""
     from sklearn.model_selection import train_test_split
 
     # One-hot, as in the notebook: the order in which scikit-learn sorts the classes decides which rows are chosen.

@@ -12,16 +12,7 @@ from serflow.runtime.errors import UserError
 
 TITLE = "RAVDESS"
 SPEECH, SONG = "01", "02"
-LABELS = {
-    "01": "NEU",
-    "02": "CAL",
-    "03": "HAP",
-    "04": "SAD",
-    "05": "ANG",
-    "06": "FEA",
-    "07": "DIS",
-    "08": "SUR",
-}
+LABELS = {"01": "NEU", "02": "CAL", "03": "HAP", "04": "SAD", "05": "ANG", "06": "FEA", "07": "DIS", "08": "SUR"}
 LEVELS = {"01": "normal", "02": "strong"}
 STATEMENTS = {"01": "kids", "02": "dogs"}  # Kids are talking by the door. Dogs are sitting by the door.
 SPEAKERS = [f"{number:02d}" for number in range(1, 25)]
@@ -38,12 +29,6 @@ _PLACES = {
 }
 _CHANNELS = {SPEECH: "speech", SONG: "song"}
 _UNSUNG = ("07", "08")  # nobody sang disgust and surprise
-
-
-def _channel(path: str) -> str | None:
-    """Return the vocal channel of a name, if it looks like one."""
-    codes = PurePosixPath(path).name.split("-")
-    return codes[1] if len(codes) == len(_PLACES) else None
 
 
 def parse_channel(path: str, channel: str) -> Utterance:
@@ -70,8 +55,8 @@ def parse_channel(path: str, channel: str) -> Utterance:
 
 def describe_other_channel(path: str, channel: str) -> str | None:
     """Return what a recording of another vocal channel is."""
-    found = _channel(path)
-    return _CHANNELS.get(found) if found != channel else None
+    codes = PurePosixPath(path).name.split("-")
+    return _CHANNELS.get(codes[1]) if len(codes) == len(_PLACES) and codes[1] != channel else None
 
 
 def parse(path: str) -> Utterance:

@@ -20,13 +20,7 @@ def modules_of(names: Iterable[str]) -> list[str]:
 
 
 def track_names(features: Iterable[str], settings: Mapping) -> list[str]:
-    """Return the names of what is measured in each frame, in the order of the features.
-
-    Raises
-    ------
-    UserError
-        If a feature is unknown, or two have columns of the same name.
-    """
+    """Return the names of what is measured in each frame; ``UserError`` for an unknown feature or a name used twice."""
     names = []
     for feature in features:
         module = FRAME_FEATURES.find(feature, "config: frames.features").load()

@@ -12,7 +12,7 @@ TOLERANCE = 1e-4
 
 
 def check_self_contained(content: bytes, name: str) -> None:
-    """Raise if a model refers to files: onnxruntime would read whatever file of this machine it names.
+    """Raise ``UserError`` if a model refers to files: onnxruntime would read whatever file of this machine it names.
 
     Parameters
     ----------
@@ -20,11 +20,6 @@ def check_self_contained(content: bytes, name: str) -> None:
         An ONNX model. Nothing but these bytes is read.
     name
         What the model is called in errors.
-
-    Raises
-    ------
-    UserError
-        If a tensor lies outside the model, or the bytes are not an ONNX model.
     """
     import onnx
     from google.protobuf.message import DecodeError

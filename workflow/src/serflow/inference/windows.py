@@ -77,38 +77,26 @@ def _samples(source: RecordingToLabel, rate: int) -> float:
 
 def _resampled(source: RecordingToLabel, rate: int) -> Iterator[np.ndarray]:
     """Yield a recording block by block, mixed down and resampled."""
-    try:
-        if fault := _length_fault(source):
+    with Path(source.path or source.name).open("rb") if source.content is None else source.open() as file:
+        if fault := length_fault(OnDisk(file)):
             raise UserError(f"{source.name}: {fault}")
+    try:
         with sf.SoundFile(source.open()) as file:
             stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
-            for samples in _mixed(source, file):
+            done = 0
+            # ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
+            while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
+                check_samples(source.name, block, done)
+                done += len(block)
+                samples = np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
                 yield stream.resample_chunk(samples) if stream else samples
+            if done < file.frames:
+                raise UserError(
+                    f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its "
+                    "source"
+                )
             if stream:
                 yield stream.resample_chunk(np.empty(0, np.float32), last=True)
     except (sf.LibsndfileError, RuntimeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise UserError(f"{source.name}: not a readable audio file ({reason}); replace or remove it") from error
-
-
-def _length_fault(source: RecordingToLabel) -> str | None:
-    if source.content is not None:
-        return length_fault(source.content)
-    with Path(source.path or source.name).open("rb") as file:
-        return length_fault(OnDisk(file))
-
-
-def _mixed(source: RecordingToLabel, file: sf.SoundFile) -> Iterator[np.ndarray]:
-    """Yield a recording block by block, mixed down.
-
-    ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
-    """
-    done = 0
-    while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
-        check_samples(source.name, block, done)
-        done += len(block)
-        yield np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-    if done < file.frames:
-        raise UserError(
-            f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its source"
-        )

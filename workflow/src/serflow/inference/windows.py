@@ -47,7 +47,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
         If it cannot be read, has no samples, or has samples that are not finite.
     """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
-    if _samples(source, rate) <= preprocessing["longest"]:
+    if count_samples(source, rate) <= preprocessing["longest"]:
         samples = mono(decode(source.name, source.read(), clip=False), rate)
         yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0])
         return
@@ -66,7 +66,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
     yield Window((end - len(held)) / rate, end / rate, truncate_or_pad([held], length)[0])
 
 
-def _samples(source: RecordingToLabel, rate: int) -> float:
+def count_samples(source: RecordingToLabel, rate: int) -> float:
     """Return the number of samples after resampling; 0 if the file cannot be opened, which reading it reports."""
     try:
         with sf.SoundFile(source.open()) as file:

@@ -59,12 +59,15 @@ class Features:
         self.shape = (*shapes.pop(), 1)
 
     def rows(self, clips: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Rows:
-        """Return class codes and places of clips; raise ``UserError`` if a clip has no features."""
+        """Return class codes and places of clips; errors are those of :meth:`places`."""
+        return Rows(np.searchsorted(classes, labels), self.places(clips))
+
+    def places(self, clips: Sequence[str]) -> np.ndarray:
+        """Return shard and row of clips, shape (n, 2); raise ``UserError`` if a clip has no features."""
         missing = [clip for clip in clips if clip not in self._row_of]
         if missing:
             raise UserError(f"{len(missing)} clips of the split have no features, the first is {missing[0]}")
-        places = np.array([self._row_of[clip] for clip in clips], dtype=np.int64).reshape(-1, 2)
-        return Rows(np.searchsorted(classes, labels), places)
+        return np.array([self._row_of[clip] for clip in clips])
 
     def take(self, places: np.ndarray) -> np.ndarray:
         """Read features: places of shape (n, 2) give float32 of shape (n, *shape)."""

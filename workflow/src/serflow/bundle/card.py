@@ -27,15 +27,6 @@ def model_card(about: Mapping, measures: Mapping, groups: Mapping, n_speakers: i
         Why the protocol is leaky; None if it is not.
     """
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
-    environment.globals |= {"percent": _percent, "with_interval": _with_interval, "statistics": STATISTICS}
     template = environment.from_string(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
-    return template.render(about=about, measures=measures, groups=groups, n_speakers=n_speakers, leak=leak)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _with_interval(found: Mapping) -> str:
-    interval = "" if found["low"] is None else f" ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
-    return _percent(found["value"]) + interval
+    how = {"groups": groups, "n_speakers": n_speakers, "leak": leak, "statistics": STATISTICS}
+    return template.render(about=about, measures=measures, **how)

@@ -12,19 +12,12 @@ from serflow.storage import read_tables, replacing, table_of, write_table
 
 
 def table_format(path: Path | None, format: str | None = None) -> str:
-    """Return the format of a table.
-
-    Parameters
-    ----------
-    path
-        The file; None is standard output.
-    format
-        ``csv``, ``json`` or ``parquet``. None: by the suffix of ``path``, CSV on standard output.
+    """Return the format of a table: ``format`` if it is given, else by the suffix of ``path``; CSV without a path.
 
     Raises
     ------
     UserError
-        If the format is unknown, or is Parquet on standard output.
+        If the format is unknown, or is Parquet on standard output, which ``path`` None stands for.
     """
     chosen = format or (Path(path).suffix.lstrip(".").lower() if path else "csv")
     if chosen not in ("csv", "json", "parquet"):

@@ -47,8 +47,8 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
 
     Notes
     -----
-    Margins are not probabilities. They are divided by the temperature that makes the labels of the validation clips most
-    likely. It is part of the weights and does not change any prediction.
+    Margins are not probabilities. They are divided by the temperature that makes the labels of the validation clips
+    most likely. It is part of the weights and does not change any prediction.
     """
     from scipy.special import softmax
     from sklearn.svm import LinearSVC

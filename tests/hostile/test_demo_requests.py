@@ -110,7 +110,7 @@ def test_paths_that_were_not_uploaded_are_refused_alike(running, private):
 
 
 def test_the_labelling_itself_refuses_them_too(bundle, private, uploads):
-    label = build_page(open_bundle(bundle), 1, uploads).fns[0].fn
+    label = build_page(open_bundle(bundle), uploads).fns[0].fn
     assert label(None) == label("") == ""
     for path in filter(None, private.values()):
         with pytest.raises((ValueError, OSError, TypeError)):

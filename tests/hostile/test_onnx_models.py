@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from serflow.bundle.reader import open_bundle
 from serflow.cli import main
-from serflow.inference.label import Classifier, label_recordings
+from serflow.inference.label import label_recordings
 from serflow.inference.onnx_model import Network, check_self_contained
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
@@ -295,12 +295,7 @@ def test_an_answer_that_is_wrong_for_one_recording_names_that_one(tmp_path):
         samples = np.zeros(4000) if number == 7 else rng.uniform(-0.5, 0.5, 4000)
         sf.write(tmp_path / f"{number}.wav", samples, 16000)
         sources.append(RecordingToLabel(str(tmp_path / f"{number}.wav")))
-    found = [
-        prediction.problem
-        for prediction in label_recordings(
-            Classifier(bundle.network, bundle.about["features"], bundle.about["preprocessing"]), sources
-        )
-    ]
+    found = [prediction.problem for prediction in label_recordings(bundle.classifier, sources)]
     assert [number for number, problem in enumerate(found) if problem] == [7]
     assert "not probabilities" in found[7] and "7.wav" in found[7]
 

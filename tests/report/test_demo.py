@@ -172,7 +172,7 @@ def test_everybody_can_use_it(browse, running, talk, width, scheme):
         give(watched.page, talk)
         watched.page.get_by_text("Table of windows").click()
         watched.page.get_by_role("button", name="Model card").click()
-        watched.page.get_by_role("heading", name="Not meant for").wait_for()
+        watched.page.get_by_role("heading", name="Not for").wait_for()
         assert watched.faults() == []
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
         for element in watched.page.locator(".serflow-warning *").all():
@@ -181,7 +181,7 @@ def test_everybody_can_use_it(browse, running, talk, width, scheme):
 
 def test_nothing_leaves_the_machine(browse, running, talk):
     with browse(running.at) as watched:
-        assert not watched.page.get_by_role("heading", name="Not meant for").is_visible()  # the card is collapsed
+        assert not watched.page.get_by_role("heading", name="Not for").is_visible()  # the card is collapsed
         give(watched.page, talk)
         watched.page.wait_for_timeout(1000)
         outside = [url for url in watched.requests if not url.startswith((running.at, "data:", "blob:" + running.at))]

@@ -85,7 +85,7 @@ def test_a_bundle_says_what_it_is(bundled):
     with zipfile.ZipFile(bundle_of(bundled, "cnn2d")) as archive:
         assert sorted(archive.namelist()) == ["bundle.json", "card.md", "model.keras", "model.onnx"]
     measured = read_json(bundled.results() / f"models/{RUN.format('cnn2d')}/metrics.json")
-    assert bundle.classes == measured["classes"] and bundle.about["metrics"]["uar"] == measured["uar"]
+    assert bundle.about["classes"] == measured["classes"] and bundle.about["metrics"]["uar"] == measured["uar"]
     assert bundle.about["preprocessing"]["n_fft"] == 1569
     assert bundle.about["protocol"] == "speaker-independent" and bundle.about["onnx_difference"] < 1e-4
     assert bundle.about["temperature"] == measured["temperature"] and bundle.about["architecture"] == "cnn2d"

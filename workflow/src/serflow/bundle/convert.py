@@ -9,8 +9,6 @@ import numpy as np
 
 from serflow.models.standardize import LAYER, behind
 
-INPUT = "features"
-
 
 def to_onnx(network) -> bytes:
     """Convert a model.
@@ -30,7 +28,7 @@ def to_onnx(network) -> bytes:
 
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder, "model.onnx")
-        signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name=INPUT)]
+        signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name="features")]
         _convertible(keras, network).export(path, format="onnx", verbose=False, input_signature=signature)
         return path.read_bytes()
 

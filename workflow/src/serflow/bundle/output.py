@@ -8,28 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
-from serflow.storage import read_tables, replacing, write_table
-
-FORMATS = ("csv", "json", "parquet")
+from serflow.storage import read_tables, replacing, table_of, write_table
 
 
 def table_format(path: Path | None, format: str | None = None) -> str:
-    """Return the format of a table.
-
-    Parameters
-    ----------
-    path
-        The file; None is standard output.
-    format
-        One of :data:`FORMATS`. None: by the suffix of ``path``, CSV on standard output.
+    """Return the format of a table: ``format`` if it is given, else by the suffix of ``path``; CSV without a path.
 
     Raises
     ------
     UserError
-        If the format is unknown, or is Parquet on standard output.
+        If the format is unknown, or is Parquet on standard output, which ``path`` None stands for.
     """
     chosen = format or (Path(path).suffix.lstrip(".").lower() if path else "csv")
-    if chosen not in FORMATS:
+    if chosen not in ("csv", "json", "parquet"):
         raise UserError(f"{path or 'output'}: unknown format {chosen!r}; use the suffix .csv, .json or .parquet")
     if chosen == "parquet" and path is None:
         raise UserError("Parquet cannot be written to standard output; use --output FILE.parquet")
@@ -52,12 +43,7 @@ def write_rows(
     """
     format = table_format(path, format)
     if format == "parquet":
-        from serflow.storage.arrow import pa
-
-        schema = pa.schema([(name, getattr(pa, kind)()) for name, kind in columns.items()])
-        values = list(zip(*rows, strict=True)) or [[] for _ in columns]
-        write_table(path, pa.table(list(map(pa.array, values, schema.types)), schema=schema))
-        return
+        return write_table(path, table_of(list(rows), columns))
     rows = (tuple(round(value, 6) if isinstance(value, float) else value for value in row) for row in rows)
     with contextlib.ExitStack() as stack:
         stream = sys.stdout

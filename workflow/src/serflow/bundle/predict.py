@@ -6,11 +6,9 @@ from pathlib import Path
 
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
-from serflow.inference.label import Classifier, label_recordings
+from serflow.inference.label import label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.metrics.calibration import apply_temperature
-
-SOME_FAILED = 3
 
 
 def predict_recordings(
@@ -58,10 +56,8 @@ def predict_recordings(
     table_format(output, format)
     if timeline:
         table_format(timeline)
-    threads = threads or 1
-    opened = open_bundle(bundle, threads)
-    about, classes = opened.about, opened.classes
-    classifier = Classifier(opened.network, about["features"], about["preprocessing"], threads)
+    about, classifier, _ = open_bundle(bundle, threads or 1)
+    classes = about["classes"]
     recordings = list_recordings(inputs)
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
@@ -81,17 +77,17 @@ def predict_recordings(
             known = prediction.seconds, len(prediction.windows), None
             yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
             if timeline:
-                windows.extend((prediction.file, *window) for window in prediction.windows)
+                windows.extend(
+                    (prediction.file, start, end, classes[int(row.argmax())], *map(float, row))
+                    for start, end, row in prediction.windows
+                )
 
     shares = {f"p_{name}": "float32" for name in classes}
     columns = {"file": "string", "label": "string", "confidence": "float64", **shares}
     write_rows(rows(), {**columns, "seconds": "float64", "windows": "int32", "problem": "string"}, output, format)
     if timeline:
         columns = {"file": "string", "start": "float64", "end": "float64", "label": "string", **shares}
-        of_windows = (
-            (file, start, end, classes[int(row.argmax())], *map(float, row)) for file, start, end, row in windows
-        )
-        write_rows(of_windows, columns, timeline)
+        write_rows(windows, columns, timeline)
     if failed:
         print(f"serflow predict: {failed} of {count} recordings were skipped", file=sys.stderr)
-        raise SystemExit(SOME_FAILED)
+        raise SystemExit(3)

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.features import KINDS, compute_features
+from serflow.bundle import BUNDLE_FORMAT
+from serflow.features import KINDS
+from serflow.inference.label import Classifier
 from serflow.inference.onnx_model import Network, are_probabilities
 from serflow.runtime.errors import UserError
 
-BUNDLE_FORMAT = 2
 _LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "model.onnx": 2**30}  # bytes
 _WHOLE = {"type": "integer", "minimum": 1}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": "^[^\ud800-\udfff]+\\Z"}
@@ -50,16 +51,11 @@ _UNREADABLE += (zipfile.BadZipFile, zlib.error, struct.error)
 
 
 class Bundle(NamedTuple):
-    """What a bundle holds: ``about`` is its ``bundle.json``."""
+    """What a bundle holds: ``about`` is its ``bundle.json``, ``card`` the model card in Markdown."""
 
     about: Mapping
-    network: Network
+    classifier: Classifier
     card: str
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes, in the order of the probabilities."""
-        return self.about["classes"]
 
 
 def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
@@ -70,7 +66,7 @@ def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
     path
         A file that ``bundle_model`` wrote.
     threads
-        Threads of the model.
+        Threads of the features and of the model.
 
     Raises
     ------
@@ -89,15 +85,15 @@ def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
     except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: not a serflow bundle ({reason}); make it with the target 'bundles'") from error
-    bundle = Bundle(about, Network(model, threads, str(path)), card)
-    _check_model(bundle, path)
-    return bundle
+    network = Network(model, threads, str(path))
+    classifier = Classifier(network, about["features"], about["preprocessing"], threads)
+    if fault := _fault(classifier, len(about["classes"])):
+        raise UserError(f"{path}: {fault}; make the bundle again")
+    return Bundle(about, classifier, card)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
-    if member.flag_bits & 1:
-        raise ValueError(f"{name} is encrypted")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is compressed in another way than zip's usual one")
     if member.file_size > _LARGEST[name]:
@@ -114,23 +110,22 @@ def _check(about) -> None:
 
     # The first error: to look for all of them, as best_match does, can take minutes in a hostile file.
     error = next(jsonschema.Draft202012Validator(SCHEMA).iter_errors(about), None)
-    if error is None:
-        return
-    if list(error.path) == ["bundle_format"]:
+    if error and list(error.path) == ["bundle_format"]:
         raise ValueError(f"of format {str(about['bundle_format'])[:20]}; this version of serflow reads {BUNDLE_FORMAT}")
-    raise ValueError(f"bundle.json: {error.json_path[2:] or 'content'}: {error.message[:200]}")
+    if error:
+        raise ValueError(f"bundle.json: {error.json_path[2:] or 'content'}: {error.message[:200]}")
 
 
-def _check_model(bundle: Bundle, path: str | Path) -> None:
+def _fault(classifier: Classifier, classes: int) -> str | None:
     """Ask the model about a clip of noise: preparation, input, output and classes must agree."""
-    length = bundle.about["preprocessing"]["target_length"]
+    length = classifier.preprocessing["target_length"]
     clip = np.random.default_rng(0).uniform(-0.1, 0.1, (1, length)).astype(np.float32)
     try:
-        features = compute_features(bundle.about["features"], clip, bundle.about["preprocessing"])
+        (row,) = classifier.probabilities(clip)
+    except UserError:
+        raise
     except Exception as error:  # settings that contradict each other fail anywhere
-        raise UserError(f"{path}: its preprocessing does not work ({error!r:.200}); make the bundle again") from error
-    (row,) = bundle.network.probabilities(features)
-    if len(row) != len(bundle.classes):
-        raise UserError(f"{path}: has {len(bundle.classes)} classes, but its model {len(row)}; make the bundle again")
-    if not are_probabilities(row):
-        raise UserError(f"{path}: the model answers with numbers that are not probabilities; make the bundle again")
+        return f"its preprocessing does not work ({error!r:.200})"
+    if len(row) != classes:
+        return f"has {classes} classes, but its model {len(row)}"
+    return None if are_probabilities(row) else "the model answers with numbers that are not probabilities"

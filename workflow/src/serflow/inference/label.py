@@ -1,6 +1,5 @@
 """Labelling recordings with a model: windows in batches, and the mean of their probabilities."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,24 +18,15 @@ BATCH = 16
 class Classifier(NamedTuple):
     """A trained model with everything between a waveform and its probabilities.
 
-    Attributes
-    ----------
-    network
-        The model: its method ``probabilities`` maps float32 features of shape (clips, …) to float32 of shape (clips,
-        classes).
-    features
-        The kind of features that it reads.
-    preprocessing
-        ``sampling_rate``, ``target_length``, ``longest`` (see :func:`serflow.inference.windows.cut`) and the settings
-        of the features.
-    threads
-        Number of threads of the features.
+    ``network.probabilities`` maps features of the kind ``features``, float32 of shape (clips, …), to float32 of shape
+    (clips, classes). ``preprocessing`` has the settings of the features, and those of
+    :func:`serflow.inference.windows.cut`.
     """
 
     network: Any
     features: str
     preprocessing: Mapping
-    threads: int = 1
+    threads: int
 
     def probabilities(self, clips: np.ndarray) -> np.ndarray:
         """Return float32 of shape (clips, classes) for waveforms, float32 of shape (clips, ``target_length``)."""
@@ -45,23 +35,14 @@ class Classifier(NamedTuple):
 
 @dataclass
 class Prediction:
-    """The prediction for a recording.
+    """The prediction for a recording; ``problem`` says why it could not be labelled, and is empty if it was.
 
-    Attributes
-    ----------
-    file
-        Name of the recording.
-    problem
-        Why the recording could not be labelled; empty if it was.
-    windows
-        Start and end of each window in seconds, and its probabilities, shape (classes,).
+    ``windows`` are start and end of each window in seconds, and its probabilities, shape (classes,).
     """
 
     file: str
     problem: str = ""
     windows: list[tuple[float, float, np.ndarray]] = field(default_factory=list)
-    waiting: int = 0
-    read: bool = False
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -79,52 +60,51 @@ def label_recordings(
     recordings: Iterable[RecordingToLabel],
     labelled: Callable[[Sequence[Window]], None] = lambda windows: None,
 ) -> Iterator[Prediction]:
-    """Label recordings, several windows at a time.
+    """Yield the predictions for recordings, in their order, after labelling several windows at a time.
 
     Parameters
     ----------
     classifier
         The model.
     recordings
-        The recordings.
+        The recordings. The prediction for one that cannot be read has a ``problem``.
     labelled
         Called with the windows that have just been labelled.
 
-    Yields
+    Raises
     ------
-    Prediction
-        In the order of ``recordings``; a recording that cannot be read has a ``problem``.
+    UserError
+        If the model fails.
     """
     batch: list[tuple[Prediction, Window]] = []
-    unfinished: deque[Prediction] = deque()
+    complete: list[Prediction] = []
 
-    def finished() -> Iterator[Prediction]:
-        while unfinished and unfinished[0].read and not unfinished[0].waiting:
-            yield unfinished.popleft()
+    def windows() -> Iterator[tuple[Prediction, Window | None]]:  # None: the end of a recording
+        for recording in recordings:
+            prediction = Prediction(recording.name)
+            try:
+                yield from ((prediction, window) for window in cut(recording, classifier.preprocessing))
+            except UserError as error:
+                prediction.problem = str(error)
+            yield prediction, None
 
-    def label_batch() -> None:
-        clips = np.stack([window.samples for _, window in batch])
-        for (prediction, window), row in zip(batch, classifier.probabilities(clips), strict=True):
-            prediction.windows.append((window.start, window.end, row))
-            prediction.waiting -= 1
-            if not are_probabilities(row):
-                prediction.problem = f"{prediction.file}: the model returns numbers that are not probabilities"
-        labelled([window for _, window in batch])
+    def label_batch() -> Iterator[Prediction]:
+        if batch:
+            rows = classifier.probabilities(np.stack([window.samples for _, window in batch]))
+            for (prediction, window), row in zip(batch, rows, strict=True):
+                prediction.windows.append((window.start, window.end, row))
+                if not are_probabilities(row):
+                    prediction.problem = f"{prediction.file}: the model returns numbers that are not probabilities"
+            labelled([window for _, window in batch])
+        yield from complete
         batch.clear()
+        complete.clear()
 
-    for recording in recordings:
-        prediction = Prediction(recording.name)
-        unfinished.append(prediction)
-        try:
-            for window in cut(recording, classifier.preprocessing):
-                prediction.waiting += 1
-                batch.append((prediction, window))
-                if len(batch) == BATCH:
-                    label_batch()
-        except UserError as error:
-            prediction.problem = str(error)
-        prediction.read = True
-        yield from finished()
-    if batch:
-        label_batch()
-    yield from finished()
+    for prediction, window in windows():
+        if window is None:
+            complete.append(prediction)
+        else:
+            batch.append((prediction, window))
+        if len(batch) in (0, BATCH):
+            yield from label_batch()
+    yield from label_batch()

@@ -12,19 +12,9 @@ TOLERANCE = 1e-4
 
 
 def check_self_contained(content: bytes, name: str) -> None:
-    """Raise if a model refers to files: onnxruntime would read whatever file of this machine it names.
+    """Raise ``UserError`` if a model refers to files: onnxruntime would read whatever file of this machine it names.
 
-    Parameters
-    ----------
-    content
-        An ONNX model. Nothing but these bytes is read.
-    name
-        What the model is called in errors.
-
-    Raises
-    ------
-    UserError
-        If a tensor lies outside the model, or the bytes are not an ONNX model.
+    Nothing but ``content`` is read; ``name`` is what the model is called in errors.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -53,16 +43,7 @@ def are_probabilities(values: np.ndarray) -> bool:
 
 
 class Network:
-    """An ONNX model of one input.
-
-    Parameters
-    ----------
-    content
-        The model.
-    threads
-        Threads of a computation.
-    name
-        What the model is called in errors.
+    """An ONNX model of one input, with the threads of a computation, and what it is called in errors.
 
     Raises
     ------
@@ -89,13 +70,7 @@ class Network:
             raise self._error("cannot be loaded", error) from error
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Return float32 of shape (clips, classes) for float32 of shape (clips, …).
-
-        Raises
-        ------
-        UserError
-            If the model fails, or its output has another type or number of axes or clips.
-        """
+        """Return float32 of shape (clips, classes) for float32 of shape (clips, …); raise ``UserError`` if it fails."""
         try:
             output = self._session.run(None, {self._input: features})[0]
         except Exception as error:  # onnxruntime's errors have no common class

@@ -14,21 +14,10 @@ from serflow.runtime.errors import UserError
 
 # The suffixes of libsndfile's formats that are used for speech.
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}
-STDIN = "-"
 
 
 class RecordingToLabel(NamedTuple):
-    """A recording to label.
-
-    Attributes
-    ----------
-    name
-        Its name in tables and messages.
-    content
-        Its bytes, if it is not a file.
-    path
-        The file, if ``name`` is not its path.
-    """
+    """A recording: its name in tables and messages, its bytes if it is not a file, its path if that is not the name."""
 
     name: str
     content: bytes | None = None
@@ -44,7 +33,7 @@ class RecordingToLabel(NamedTuple):
 
 
 def list_recordings(inputs: Sequence[str]) -> Iterator[RecordingToLabel]:
-    """Yield the recordings that inputs stand for, in the order of the inputs; those of a folder by name.
+    """Yield the recordings that inputs stand for, in the order of the inputs; those of a folder by path.
 
     Parameters
     ----------
@@ -59,13 +48,14 @@ def list_recordings(inputs: Sequence[str]) -> Iterator[RecordingToLabel]:
         opened.
     """
     for name in inputs:
-        if name == STDIN:
+        if name == "-":
             yield from _from_stdin()
         elif Path(name).is_dir():
-            found = list(_below(name))
+            paths = (Path(folder, file) for folder, _, files in os.walk(name) for file in files)
+            found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
             if not found:
                 raise UserError(f"{name}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
-            yield from found
+            yield from (RecordingToLabel(str(path)) for path in found)
         elif Path(name).suffix.lower() == ".csv":
             yield from _from_csv(Path(name))
         else:
@@ -80,17 +70,7 @@ def shard_of_recording(recording: RecordingToLabel, shards: int) -> int:
 def recording_digests(folder: str | None, shards: int) -> list[str]:
     """Return a hash per shard of the names, sizes and dates of the recordings in it.
 
-    Parameters
-    ----------
-    folder
-        An input; None if there is none.
-    shards
-        Number of shards.
-
-    Raises
-    ------
-    UserError
-        If the input does not exist.
+    ``folder`` is an input, or None; ``UserError`` is raised if it does not exist.
     """
     digests = [hashlib.sha256() for _ in range(shards)]
     if folder is not None and not Path(folder).exists():
@@ -101,14 +81,6 @@ def recording_digests(folder: str | None, shards: int) -> list[str]:
         line = f"{recording.name}\0{status and (status.st_size, status.st_mtime_ns)}\n"
         digests[shard_of_recording(recording, shards)].update(os.fsencode(line))
     return [digest.hexdigest()[:16] for digest in digests]
-
-
-def _below(folder: str) -> Iterator[RecordingToLabel]:
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            if Path(file).suffix.lower() in SUFFIXES:
-                yield RecordingToLabel(str(Path(place, file)))
 
 
 def _from_csv(path: Path) -> Iterator[RecordingToLabel]:

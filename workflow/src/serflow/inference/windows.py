@@ -48,7 +48,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
         If it cannot be read, has no samples, or has samples that are not finite.
     """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
-    if _samples(source, rate) <= preprocessing["longest"]:
+    if count_samples(source, rate) <= preprocessing["longest"]:
         samples = mono(decode(source.name, source.read(), clip=False), rate)
         yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0])
         return
@@ -67,7 +67,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
     yield Window((end - len(held)) / rate, end / rate, truncate_or_pad([held], length)[0])
 
 
-def _samples(source: RecordingToLabel, rate: int) -> float:
+def count_samples(source: RecordingToLabel, rate: int) -> float:
     """Return the number of samples after resampling; 0 if the file cannot be opened, which reading it reports."""
     try:
         with sf.SoundFile(source.open()) as file:
@@ -78,41 +78,31 @@ def _samples(source: RecordingToLabel, rate: int) -> float:
 
 def _resampled(source: RecordingToLabel, rate: int) -> Iterator[np.ndarray]:
     """Yield a recording block by block, mixed down and resampled."""
+    if source.content is not None:
+        fault = length_fault(source.content)
+    else:
+        path = Path(source.path or source.name)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            fault = length_fault(content)
+    if fault:
+        raise UserError(f"{source.name}: {fault}")
     try:
-        if fault := _length_fault(source):
-            raise UserError(f"{source.name}: {fault}")
         with sf.SoundFile(source.open()) as file:
             stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
-            for samples in _mixed(source, file):
+            done = 0
+            # ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
+            while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
+                check_samples(source.name, block, done)
+                done += len(block)
+                samples = np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
                 yield stream.resample_chunk(samples) if stream else samples
+            if done < file.frames:
+                raise UserError(
+                    f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its "
+                    "source"
+                )
             if stream:
                 yield stream.resample_chunk(np.empty(0, np.float32), last=True)
     except (sf.LibsndfileError, RuntimeError) as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise UserError(f"{source.name}: not a readable audio file ({reason}); replace or remove it") from error
-
-
-def _length_fault(source: RecordingToLabel) -> str | None:
-    if source.content is not None:
-        return length_fault(source.content)
-    path = Path(source.path or source.name)
-    if not path.stat().st_size:  # cannot be mapped; reading it reports what is wrong
-        return None
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return length_fault(content)
-
-
-def _mixed(source: RecordingToLabel, file: sf.SoundFile) -> Iterator[np.ndarray]:
-    """Yield a recording block by block, mixed down.
-
-    ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
-    """
-    done = 0
-    while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
-        check_samples(source.name, block, done)
-        done += len(block)
-        yield np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-    if done < file.frames:
-        raise UserError(
-            f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its source"
-        )

@@ -10,14 +10,6 @@ from serflow.runtime.errors import UserError
 from serflow.storage import open_array, read_table
 
 
-class Part(NamedTuple):
-    """One part of a fold: names of its clips, the recording that each is or is a copy of, and their labels."""
-
-    clips: list[str]
-    origins: list[str]
-    labels: list[str]
-
-
 class Rows(NamedTuple):
     """Class codes of clips, in the order of the classes, and where their features are: shard and row."""
 
@@ -51,37 +43,31 @@ class Features:
     def __init__(self, features: Sequence[Path], indices: Sequence[Path] = ()):
         self.arrays, self._row_of, self.columns = [], {}, None
         for shard, (path, index) in enumerate(zip(features, indices or features, strict=True)):
+            table = read_table(index, ["clip"] if indices else None)
             if indices:
-                array, clips = open_array(path), read_table(index, ["clip"])["clip"]
+                array = open_array(path)
             else:
-                table = read_table(path)
-                clips, self.columns = table["clip"], table.column_names[1:]
-                array = np.column_stack([table[name].to_numpy() for name in self.columns]).astype(
-                    np.float32, copy=False
-                )
-            if len(clips) != len(array):
-                raise UserError(f"{path}: {len(array)} rows, but {len(clips)} names; delete it to have it made again")
+                self.columns = table.column_names[1:]
+                array = np.column_stack(table.columns[1:]).astype(np.float32, copy=False)
+            if len(table) != len(array):
+                raise UserError(f"{path}: {len(array)} rows, but {len(table)} names; delete it to have it made again")
             self.arrays.append(array)
-            self._row_of.update((clip, (shard, row)) for row, clip in enumerate(clips.to_pylist()))
+            self._row_of.update((clip, (shard, row)) for row, clip in enumerate(table["clip"].to_pylist()))
         shapes = {array.shape[1:] for array in self.arrays if len(array)}
         if len(shapes) != 1:
             raise UserError(f"feature shards differ in shape: {sorted(shapes)}; delete them to have them made again")
         self.shape = (*shapes.pop(), 1)
 
     def rows(self, clips: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Rows:
-        """Return class codes and places of clips.
+        """Return class codes and places of clips; errors are those of :meth:`places`."""
+        return Rows(np.searchsorted(classes, labels), self.places(clips))
 
-        Raises
-        ------
-        UserError
-            If a clip has no features.
-        """
+    def places(self, clips: Sequence[str]) -> np.ndarray:
+        """Return shard and row of clips, shape (n, 2); raise ``UserError`` if a clip has no features."""
         missing = [clip for clip in clips if clip not in self._row_of]
         if missing:
             raise UserError(f"{len(missing)} clips of the split have no features, the first is {missing[0]}")
-        code = {label: index for index, label in enumerate(classes)}
-        places = np.array([self._row_of[clip] for clip in clips], dtype=np.int64).reshape(-1, 2)
-        return Rows(np.array([code[label] for label in labels]), places)
+        return np.array([self._row_of[clip] for clip in clips])
 
     def take(self, places: np.ndarray) -> np.ndarray:
         """Read features: places of shape (n, 2) give float32 of shape (n, *shape)."""
@@ -92,7 +78,7 @@ class Features:
         return taken[..., None]
 
 
-def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, Part]]:
+def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, dict[str, list]]]:
     """Read one fold of a split table.
 
     Returns
@@ -100,20 +86,19 @@ def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, Part]]:
     classes : list of str
         In alphabetical order.
     parts : dict
-        ``"train"``, ``"valid"`` and ``"test"`` → their clips.
+        ``"train"``, ``"valid"`` and ``"test"`` → the columns ``clip``, ``origin`` and ``label`` of their clips.
 
     Raises
     ------
     UserError
         If a part is empty.
     """
-    columns = read_table(split, ["clip", "origin", "label", "fold", "part"]).to_pydict()
-    parts = {part: Part([], [], []) for part in ("train", "valid", "test")}
-    for *values, of_fold, part in zip(*columns.values(), strict=True):
-        if of_fold == fold:
-            for column, value in zip(parts[part], values, strict=True):
-                column.append(value)
-    for part, members in parts.items():
-        if not members.clips:
-            raise UserError(f"{split}: fold {fold} has no clips to {part} on")
-    return sorted(set(columns["label"])), parts
+    import pyarrow.compute as pc
+
+    table = read_table(split, ["clip", "origin", "label", "fold", "part"])
+    rows, parts = table.filter(pc.equal(table["fold"], fold)), {}
+    for name in ("train", "valid", "test"):
+        parts[name] = rows.filter(pc.equal(rows["part"], name)).to_pydict()
+        if not parts[name]["clip"]:
+            raise UserError(f"{split}: fold {fold} has no clips to {name} on")
+    return sorted(set(table["label"].to_pylist())), parts

@@ -45,13 +45,9 @@ def load_model(path: Path, architecture: str | None = None):
 
     read_archive(path, "not a Keras model that can be loaded safely")
     module = vars(ARCHITECTURES.find(architecture, "--architecture").load()) if architecture else {}
-    classes = {
-        name: value
-        for name, value in module.items()
-        if isinstance(value, type) and issubclass(value, keras.layers.Layer)
-    }
+    layers = {name: each for name, each in module.items() if isinstance(each, type) and issubclass(each, keras.Layer)}
     try:
-        return keras.saving.load_model(path, custom_objects=classes, safe_mode=True)
+        return keras.saving.load_model(path, custom_objects=layers, safe_mode=True)
     except Exception as error:  # a damaged file can make Keras, zipfile and HDF5 raise nearly anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
@@ -68,7 +64,7 @@ def dataset(
     shuffle_seed: int | None = None,
     epochs_done: int = 0,
 ):
-    """Return rows as batches for Keras. Only the rows of a batch are read at a time.
+    """Return rows as batches, a ``keras.utils.PyDataset`` that reads only the rows of a batch at a time.
 
     Parameters
     ----------
@@ -82,26 +78,17 @@ def dataset(
         Seed of the order of the rows, which differs in each epoch. None: the given order.
     epochs_done
         Number of epochs to skip, for a training that is resumed.
-
-    Returns
-    -------
-    keras.utils.PyDataset
     """
     import keras
 
-    one_hot = np.eye(classes, dtype=np.float32)
+    one_hot, generator = np.eye(classes, dtype=np.float32), np.random.default_rng(shuffle_seed)
 
     class Batches(keras.utils.PyDataset):
-        def __init__(self):
-            super().__init__()
-            self.generator = None if shuffle_seed is None else np.random.default_rng(shuffle_seed)
-            self.order = np.arange(len(rows.labels))
-            for _ in range(1 + epochs_done):
-                self.on_epoch_end()
+        order = np.arange(len(rows.labels))
 
         def on_epoch_end(self):
-            if self.generator is not None:
-                self.order = self.generator.permutation(len(rows.labels))
+            if shuffle_seed is not None:
+                self.order = generator.permutation(len(rows.labels))
 
         def __len__(self):
             return math.ceil(len(self.order) / batch_size)
@@ -110,4 +97,7 @@ def dataset(
             chosen = self.order[index * batch_size : (index + 1) * batch_size]
             return features.take(rows.places[chosen]), one_hot[rows.labels[chosen]]
 
-    return Batches()
+    batches = Batches()
+    for _ in range(1 + epochs_done):
+        batches.on_epoch_end()
+    return batches

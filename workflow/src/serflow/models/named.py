@@ -22,19 +22,8 @@ TRAINING = {
 
 @dataclass(frozen=True)
 class NamedModel:
-    """An architecture with settings.
+    """An architecture with settings, of which ``settings`` has every one, with the defaults filled in."""
 
-    Attributes
-    ----------
-    name
-        Its name in the configuration and in the paths of its results.
-    architecture
-        The plug-in that builds it.
-    settings
-        Every setting, with the defaults filled in.
-    """
-
-    name: str
     architecture: Plugin
     settings: Mapping
 
@@ -49,23 +38,6 @@ class NamedModel:
         return "fit" not in self.architecture.functions
 
 
-def settings_rules(architecture: Plugin) -> dict[str, dict]:
-    """Return the JSON Schema rule of each setting of an architecture's models.
-
-    Raises
-    ------
-    UserError
-        If the constants of the architecture are not valid.
-    """
-    file = f"{architecture.name}.py"
-    if architecture.features not in KINDS:
-        raise UserError(f"{file}: FEATURES must name what the model reads, one of {', '.join(KINDS)}")
-    rules = architecture.settings
-    if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
-        raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
-    return rules if "fit" in architecture.functions else {**TRAINING, **rules}
-
-
 def models_schema(models: Mapping) -> dict:
     """Return the JSON Schema of the section ``models``.
 
@@ -77,47 +49,34 @@ def models_schema(models: Mapping) -> dict:
     Raises
     ------
     UserError
-        If a name stands for no architecture.
+        If a name stands for no architecture, or the constants of an architecture are not valid.
     """
-    architectures = _architectures(models if isinstance(models, Mapping) else {})
-    return {
-        "type": "object",
-        "propertyNames": {
-            "description": "letters, digits, hyphens and underscores",
-            "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z",
-        },
-        "properties": {name: _model_schema(architecture) for name, architecture in architectures.items()},
-    }
-
-
-def _model_schema(architecture: Plugin) -> dict:
-    rules = settings_rules(architecture)
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": [name for name, rule in rules.items() if "default" not in rule],
-        "properties": {"architecture": {"type": "string"}, **rules},
-    }
+    schemas = {}
+    for name, architecture in _architectures(models if isinstance(models, Mapping) else {}).items():
+        rules = _rules(architecture)
+        schemas[name] = {
+            "type": "object",
+            "additionalProperties": False,
+            "required": [setting for setting, rule in rules.items() if "default" not in rule],
+            "properties": {"architecture": {"type": "string"}, **rules},
+        }
+    names = {"description": "letters, digits, hyphens and underscores", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}
+    return {"type": "object", "propertyNames": names, "properties": schemas}
 
 
 def named_models(models: Mapping[str, Mapping]) -> dict[str, NamedModel]:
-    """Return all models by name; each architecture is also a model of its own name.
+    """Return all models by name, with the errors of :func:`models_schema`; each architecture is also a model.
 
     Parameters
     ----------
     models
         The section ``models`` of the configuration. Settings that are left out have the defaults of the architecture.
-
-    Raises
-    ------
-    UserError
-        If a name stands for no architecture.
     """
     found = {}
     for name, architecture in _architectures(models).items():
-        defaults = {key: rule["default"] for key, rule in settings_rules(architecture).items() if "default" in rule}
-        given = {key: value for key, value in models.get(name, {}).items() if key != "architecture"}
-        found[name] = NamedModel(name, architecture, defaults | given)
+        settings = {key: rule["default"] for key, rule in _rules(architecture).items() if "default" in rule}
+        settings |= {key: value for key, value in models.get(name, {}).items() if key != "architecture"}
+        found[name] = NamedModel(architecture, settings)
     return found
 
 
@@ -129,14 +88,18 @@ def _architectures(models: Mapping) -> dict[str, Plugin]:
     return found
 
 
-def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:
-    """Return a model by name; ``where`` names the setting in the message.
+def _rules(architecture: Plugin) -> dict[str, dict]:
+    """Return the JSON Schema rule of each setting of an architecture's models."""
+    file, rules = f"{architecture.name}.py", architecture.settings
+    if architecture.features not in KINDS:
+        raise UserError(f"{file}: FEATURES must name what the model reads, one of {', '.join(KINDS)}")
+    if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
+        raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
+    return rules if "fit" in architecture.functions else {**TRAINING, **rules}
 
-    Raises
-    ------
-    UserError
-        If there is no such model.
-    """
+
+def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:
+    """Return a model by name, or raise ``UserError``; ``where`` names the setting in the message."""
     if name not in models:
         raise UserError(f"{where} names {name!r}, but models has: {', '.join(models)}{did_you_mean(name, models)}")
     return models[name]

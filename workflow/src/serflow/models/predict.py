@@ -8,7 +8,6 @@ from serflow.models.keras_run import dataset, load_model, prepare
 from serflow.storage import write_table
 
 PROBABILITY = "p_{}"
-_BATCH = 64
 
 
 def predict_test(
@@ -49,18 +48,16 @@ def predict_test(
 
     prepare(0, threads)
     classes, parts = read_split(split, fold)
-    data = Features(features, indices)
-    network = load_model(model, architecture)
-    tables = []
-    for name, part in parts.items():
-        rows = data.rows(part.clips, part.labels, classes)
-        probabilities = network.predict(dataset(data, rows, len(classes), _BATCH), verbose=0)
+    data, network, tables = Features(features, indices), load_model(model, architecture), []
+    for part, columns in parts.items():
+        clips, origins, labels = columns["clip"], columns["origin"], columns["label"]
+        probabilities = network.predict(dataset(data, data.rows(clips, labels, classes), len(classes), 64), verbose=0)
         copies = [
             None if clip == origin else clip.removeprefix(f"{origin}.")
-            for clip, origin in zip(part.clips, part.origins, strict=True)
+            for clip, origin in zip(clips, origins, strict=True)
         ]
-        columns = {"clip": part.clips, "origin": part.origins, "copy": pa.array(copies, pa.string())}
-        columns |= {"part": [name] * len(part.clips), "label": part.labels}
+        columns = {"clip": clips, "origin": origins, "copy": pa.array(copies, pa.string())}
+        columns |= {"part": [part] * len(clips), "label": labels}
         columns |= {PROBABILITY.format(name): probabilities[:, code] for code, name in enumerate(classes)}
         tables.append(pa.table(columns))
     write_table(output, pa.concat_tables(tables))

@@ -8,7 +8,6 @@ from serflow.models.data import Features
 
 LAYER = "standardization"
 _BATCH = 256
-_FRAME = re.compile(r"_\d+$")
 
 
 def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +28,7 @@ def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.
         float32 of shape (n,); ``sd`` is 1 where a feature is constant.
     """
     columns = features.columns or [str(index) for index in range(features.shape[0])]
-    groups = np.unique([_FRAME.sub("", name) for name in columns], return_inverse=True)[1]
+    groups = np.unique([re.sub(r"_\d+$", "", name) for name in columns], return_inverse=True)[1]
     sums, squares, size = np.zeros(len(columns)), np.zeros(len(columns)), 0
     for start in range(0, len(places), _BATCH):
         taken = features.take(places[start : start + _BATCH]).astype(np.float64)
@@ -50,16 +49,12 @@ def with_standardization(network, input_shape: tuple[int, ...], mean: np.ndarray
     """Return a model that first subtracts ``mean`` and divides by ``sd``, both of shape (n,)."""
     import keras
 
-    return behind(
-        keras.layers.Normalization(axis=1, mean=mean, variance=np.square(sd), name=LAYER), network, input_shape
-    )
+    layer = keras.layers.Normalization(axis=1, mean=mean, variance=np.square(sd), name=LAYER)
+    return behind(layer, network, input_shape)
 
 
 def behind(layer, network, input_shape: tuple[int, ...]):
-    """Return a functional model of a layer and a model of any kind behind it.
-
-    The inner model is its last layer and keeps its weights.
-    """
+    """Return a functional model of a layer and a model of any kind behind it, its last layer, with its weights."""
     import keras
 
     inputs = keras.Input(input_shape)

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from serflow.models.architectures import ARCHITECTURES
-from serflow.models.backup import Backup, backup_path, training_key
+from serflow.models.backup import backup_path, resumable_stopping
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.keras_run import dataset, prepare
 from serflow.models.standardize import mean_and_sd, with_standardization
 from serflow.runtime.errors import UserError
+from serflow.runtime.fingerprint import fingerprint
 from serflow.runtime.plugins import Plugin
-from serflow.storage import write_archive, write_json, write_text
+from serflow.storage import checksum, write_archive, write_json, write_text
 
 
 def train_model(
@@ -79,7 +80,7 @@ def train_model(
     by_gradient = "fit" not in plugin.functions
     classes, parts = read_split(split, fold)
     data = Features(features, indices)
-    train, valid = (data.rows(parts[name].clips, parts[name].labels, classes) for name in ("train", "valid"))
+    train, valid = (data.rows(parts[name]["clip"], parts[name]["label"], classes) for name in ("train", "valid"))
     network = inner = _build(plugin, model, data.shape, len(classes), settings)
     if not by_gradient or settings["standardize"] == "training":
         mean, sd = mean_and_sd(data, train.places)
@@ -89,40 +90,42 @@ def train_model(
     network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98, expand_nested=True)
     write_text(summary, "\n".join(lines) + "\n")
 
-    title = f"{model} seed {seed} fold {fold}"
-    started = time.perf_counter()
-    backup = None
+    started, backup = time.perf_counter(), backup_path(output)
     if by_gradient:
-        arguments = {"model": model, "fold": fold, "seed": seed, "threads": threads, "settings": dict(settings)}
-        key = training_key(plugin.module, [split, *features, *indices], arguments)
-        backup = Backup(backup_path(output), key)
-        started -= sum(row["seconds"] for row in backup.rows)
-        epochs, best_epoch = _fit(keras, network, data, train, valid, settings, seed, title, backup)
+        title = f"{model} seed {seed} fold {fold}"
+        depends_on = [fingerprint("serflow.models.train", plugin.module), title, threads, settings]
+        depends_on += [checksum(path) for path in (split, *features, *indices)]
+        stopping = resumable_stopping(backup, depends_on, title, settings)
+        started -= sum(row["seconds"] for row in stopping.rows)
+        _fit(keras, network, data, train, valid, settings, seed, title, stopping)
+        if "val_loss" not in stopping.rows[-1] or not math.isfinite(stopping.rows[-1]["loss"]):
+            backup.unlink(missing_ok=True)
+            raise UserError(
+                f"{title}: the loss became NaN in epoch {len(stopping.rows)}; lower the model's learning_rate "
+                f"({settings['learning_rate']:g}) or look for broken features"
+            )
+        epochs, best_epoch = stopping.rows, stopping.best_epoch + 1
     else:
         standardized = [((data.take(part.places)[..., 0] - mean) / sd, part.labels) for part in (train, valid)]
         plugin.load().fit(inner, *standardized, settings, seed)
         epochs, best_epoch = [_scores(network, data, train, valid)], 1
         epochs[0]["seconds"] = time.perf_counter() - started
-    seconds = time.perf_counter() - started
     table = [epochs[0].keys(), *(epoch.values() for epoch in epochs)]
     write_text(history, "".join(",".join(map(str, row)) + "\n" for row in table))
-    write_json(
-        training,
-        {
-            "model": model,
-            "architecture": architecture,
-            "classes": classes,
-            "input_shape": list(data.shape),
-            "parameters": network.count_params(),
-            "epochs": len(epochs),
-            "best_epoch": best_epoch,
-            "seconds": seconds,
-            "layers": list(_layers(keras, network)),
-        },
-    )
+    about = {
+        "model": model,
+        "architecture": architecture,
+        "classes": classes,
+        "input_shape": list(data.shape),
+        "parameters": network.count_params(),
+        "epochs": len(epochs),
+        "best_epoch": best_epoch,
+        "seconds": time.perf_counter() - started,
+        "layers": list(_layers(keras, network)),
+    }
+    write_json(training, about)
     write_archive(output, network.save)
-    if backup:
-        backup.remove()
+    backup.unlink(missing_ok=True)
 
 
 def _build(plugin: Plugin, model: str, input_shape: tuple[int, ...], classes: int, settings: Mapping):
@@ -139,10 +142,11 @@ def _build(plugin: Plugin, model: str, input_shape: tuple[int, ...], classes: in
         raise UserError(f"models.{model}: does not fit features of shape {input_shape}: {error}") from error
     if not isinstance(network, keras.Model):
         raise UserError(f"models.{model}: build returns a {type(network).__name__}, but must return a keras.Model")
-    if (network.input_shape, network.output_shape) != ((None, *input_shape), (None, classes)):
+    found, wanted = (network.input_shape, network.output_shape), ((None, *input_shape), (None, classes))
+    if found != wanted:
         raise UserError(
-            f"models.{model}: build returns a model from {network.input_shape} to {network.output_shape}, but must "
-            f"return one from {(None, *input_shape)} to {(None, classes)}"
+            f"models.{model}: build returns a model from {found[0]} to {found[1]}, but must return one from "
+            f"{wanted[0]} to {wanted[1]}"
         )
     return network
 
@@ -161,37 +165,22 @@ def _layers(keras, network) -> Iterator[dict]:
             yield {"name": layer.name, "type": kind, "output_shape": shape, "parameters": parameters}
 
 
-def _fit(keras, network, data, train, valid, settings, seed, title, backup) -> tuple[list[dict], int]:
-    """Train by gradient with early stopping; return a row per epoch, and the epoch whose weights were kept."""
-    network.compile(
-        optimizer=keras.optimizers.Adam(settings["learning_rate"]),
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    stopping = keras.callbacks.EarlyStopping(
-        patience=settings["patience"], min_delta=settings["min_delta"], restore_best_weights=True
-    )
-    nan = keras.callbacks.TerminateOnNaN(raise_error=False)
-    classes, done = network.output_shape[-1], len(backup.rows)
+def _fit(keras, network, data, train, valid, settings, seed, title, stopping) -> None:
+    """Train by gradient, from where the backup ends."""
+    adam = keras.optimizers.Adam(settings["learning_rate"])
+    network.compile(optimizer=adam, loss="categorical_crossentropy", metrics=["accuracy"])
+    classes, batch_size, done = network.output_shape[-1], settings["batch_size"], len(stopping.rows)
     if done:
         print(f"{title}: resumes after epoch {done}", flush=True)
     network.fit(
-        dataset(data, train, classes, settings["batch_size"], shuffle_seed=seed, epochs_done=done),
-        validation_data=dataset(data, valid, classes, settings["batch_size"]),
+        dataset(data, train, classes, batch_size, shuffle_seed=seed, epochs_done=done),
+        validation_data=dataset(data, valid, classes, batch_size),
         initial_epoch=done,
-        epochs=done if backup.finished else settings["epochs"],
+        epochs=done if stopping.finished else settings["epochs"],
         shuffle=False,  # the dataset shuffles; Keras would use the random state of the process
         verbose=0,
-        callbacks=[stopping, nan, backup.callback(keras, stopping, title, settings["epochs"])],
+        callbacks=[keras.callbacks.TerminateOnNaN(raise_error=False), stopping],
     )
-    epochs, last = len(backup.rows), backup.rows[-1]
-    if "val_loss" not in last or not math.isfinite(last["loss"]):
-        backup.remove()
-        raise UserError(
-            f"{title}: the loss became NaN in epoch {epochs}; lower the model's learning_rate "
-            f"({settings['learning_rate']:g}) or look for broken features"
-        )
-    return backup.rows, (stopping.best_epoch if stopping.best_epoch is not None else epochs - 1) + 1
 
 
 def _scores(network, data: Features, train: Rows, valid: Rows) -> dict:

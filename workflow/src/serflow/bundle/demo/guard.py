@@ -15,12 +15,7 @@ _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-
 def check_upload(path: str, folder: Path) -> None:
     """Raise ValueError or OSError if a path is not a regular file in a folder; nothing outside it is looked at.
 
-    Parameters
-    ----------
-    path
-        What a client sent.
-    folder
-        The folder of uploads, an absolute path without symbolic links.
+    ``folder`` is an absolute path without symbolic links.
     """
     place = Path(os.path.normpath(path))
     if not (place.is_relative_to(folder) and place.resolve() == place and place.is_file()):
@@ -28,10 +23,7 @@ def check_upload(path: str, folder: Path) -> None:
 
 
 def guard(folder: Path):
-    """Return the function of a middleware that refuses what the page itself never sends.
-
-    It refuses requests of other sites, URLs and files that were not uploaded, and bodies that are too large.
-    """
+    """Return a middleware against requests of other sites, files that were not uploaded, URLs, and too large bodies."""
     from starlette.responses import PlainTextResponse
 
     def check_message(content: dict) -> dict:

@@ -6,31 +6,19 @@ from serflow.bundle.demo.guard import check_upload
 from serflow.bundle.demo.result import introduction, result
 from serflow.bundle.reader import Bundle
 
-_MOST_WAITING = 20  # recordings of several people; one is labelled at a time
 
-
-def build_page(bundle: Bundle, threads: int, folder: Path):
+def build_page(bundle: Bundle, folder: Path):
     """Return the page, a ``gradio.Blocks`` that loads nothing from any other machine.
 
-    Parameters
-    ----------
-    bundle
-        The model.
-    threads
-        Threads of the features.
-    folder
-        The folder of uploads; no other file is labelled.
+    Only files in ``folder``, the folder of uploads, are labelled.
     """
     import gradio
 
     def label(path: str | None, progress=gradio.Progress()) -> str:  # noqa: B008 - how Gradio recognises it
-        def show(done: float, whole: float) -> None:
-            progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s")
-
         if not path:
             return ""
         check_upload(path, folder)
-        return result(bundle, path, threads, show)
+        return result(bundle, path, lambda done, whole: progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s"))
 
     title = f"serflow: {bundle.about['model']} on {bundle.about['corpus']}"
     private = {"api_visibility": "private"}  # programs use `predict`
@@ -47,4 +35,5 @@ def build_page(bundle: Bundle, threads: int, folder: Path):
         for component, event in ((file, file.upload), (microphone, microphone.input)):
             event(label, component, shown, concurrency_id="model", **private)
             component.clear(lambda: "", None, shown, **private)
-    return page.queue(max_size=_MOST_WAITING, default_concurrency_limit=1, api_open=False)
+    # Recordings of 20 people can wait; one is labelled at a time.
+    return page.queue(max_size=20, default_concurrency_limit=1, api_open=False)

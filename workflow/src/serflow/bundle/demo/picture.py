@@ -9,11 +9,7 @@ import numpy as np
 from serflow.audio.stft import hz_to_mel, mel_spectrum, power_spectrum, power_to_db
 from serflow.inference.windows import Window
 
-# Of the picture, so that an hour takes no more memory than a minute.
-_COLUMNS = 600
-# What a bundle lacks whose model reads no spectrogram.
-_USUAL = {"n_mels": 64, "n_fft": 1024, "hop_length": 256}
-_TICKS = (0, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
+_COLUMNS = 600  # of the picture, so that an hour takes no more memory than a minute
 
 
 class Spectrogram:
@@ -29,17 +25,16 @@ class Spectrogram:
     """
 
     def __init__(self, preprocessing: Mapping, seconds: float):
-        self.seconds, self.sampling_rate = seconds, preprocessing["sampling_rate"]
-        self._n_mels, self._n_fft, self._hop = (preprocessing.get(name, usual) for name, usual in _USUAL.items())
+        how = {"n_mels": 64, "n_fft": 1024, "hop_length": 256} | preprocessing
+        self.seconds, self.sampling_rate = seconds, how["sampling_rate"]
+        self._n_mels, self._n_fft, self._hop = how["n_mels"], how["n_fft"], how["hop_length"]
         columns = min(_COLUMNS, max(1, int(seconds * self.sampling_rate / self._hop)))
         self._power, self._frames = np.zeros((columns, self._n_mels), np.float32), np.zeros(columns, np.int64)
 
     def add(self, windows: Sequence[Window]) -> None:
         """Take in windows; frames of several that fall into one column of the picture are averaged."""
-        clips = np.stack([window.samples for window in windows])
-        power = mel_spectrum(
-            power_spectrum(clips, self._n_fft, self._hop), self.sampling_rate, self._n_fft, self._n_mels
-        )
+        spectra = power_spectrum(np.stack([window.samples for window in windows]), self._n_fft, self._hop)
+        power = mel_spectrum(spectra, self.sampling_rate, self._n_fft, self._n_mels)
         starts = np.array([window.start for window in windows])
         times = starts[:, None] + np.arange(power.shape[1]) * self._hop / self.sampling_rate
         columns = (times / self.seconds * len(self._power)).astype(np.int64)
@@ -48,13 +43,13 @@ class Spectrogram:
         np.add.at(self._frames, columns[there], 1)
 
     def decibels(self) -> np.ndarray:
-        """Give dB below the maximum, from -80 to 0, shape (n_mels, columns)."""
+        """Return dB below the maximum, from -80 to 0, shape (n_mels, columns)."""
         mean = self._power / np.maximum(self._frames, 1)[:, None]
         return power_to_db(mean.astype(np.float32)[None], relative=True)[0].T
 
 
 def draw(spectrogram: Spectrogram, windows: Sequence[tuple[float, float, np.ndarray]], classes: Sequence[str]) -> bytes:
-    """Draw a spectrogram and, of several windows, the probability of each class over time below it.
+    """Return a PNG of a spectrogram and, of several windows, the probability of each class over time below it.
 
     Parameters
     ----------
@@ -64,11 +59,6 @@ def draw(spectrogram: Spectrogram, windows: Sequence[tuple[float, float, np.ndar
         Start and end of each in seconds, and its probabilities, shape (classes,).
     classes
         Their names; any text.
-
-    Returns
-    -------
-    bytes
-        A PNG.
     """
     from matplotlib.figure import Figure  # not pyplot, which is for one thread
 
@@ -82,9 +72,9 @@ def draw(spectrogram: Spectrogram, windows: Sequence[tuple[float, float, np.ndar
         decibels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-80, vmax=0, interpolation="nearest"
     )
     figure.colorbar(image, ax=axes[0], label="dB below maximum")
-    highest = spectrogram.sampling_rate / 2
-    ticks = [frequency for frequency in _TICKS if frequency <= highest]
-    axes[0].set_yticks(hz_to_mel(np.array(ticks)) / hz_to_mel(highest) * len(decibels), ticks)
+    ticks, highest = np.array([0, 500, 1000, 2000, 4000, 8000, 16000]), spectrogram.sampling_rate / 2
+    ticks = ticks[ticks <= highest]
+    axes[0].set_yticks(hz_to_mel(ticks) / hz_to_mel(highest) * len(decibels), ticks)
     axes[0].set(ylabel="Hz, on the mel scale", title="Mel-spectrogram")
     if several:
         # Each window up to the middle of what it has in common with the next.

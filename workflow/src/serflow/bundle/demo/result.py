@@ -5,15 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jinja2
-import soundfile as sf
 
 from serflow.bundle.demo.picture import Spectrogram, draw
 from serflow.bundle.reader import Bundle
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
-from serflow.inference.label import Classifier, label_recordings
+from serflow.inference.label import label_recordings
 from serflow.inference.recordings import RecordingToLabel
-from serflow.inference.windows import Window
+from serflow.inference.windows import Window, count_samples
 from serflow.metrics.calibration import apply_temperature
 from serflow.runtime.errors import UserError
 
@@ -27,14 +26,12 @@ _pages = jinja2.Environment(
 
 
 def introduction(bundle: Bundle) -> str:
-    """Say what the model is and is not for, as HTML."""
+    """Return what the model is and is not for, as HTML."""
     about = bundle.about
     return _pages.get_template("introduction.html").render(about=about, synthetic=about["corpus"] == SAMPLE)
 
 
-def result(
-    bundle: Bundle, path: str | Path, threads: int = 1, told: Callable[[float, float], None] = lambda *_: None
-) -> str:
+def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> str:
     """Label a recording.
 
     Parameters
@@ -43,9 +40,7 @@ def result(
         The model.
     path
         The recording.
-    threads
-        Threads of the features.
-    told
+    show
         Called again and again with the seconds that are labelled, and those of the whole.
 
     Returns
@@ -54,32 +49,38 @@ def result(
         HTML: the label, a table of probabilities, the picture and the timeline; or, of a recording that cannot be
         labelled, what is wrong with it.
     """
-    source = RecordingToLabel(Path(path).name, path=str(path))
-    try:
-        seconds = _seconds(source)
-        how = bundle.about["preprocessing"]
-        length = how["target_length"] / how["sampling_rate"]
-        whole = seconds * how["sampling_rate"] > how["longest"]
-        spectrogram = Spectrogram(how, seconds if whole else min(seconds, length))
+    source, how = RecordingToLabel(Path(path).name, path=path), bundle.classifier.preprocessing
+    # A recording that cannot be opened is refused, with the reason, when it is labelled.
+    rate = how["sampling_rate"]
+    samples = count_samples(source, rate) or rate
+    seconds, length = samples / rate, how["target_length"] / rate
+    spectrogram = Spectrogram(how, seconds if samples > how["longest"] else min(seconds, length))
 
-        def labelled(windows: Sequence[Window]) -> None:
-            spectrogram.add(windows)
-            told(min(windows[-1].end, seconds), seconds)
+    def labelled(windows: Sequence[Window]) -> None:
+        spectrogram.add(windows)
+        show(min(windows[-1].end, seconds), seconds)
 
-        classifier = Classifier(bundle.network, bundle.about["features"], how, threads)
-        (prediction,) = label_recordings(classifier, [source], labelled)
-        if prediction.problem:
-            raise UserError(prediction.problem)
-    except UserError as error:
-        return _pages.get_template("problem.html").render(problem=str(error))
-    mean, names = prediction.probabilities, [LABELS[name] for name in bundle.classes]
-    picture = draw(spectrogram, prediction.windows, names)
+    if seconds > LONGEST_SECONDS:
+        problem = (
+            f"{source.name}: {seconds / 60:.0f} minutes long by its header, above {LONGEST_SECONDS // 60}; label it "
+            "with 'python -m serflow predict'"
+        )
+    else:
+        try:
+            (prediction,) = label_recordings(bundle.classifier, [source], labelled)
+            problem = prediction.problem
+        except UserError as error:
+            problem = str(error)
+    if problem:
+        return _pages.get_template("problem.html").render(problem=problem)
+    mean, classes = prediction.probabilities, bundle.about["classes"]
+    names = [LABELS[name] for name in classes]
     return _pages.get_template("result.html").render(
         name=source.name,
         label=names[int(mean.argmax())],
         confidence=float(apply_temperature(mean[None], bundle.about["temperature"]).max()),
-        shares=list(zip(bundle.classes, names, map(float, mean), strict=True)),
-        picture=base64.b64encode(picture).decode(),
+        shares=list(zip(classes, names, map(float, mean), strict=True)),
+        picture=base64.b64encode(draw(spectrogram, prediction.windows, names)).decode(),
         windows=[
             (start, end, names[int(row.argmax())], float(row.max()))
             for start, end, row in prediction.windows[:MOST_ROWS]
@@ -88,18 +89,3 @@ def result(
         seconds=prediction.seconds,
         length=length,
     )
-
-
-def _seconds(source: RecordingToLabel) -> float:
-    """Give the length of a recording by its header; refuse one that is too long for a page."""
-    try:
-        info = sf.info(source.open())
-    except (sf.LibsndfileError, RuntimeError):
-        # The labelling refuses it, and says why.
-        return 1.0
-    if info.frames > LONGEST_SECONDS * info.samplerate:
-        raise UserError(
-            f"{source.name}: {info.frames / info.samplerate / 60:.0f} minutes long by its header, above "
-            f"{LONGEST_SECONDS // 60}; label it with 'python -m serflow predict'"
-        )
-    return max(info.frames, 1) / info.samplerate

@@ -15,7 +15,6 @@ from serflow.bundle.reader import open_bundle
 from serflow.runtime.errors import UserError
 
 _SIGNALS = {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGHUP: 143}  # each with its exit code
-_KEPT_SECONDS = 600  # of uploads
 # Gradio and the libraries below it read these when they are imported. A proxy would be asked for the demo's own page.
 _OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1"}
 _OFFLINE |= {"NO_PROXY": "*", "no_proxy": "*"}
@@ -52,14 +51,13 @@ def demo(
     UserError
         If the bundle or the address cannot be used, or Gradio is not installed.
     """
-    threads = threads or os.cpu_count() or 1
     for number, code in _SIGNALS.items():
         signal.signal(number, lambda *_, code=code: sys.exit(code))
     try:
         with tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
-            opened = open_bundle(bundle, threads)
+            opened = open_bundle(bundle, threads or os.cpu_count() or 1)
             address = _address(host or "127.0.0.1", port)
-            _serve(opened, threads, Path(folder).resolve(), *address, browser=not no_browser)
+            _serve(opened, Path(folder).resolve(), *address, browser=not no_browser)
     except SystemExit as end:
         if not end.code:
             print("serflow demo: ended", flush=True)
@@ -67,10 +65,8 @@ def demo(
 
 
 def _address(host: str, port: int | None) -> tuple[str, list[str], int | None]:
-    """Return the address to listen on, names that browsers may call it by, and the port unless Gradio is to choose.
-
-    Gradio would try an address that cannot be had for minutes.
-    """
+    """Return the address to listen on, names that browsers may call it by, and the port unless Gradio is to choose."""
+    # Gradio would try an address that cannot be had for minutes.
     try:
         family, *_, (address, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
         with socket.create_server((address, port or 0), family=family) as listener:
@@ -89,7 +85,7 @@ def _address(host: str, port: int | None) -> tuple[str, list[str], int | None]:
     return names[3], names, port if port is None else free
 
 
-def _serve(bundle, threads: int, folder: Path, address: str, names: list[str], port: int | None, *, browser: bool):
+def _serve(bundle, folder: Path, address: str, names: list[str], port: int | None, *, browser: bool):
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     os.environ.update(_OFFLINE, GRADIO_TEMP_DIR=str(folder))
@@ -105,7 +101,7 @@ def _serve(bundle, threads: int, folder: Path, address: str, names: list[str], p
     from serflow.bundle.demo.guard import LARGEST_UPLOAD, guard
     from serflow.bundle.demo.page import build_page
 
-    page = build_page(bundle, threads, folder)
+    page = build_page(bundle, folder)
     checks = [
         # No other site's name may be made to lead here (DNS rebinding).
         Middleware(TrustedHostMiddleware, allowed_hosts=names, www_redirect=False),
@@ -132,7 +128,7 @@ def _serve(bundle, threads: int, folder: Path, address: str, names: list[str], p
         print(f"serflow demo: {page.local_url} (Ctrl-C ends it)", flush=True)
         while True:
             time.sleep(1)  # a signal that reaches another thread is acted on only after this
-            remove_old(folder, _KEPT_SECONDS)
+            remove_old(folder, 600)
     except OSError as error:
         raise UserError(f"{address}: cannot be served ({error}); give another --port, or --host") from error
     finally:

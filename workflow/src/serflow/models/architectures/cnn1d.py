@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
-    """Return the model.
+    """Return a ``keras.Sequential``; see :mod:`serflow.models.architectures`.
 
     Parameters
     ----------
@@ -45,10 +45,6 @@ def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     settings
         ``blocks``: for each block its ``filters`` (one number per convolution), ``kernel`` and ``pool``;
         ``dense``: number of units before the output.
-
-    Returns
-    -------
-    keras.Sequential
     """
     import keras
     from keras import layers

@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
-    """Return the model.
+    """Return a ``keras.Sequential``; see :mod:`serflow.models.architectures`.
 
     Parameters
     ----------
@@ -42,10 +42,6 @@ def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     settings
         ``filters`` and ``kernels`` of the three convolutions; ``dropout`` after the second; ``dense``: numbers of
         units of the layers before the output.
-
-    Returns
-    -------
-    keras.Sequential
     """
     import keras
     from keras import layers

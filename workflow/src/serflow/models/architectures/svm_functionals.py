@@ -4,35 +4,23 @@ scikit-learn fits it. Its weights are kept as a Keras model of one layer, so tha
 any other model and nothing is pickled.
 """
 
-import math
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
+
+from serflow.metrics.calibration import fit_temperature
 
 FEATURES = "functionals"
 SETTINGS = {
     "C": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000, "default": 0.01},
     "max_iter": {"type": "integer", "minimum": 1, "maximum": 1000000000, "default": 10000},
 }
-_LOG_SCALES = (math.log(1e-2), math.log(1e2))
 
 
 def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
-    """Return the model: one linear layer and a softmax over its margins.
+    """Return a ``keras.Sequential`` of one linear layer and a softmax over its margins; ``settings`` are not used.
 
-    Parameters
-    ----------
-    input_shape
-        (functionals, 1).
-    classes
-        Number of emotions.
-    settings
-        Not used: the shape follows from the features.
-
-    Returns
-    -------
-    keras.Sequential
+    ``input_shape`` is (functionals, 1); see :mod:`serflow.models.architectures`.
     """
     import keras
     from keras import layers
@@ -59,34 +47,20 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
 
     Notes
     -----
-    Margins are not probabilities. They are multiplied by the factor that makes the labels of the validation clips most
-    likely. The factor is part of the weights and does not change any prediction.
+    Margins are not probabilities. They are divided by the temperature that makes the labels of the validation clips
+    most likely. It is part of the weights and does not change any prediction.
     """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import logsumexp
-    from sklearn.exceptions import ConvergenceWarning
+    from scipy.special import softmax
     from sklearn.svm import LinearSVC
 
-    machine = LinearSVC(C=settings["C"], max_iter=settings["max_iter"], dual="auto", random_state=seed)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        machine.fit(*train)
-    for warning in caught:
-        print(f"svm_functionals: {warning.message}", flush=True)
+    machine = LinearSVC(C=settings["C"], max_iter=settings["max_iter"], dual="auto", random_state=seed).fit(*train)
     layer = network.get_layer("margins")
     weights = np.zeros(layer.kernel.shape)
     # A class without training clips gets a margin that is never the greatest.
     biases = np.full(layer.bias.shape, -1e3)
-    # For two classes scikit-learn keeps one row: the second class against the first.
-    two = len(machine.classes_) == 2
-    rows = np.vstack([-machine.coef_, machine.coef_]) if two else machine.coef_
-    offsets = np.array([-1, 1]) * machine.intercept_ if two else machine.intercept_
+    rows, offsets = machine.coef_, machine.intercept_
+    if len(rows) == 1:  # for two classes scikit-learn keeps one row: the second class against the first
+        rows, offsets = np.vstack([-rows, rows]), np.append(-offsets, offsets)
     weights[:, machine.classes_], biases[machine.classes_] = rows.T, offsets
-    margins, truth = valid[0] @ weights + biases, valid[1]
-
-    def loss(log_scale: float) -> float:
-        scaled = margins * math.exp(log_scale)
-        return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(truth)), truth]).mean())
-
-    scale = math.exp(minimize_scalar(loss, bounds=_LOG_SCALES, method="bounded").x)
-    layer.set_weights([weights * scale, biases * scale])
+    temperature = fit_temperature(softmax(valid[0] @ weights + biases, axis=1), valid[1])
+    layer.set_weights([weights / temperature, biases / temperature])

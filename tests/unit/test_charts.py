@@ -65,7 +65,7 @@ def test_a_value_without_an_interval_has_a_point_and_no_bar(tmp_path):
         {"name": "a", "value": 50.0, "low": 40.0, "high": 60.0, "kind": "model"},
         {"name": "b", "value": 20.0, "low": None, "high": None, "kind": "reference"},
     ]
-    chart = intervals(rows, described="Two values.", colour="kind", x_title="UAR")
+    chart = intervals(rows, described="Two values.", x_title="UAR")
     assert [row["name"] for row in marks(chart, "rule")] == ["a"]
     assert [row["name"] for row in marks(chart, "point")] == ["a", "b"]
     drawn(tmp_path, [chart])
@@ -76,9 +76,7 @@ def test_folds_are_left_out_of_the_comparison():
     row = dict.fromkeys(columns) | {"source": "serflow", "uar": 0.5, "accuracy": 0.4}
     rows = [row | {"run": run, "fold": fold} for run, fold in (("cnn1d seed 0", None), ("cnn1d seed 0 fold 1", 1))]
     measures, uar = evaluation_charts.comparison(rows)
-    assert for_page(measures)["data"]["values"] == [
-        {"run": "cnn1d seed 0", "measure": "accuracy (test)", "value": 40.0}
-    ]
+    assert for_page(measures)["data"]["values"] == [{"name": "cnn1d seed 0", "kind": "accuracy (test)", "value": 40.0}]
     assert [row["name"] for row in marks(uar, "point")] == ["cnn1d seed 0"]
 
 

@@ -92,8 +92,6 @@ def test_row_shares_leave_an_empty_row_at_zero():
 def test_the_most_confusing_class_is_the_first_with_most_misses():
     cm = [[5, 1, 1], [2, 0, 0], [0, 1, 9]]
     assert metrics.most_confusing_class(cm, ["ANG", "DIS", "FEA"]) == "ANG"  # two misses each, the first wins
-    with pytest.raises(ValueError, match="2 class names"):
-        metrics.most_confusing_class(cm, ["ANG", "DIS"])
 
 
 @pytest.mark.parametrize(
@@ -109,8 +107,3 @@ def test_the_most_confusing_class_is_the_first_with_most_misses():
 def test_wrong_labels_are_refused(truth, predicted, message):
     with pytest.raises(ValueError, match=message):
         metrics.confusion_matrix(truth, predicted, K)
-
-
-def test_a_matrix_that_is_not_square_is_refused():
-    with pytest.raises(ValueError, match=r"\(2, 3\)"):
-        metrics.scores_from_confusion(np.ones((2, 3)))

@@ -44,13 +44,11 @@ def listeners(counts, truth):
 
 
 def test_majority_class():
-    code = references.majority_class([2, 2, 1, 1, 0], 3)
+    code = references.majority_class([2, 2, 1, 1, 0])
     assert code == 1  # the first of two
     cm = metrics.confusion_matrix([0, 1, 1, 2], [code] * 4, 3)
     assert cm.tolist() == [[0, 1, 0], [0, 2, 0], [0, 1, 0]]
     assert metrics.uar(cm) == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="no training labels"):
-        references.majority_class([], 3)
 
 
 def test_only_votes_on_the_voice_count(tmp_path):
@@ -120,12 +118,6 @@ def test_a_majority_shares_out_one_clip(counts):
     shares = references.majority_shares(counts)
     assert shares.sum(1) == pytest.approx(1)
     assert ((shares > 0) == (counts == counts.max(1, keepdims=True))).all()
-
-
-def test_invalid_votes_are_rejected():
-    for counts in ([[0, 0]], [[2, -1]], [1, 2]):
-        with pytest.raises(ValueError, match="expected votes"):
-            references.majority_shares(counts)
 
 
 @pytest.fixture(scope="module")

@@ -18,22 +18,19 @@ _LISTENERS = {"listener": "one human listener", "majority": "majority of human l
 def comparison_rows(
     runs: Sequence[EvaluatedRun], measured: Sequence[Mapping], references: Mapping, published: Sequence[Path]
 ) -> list[dict]:
-    """Return the rows of the comparison table.
+    """Return the rows of the comparison table, all with the same keys; those without ``fold`` are about all folds.
+
+    There is a row for each run, followed by one for each fold if there are several, then references and published
+    results.
 
     Parameters
     ----------
-    runs, measured
-        The runs and their entries in ``evaluation.json``, in the same order.
-    references
-        ``references`` of ``evaluation.json``.
+    runs
+        The runs.
+    measured, references
+        ``runs`` (in the same order) and ``references`` of ``evaluation.json``.
     published
         Files with published results, such as ``resources/notebook_runs.json``.
-
-    Returns
-    -------
-    list of dict
-        A row for each run, followed by one for each fold if there are several, then references and published results.
-        Rows without ``fold`` are about all folds together. All rows have the same keys.
     """
     rows = [row for run, entry in zip(runs, measured, strict=True) for row in _run_rows(run, entry)]
     rows += [row for protocol, entry in references.items() for row in _reference_rows(protocol, entry)]
@@ -41,7 +38,6 @@ def comparison_rows(
 
 
 def _row(**values) -> dict:
-    """Return a row with all columns in their order; those without a value are None."""
     scores = [column for name in STATISTICS for column in ((name, "uar_low", "uar_high") if name == "uar" else (name,))]
     columns = ["run", "source", "protocol", "leaky", "model", "seed", "fold", *scores]
     columns += ["train_accuracy", "valid_accuracy", "n_train", "n_valid", "n_test", "parameters", "epochs", "seconds"]
@@ -54,7 +50,7 @@ def _scores(measured: Mapping) -> dict:
 
 
 def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
-    folds, title = list(run.metrics.values()), f"{run.key.model} seed {run.key.seed}"
+    folds, title = run.metrics, f"{run.key.model} seed {run.key.seed}"
     whole = folds[0] | {
         "fold": None,
         "train_accuracy": mean(fold["train_accuracy"] for fold in folds),
@@ -62,15 +58,13 @@ def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
         "n_test": sum(fold["n_test"] for fold in folds),
         "seconds": sum(fold["seconds"] for fold in folds),
     }
-    if len(folds) > 1:
-        whole |= dict.fromkeys(("n_train", "n_valid", "epochs"))
     named = [(title, whole, measured["pooled"])]
     if len(folds) > 1:
-        for fold, scores in zip(folds, measured["folds"], strict=True):
-            named.append((f"{title} fold {fold['fold']}", fold, scores))
-    protocol = _protocol(run.key.protocol)
+        whole |= dict.fromkeys(("n_train", "n_valid", "epochs"))
+        pairs = zip(folds, measured["folds"], strict=True)
+        named += [(f"{title} fold {fold['fold']}", fold, scores) for fold, scores in pairs]
     return [
-        _row(**values | _scores(scores) | {"run": f"{name} ({protocol})", "source": SERFLOW})
+        _row(**values | _scores(scores) | {"source": SERFLOW, "run": f"{name} ({_protocol(run.key.protocol)})"})
         for name, values, scores in named
     ]
 
@@ -100,5 +94,4 @@ def _published_rows(path: Path) -> list[dict]:
 
 
 def _protocol(protocol: str, source: str = "") -> str:
-    """Return the protocol of a row as its name shows it, with a source other than serflow and whether it is leaky."""
     return ", ".join(filter(None, (source or protocol, "leaky" if PROTOCOLS[protocol].leaky else "")))

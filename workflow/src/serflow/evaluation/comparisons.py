@@ -20,12 +20,8 @@ NO_EVIDENCE = "no evidence of a difference"
 def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dict]:
     """Return a summary of each model under each protocol over its seeds.
 
-    Returns
-    -------
-    list of dict
-        ``mean`` and ``sd`` (None for one seed) of each metric over seeds, and ``interval``: the metric of the
-        predictions of all seeds together, with its interval over speakers. For UAR and accuracy its value is the
-        mean over seeds.
+    ``mean`` and ``sd`` (None for one seed) of a metric are over seeds. ``interval`` is the metric of the predictions
+    of all seeds together, with its interval over speakers. For UAR and accuracy its value is the mean over seeds.
     """
     summaries = []
     for (protocol, model), members in _grouped(runs, lambda run: run.key[:2]).items():
@@ -52,11 +48,8 @@ def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> lis
 def compare_pairs(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[dict]:
     """Return the comparison of every two runs of different models with the same test clips.
 
-    Returns
-    -------
-    list of dict
-        The runs ``a`` and ``b``, the difference a - b of each metric with its interval, McNemar's exact test, and the
-        verdict, which is based on UAR. The intervals are not corrected for the number of pairs.
+    It has the difference a - b of each metric with its interval, McNemar's exact test, and the verdict, which is based
+    on UAR. The intervals are not corrected for the number of pairs.
     """
     pairs = []
     for a, b in itertools.combinations(runs, 2):
@@ -64,9 +57,7 @@ def compare_pairs(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[
         if a.key.model == b.key.model or not same_clips:
             continue
         sums = a.pooled.confusions(), b.pooled.confusions()
-        differences = {
-            name: paired_difference(*sums, name, resampling.resamples, resampling.seed) for name in STATISTICS
-        }
+        differences = {name: paired_difference(*sums, name, *resampling) for name in STATISTICS}
         pairs.append(
             {
                 "protocol": a.key.protocol if a.key.protocol == b.key.protocol else None,
@@ -93,13 +84,7 @@ def verdict(difference: Difference, a: str, b: str) -> str:
 
 
 def compare_protocols(summaries: Sequence[dict]) -> list[dict]:
-    """Return the UAR of each model under each protocol, the leakiest protocol first.
-
-    Parameters
-    ----------
-    summaries
-        From :func:`summarize_seeds`.
-    """
+    """Return the UAR of each model of :func:`summarize_seeds` under each protocol, the leakiest protocol first."""
     keys = ("protocol", "leaky", "seeds", "n_clips")
     return [
         {

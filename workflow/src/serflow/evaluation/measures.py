@@ -25,28 +25,11 @@ class Resampling(NamedTuple):
 
 def intervals(sums: np.ndarray, resampling: Resampling) -> dict[str, dict]:
     """Return every metric with its interval, from confusion matrices per speaker (A, K, K)."""
-    return {name: interval(sums, name, resampling) for name in STATISTICS}
-
-
-def interval(sums: np.ndarray, metric: str, resampling: Resampling) -> dict:
-    """Return one metric with its interval."""
-    return asdict(bootstrap_interval(sums, metric, resampling.resamples, resampling.seed))
+    return {name: asdict(bootstrap_interval(sums, name, *resampling)) for name in STATISTICS}
 
 
 def measure(predictions: Predictions, classes: Sequence[str], bins: int, resampling: Resampling) -> dict:
-    """Return everything that is measured of predictions.
-
-    Parameters
-    ----------
-    predictions
-        On test clips.
-    classes
-        Names of the K classes.
-    bins
-        Number of bins of the reliability diagrams.
-    resampling
-        For the intervals.
-    """
+    """Return everything that is measured of predictions; the reliability diagrams have ``bins`` bins."""
     sums = predictions.confusions()
     matrix = sums.sum(0).astype(int)
     scores = scores_from_confusion(matrix)
@@ -97,30 +80,22 @@ def by_group(predictions: Predictions, catalog, resampling: Resampling) -> dict[
         group, ``classes`` is their number. A grouping without any known value is an empty list.
     """
     rows = catalog.reindex(columns=GROUPINGS).loc[predictions.origins]
-    rows["age"] = rows["age"].map(age_band, na_action="ignore")
-    return {
-        name: []
-        if rows[name].isna().all()
-        else _groups(predictions, rows[name].astype(object).fillna(_NOT_STATED).to_numpy(), resampling)
-        for name in GROUPINGS
-    }
-
-
-def age_band(age: float) -> str:
-    """Return the decade of an age, such as ``"20–29"``."""
-    decade = int(age) // 10 * 10
-    return f"{decade}–{decade + 9}"
+    rows["age"] = rows["age"].map(lambda age: f"{age // 10 * 10:.0f}–{age // 10 * 10 + 9:.0f}", na_action="ignore")
+    known = rows.dropna(axis=1, how="all").astype(object).fillna(_NOT_STATED)
+    return {name: _groups(predictions, known[name].to_numpy(), resampling) if name in known else [] for name in rows}
 
 
 def _groups(predictions: Predictions, groups: np.ndarray, resampling: Resampling) -> list[dict]:
-    members = {group: predictions.where(groups == group) for group in sorted(set(groups))}
-    return [
-        {
-            "group": group,
-            "n_clips": len(within.clips),
-            "n_speakers": len(set(within.speakers)),
-            "classes": len(set(within.truth)),
-            "uar": interval(within.confusions(), "uar", resampling),
-        }
-        for group, within in members.items()
-    ]
+    measured = []
+    for group in sorted(set(groups)):
+        within = predictions.where(groups == group)
+        measured.append(
+            {
+                "group": group,
+                "n_clips": len(within.clips),
+                "n_speakers": len(set(within.speakers)),
+                "classes": len(set(within.truth)),
+                "uar": asdict(bootstrap_interval(within.confusions(), "uar", *resampling)),
+            }
+        )
+    return measured

@@ -37,34 +37,16 @@ def read_predictions(path: Path, classes: Sequence[str]) -> PredictedClips:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions on the test clips of one fold, or of all folds together.
-
-    Attributes
-    ----------
-    clips
-        Names, shape (n,).
-    origins
-        The recording that each clip is, or is a copy of, shape (n,).
-    speakers
-        Shape (n,).
-    truth
-        Class codes, shape (n,).
-    probabilities, calibrated
-        Shape (n, K): as predicted, and after temperature scaling.
-    temperatures
-        One per fold.
-    train_truth
-        Class codes of the training clips of each fold.
-    """
+    """Predictions on the n test clips of one fold, or of all folds together."""
 
     clips: np.ndarray
-    origins: np.ndarray
+    origins: np.ndarray  # the recording that each clip is, or is a copy of
     speakers: np.ndarray
-    truth: np.ndarray
-    probabilities: np.ndarray
-    calibrated: np.ndarray
-    temperatures: list[float]
-    train_truth: list[np.ndarray]
+    truth: np.ndarray  # class codes
+    probabilities: np.ndarray  # (n, K)
+    calibrated: np.ndarray  # (n, K), after temperature scaling
+    temperatures: list[float]  # of each fold
+    train_truth: list[np.ndarray]  # class codes of the training clips of each fold
 
     @property
     def predicted(self) -> np.ndarray:
@@ -98,39 +80,33 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run: the metrics and predictions of each fold, and the predictions of all folds together."""
+    """A run: ``metrics.json`` and predictions of its folds, in their order, and the predictions of all folds."""
 
     key: RunKey
     classes: list[str]
     leaky: bool
-    metrics: dict[int, dict]
-    folds: dict[int, Predictions]
+    metrics: list[dict]
+    folds: list[Predictions]
     pooled: Predictions
 
 
 def load_runs(metrics: Sequence[Path], predictions: Sequence[Path]) -> list[EvaluatedRun]:
-    """Load runs.
+    """Load runs in the order given. Pooled predictions are sorted by fold, then by clip.
 
     Parameters
     ----------
     metrics, predictions
         ``metrics.json`` and ``predictions.parquet`` of every fold of every run, in the same order.
-
-    Returns
-    -------
-    list of EvaluatedRun
-        In the order given. Pooled predictions are sorted by fold, then by clip.
     """
-    runs: dict[RunKey, dict[int, tuple[dict, Predictions]]] = {}
+    runs: dict[RunKey, list[tuple[dict, Path]]] = {}
     for path, predicted in zip(metrics, predictions, strict=True):
         fold = read_json(path)
-        runs.setdefault(key_of(fold), {})[fold["fold"]] = fold, _load_fold(predicted, fold)
+        runs.setdefault(key_of(fold), []).append((fold, predicted))
     loaded = []
-    for key, by_fold in runs.items():
-        known = {fold: by_fold[fold][0] for fold in sorted(by_fold)}
-        folds = {fold: by_fold[fold][1] for fold in sorted(by_fold)}
-        first = next(iter(known.values()))
-        loaded.append(EvaluatedRun(key, first["classes"], first["leaky"], known, folds, _pool(list(folds.values()))))
+    for key, files in runs.items():
+        known, paths = zip(*sorted(files, key=lambda pair: pair[0]["fold"]), strict=True)
+        folds = [_load_fold(path, fold) for path, fold in zip(paths, known, strict=True)]
+        loaded.append(EvaluatedRun(key, known[0]["classes"], known[0]["leaky"], list(known), folds, _pool(folds)))
     return loaded
 
 
@@ -140,24 +116,21 @@ def key_of(run: dict) -> RunKey:
 
 
 def _load_fold(path: Path, metrics: dict) -> Predictions:
-    clips = read_predictions(path, metrics["classes"])
-    test = clips.parts == "test"
+    read = read_predictions(path, metrics["classes"])
+    test = PredictedClips(*(column[read.parts == "test"] for column in read))
     return Predictions(
-        clips=clips.clips[test],
-        origins=clips.origins[test],
-        speakers=np.array([speaker_of(origin) for origin in clips.origins[test]]),
-        truth=clips.truth[test],
-        probabilities=clips.probabilities[test],
-        calibrated=apply_temperature(clips.probabilities[test], metrics["temperature"]),
+        clips=test.clips,
+        origins=test.origins,
+        speakers=np.array([speaker_of(origin) for origin in test.origins]),
+        truth=test.truth,
+        probabilities=test.probabilities,
+        calibrated=apply_temperature(test.probabilities, metrics["temperature"]),
         temperatures=[metrics["temperature"]],
-        train_truth=[clips.truth[clips.parts == "train"]],
+        train_truth=[read.truth[read.parts == "train"]],
     )
 
 
 def _pool(folds: Sequence[Predictions]) -> Predictions:
     values = {field.name: [getattr(fold, field.name) for fold in folds] for field in fields(Predictions)}
-    pooled = {
-        name: np.concatenate(parts) if name in _PER_CLIP else list(itertools.chain(*parts))
-        for name, parts in values.items()
-    }
-    return Predictions(**pooled)
+    joined = {name: np.concatenate(values.pop(name)) for name in _PER_CLIP}
+    return Predictions(**joined, **{name: list(itertools.chain(*lists)) for name, lists in values.items()})

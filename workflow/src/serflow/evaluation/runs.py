@@ -74,8 +74,8 @@ def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling) 
         "leaky": run.leaky,
         "pooled": measure(run.pooled, run.classes, bins, resampling),
         "folds": [
-            {"fold": fold, **measure(predictions, run.classes, bins, resampling)}
-            for fold, predictions in run.folds.items()
+            {"fold": fold["fold"], **measure(predictions, run.classes, bins, resampling)}
+            for fold, predictions in zip(run.metrics, run.folds, strict=True)
         ],
         "groups": by_group(run.pooled, catalog, resampling),
     }

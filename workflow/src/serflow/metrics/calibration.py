@@ -1,6 +1,7 @@
 """Calibration of probabilities: Brier score, calibration error, temperature scaling, risk and coverage.
 
-Probabilities are arrays (n, K) whose rows sum to 1, truth is class codes (n,).
+Probabilities are arrays (n, K), truth is class codes (n,). All functions of them raise ``ValueError`` if there are no
+clips, if rows are not finite, are negative or do not sum to 1, or if the lengths differ.
 """
 
 from dataclasses import dataclass
@@ -15,15 +16,18 @@ _TINY = float(np.finfo(np.float32).tiny)
 _TEMPERATURES = (0.05, 20.0)
 
 
-def _checked(probabilities, truth=None) -> tuple[np.ndarray, np.ndarray | None]:
+def _checked(probabilities) -> np.ndarray:
     p = np.asarray(probabilities, dtype=np.float64)
     if p.ndim != 2 or not p.size:
         raise ValueError(f"expected probabilities of shape (n, K) with n > 0, got {p.shape}")
     # 1e-3 accepts float32 and half-precision softmax, and rejects logits.
     if not (np.isfinite(p).all() and p.min() >= 0 and np.abs(p.sum(1) - 1).max() < 1e-3):
         raise ValueError("these are not probabilities: rows must be finite, not negative and sum to 1")
-    if truth is None:
-        return p, None
+    return p
+
+
+def _checked_with_truth(probabilities, truth) -> tuple[np.ndarray, np.ndarray]:
+    p = _checked(probabilities)
     truth = as_codes(truth, p.shape[1], "truth")
     if truth.size != len(p):
         raise ValueError(f"{truth.size} true labels but {len(p)} rows of probabilities")
@@ -36,28 +40,17 @@ def brier_score(probabilities, truth) -> float:
     It is summed over classes as in the original: 0 is perfect, 2 the worst, and uniform probabilities get
     ``1 - 1/K``. Lower is better.
 
-    Raises
-    ------
-    ValueError
-        If the rows are not probabilities or the lengths differ.
-
     References
     ----------
     Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78(1), 1950.
     """
-    p, truth = _checked(probabilities, truth)
+    p, truth = _checked_with_truth(probabilities, truth)
     return float(((p - np.eye(p.shape[1])[truth]) ** 2).sum(1).mean())
 
 
 def negative_log_likelihood(probabilities, truth) -> float:
-    """Return the mean of ``-log p`` of the true class, in nats.
-
-    Raises
-    ------
-    ValueError
-        If the rows are not probabilities or the lengths differ.
-    """
-    p, truth = _checked(probabilities, truth)
+    """Return the mean of ``-log p`` of the true class, in nats."""
+    p, truth = _checked_with_truth(probabilities, truth)
     return float(-np.log(np.maximum(p[np.arange(truth.size), truth], _TINY)).mean())
 
 
@@ -65,16 +58,9 @@ def negative_log_likelihood(probabilities, truth) -> float:
 class Reliability:
     """A reliability diagram: one entry per bin of the confidence in the predicted class.
 
-    Attributes
-    ----------
-    edges
-        The ``bins + 1`` edges from 0 to 1; a bin includes its upper edge.
-    count
-        Clips per bin.
-    confidence, accuracy
-        Mean confidence and share of correct predictions per bin; None in an empty bin.
-    error
-        Expected calibration error, a fraction: the mean distance of confidence from accuracy.
+    Bins have ``edges`` from 0 to 1 and include their upper edge; ``count`` is their number of clips, ``confidence``
+    the mean confidence and ``accuracy`` the share of correct predictions, both None in an empty bin. ``error`` is the
+    expected calibration error, a fraction: the mean distance of confidence from accuracy.
     """
 
     edges: list[float]
@@ -87,111 +73,52 @@ class Reliability:
 def reliability(probabilities, truth, bins: int = 15) -> Reliability:
     """Return the confidence in the predicted class against how often it is correct, in bins of equal width.
 
-    Parameters
-    ----------
-    probabilities
-        Shape (n, K).
-    truth
-        Class codes, shape (n,).
-    bins
-        Number of bins over 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If the rows are not probabilities or the lengths differ.
-
     References
     ----------
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equations 2, 3 and 5.
     """
-    p, truth = _checked(probabilities, truth)
+    p, truth = _checked_with_truth(probabilities, truth)
     confidence, right = p.max(1), p.argmax(1) == truth
     edges = np.linspace(0, 1, bins + 1)
     place = np.digitize(confidence, edges[1:-1], right=True)
-    count = np.bincount(place, minlength=bins)
-    sum_confidence = np.bincount(place, confidence, bins)
-    sum_right = np.bincount(place, right, bins)
+    count, sum_confidence, sum_right = (np.bincount(place, each, bins) for each in (None, confidence, right))
 
     def means(sums) -> list[float | None]:
         return [float(total / n) if n else None for total, n in zip(sums, count, strict=True)]
 
-    return Reliability(
-        edges=edges.tolist(),
-        count=count.tolist(),
-        confidence=means(sum_confidence),
-        accuracy=means(sum_right),
-        error=float(np.abs(sum_right - sum_confidence).sum() / truth.size),
-    )
+    error = float(np.abs(sum_right - sum_confidence).sum() / truth.size)
+    return Reliability(edges.tolist(), count.tolist(), means(sum_confidence), means(sum_right), error)
 
 
 def apply_temperature(probabilities, temperature: float) -> np.ndarray:
-    """Return probabilities made softer (``temperature`` > 1) or sharper (< 1): ``softmax(log p / temperature)``.
+    """Return probabilities (n, K) made softer (``temperature`` > 1) or sharper (< 1): ``softmax(log p / temperature)``.
 
     ``log p`` are the logits up to a constant per row, which softmax ignores. The predicted class stays the same. The
     greatest calibrated probability is the confidence that the report, ``predict`` and the demo show.
-
-    Parameters
-    ----------
-    probabilities
-        Shape (n, K).
-    temperature
-        Greater than 0.
-
-    Returns
-    -------
-    numpy.ndarray
-        float64, shape (n, K).
-
-    Raises
-    ------
-    ValueError
-        If the rows are not probabilities or the temperature is not positive.
     """
-    if not temperature > 0:
-        raise ValueError(f"a temperature of {temperature} is not positive")
-    return np.exp(_log_softmax(np.log(np.maximum(_checked(probabilities)[0], _TINY)) / temperature))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    p = np.maximum(_checked(probabilities), _TINY)
+    odds = (p / p.max(1, keepdims=True)) ** (1 / temperature)
+    return odds / odds.sum(1, keepdims=True)
 
 
 def fit_temperature(probabilities, truth) -> float:
-    """Return the temperature with the lowest negative log-likelihood on held-out clips.
+    """Return the temperature with the lowest negative log-likelihood; above 1 for an over-confident model.
 
     The loss has a single optimum (it is convex in the inverse temperature), so a bounded search over its logarithm
     finds it. Fit on validation clips, never on test clips.
-
-    Parameters
-    ----------
-    probabilities
-        Of the validation clips, shape (n, K).
-    truth
-        Class codes, shape (n,).
-
-    Returns
-    -------
-    float
-        Above 1 for an over-confident model.
-
-    Raises
-    ------
-    ValueError
-        If the rows are not probabilities or the lengths differ.
 
     References
     ----------
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
     """
     from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
 
-    p, truth = _checked(probabilities, truth)
+    p, truth = _checked_with_truth(probabilities, truth)
     logits, rows = np.log(np.maximum(p, _TINY)), np.arange(truth.size)
 
     def loss(log_temperature: float) -> float:
-        return -_log_softmax(logits * np.exp(-log_temperature))[rows, truth].mean()
+        return -log_softmax(logits * np.exp(-log_temperature), axis=1)[rows, truth].mean()
 
     optimum = minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(optimum.x))
@@ -201,16 +128,9 @@ def fit_temperature(probabilities, truth) -> float:
 class RiskCoverage:
     """The error rate if the model predicted only the clips with the highest confidence.
 
-    Attributes
-    ----------
-    coverage
-        Share of clips predicted, increasing to 1; one entry per distinct confidence, or fewer if thinned.
-    risk
-        Share of wrong predictions among them.
-    threshold
-        The lowest confidence among them.
-    aurc
-        Area under the curve: the mean risk over every number of predicted clips. Lower is better.
+    ``coverage`` is the share of clips predicted, increasing to 1, with one entry per distinct confidence, or fewer if
+    thinned; ``risk`` the share of wrong predictions among them, ``threshold`` their lowest confidence. ``aurc`` is the
+    area under the curve: the mean risk over every number of predicted clips. Lower is better.
     """
 
     coverage: list[float]
@@ -228,16 +148,11 @@ def risk_coverage(confidence, right, points: int | None = None) -> RiskCoverage:
     Parameters
     ----------
     confidence
-        For example the greatest probability, shape (n,).
+        For example the greatest probability, shape (n,), n > 0.
     right
         Whether each prediction is correct, shape (n,).
     points
         Approximate number of points to keep, evenly by coverage; the area is that of the whole curve.
-
-    Raises
-    ------
-    ValueError
-        If there are no clips or the lengths differ.
 
     References
     ----------
@@ -245,20 +160,14 @@ def risk_coverage(confidence, right, points: int | None = None) -> RiskCoverage:
     Uziel & El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019.
     """
     confidence, wrong = np.asarray(confidence, dtype=np.float64), ~np.asarray(right, dtype=bool)
-    if confidence.ndim != 1 or confidence.shape != wrong.shape or not confidence.size:
-        raise ValueError(f"confidence {confidence.shape} and right {wrong.shape} must be (n,) with n > 0")
     negated, group, size = np.unique(-confidence, return_inverse=True, return_counts=True)
     answered, errors = np.cumsum(size), np.cumsum(np.bincount(group, wrong))
     each = np.arange(1, confidence.size + 1)
     # Between two thresholds the expected number of errors grows linearly.
-    expected = np.interp(each, np.concatenate([[0], answered]), np.concatenate([[0], errors]))
+    expected = np.interp(each, [0, *answered], [0, *errors])
     coverage = answered / confidence.size
     keep = np.arange(answered.size)
     if points is not None and points < answered.size:
         keep = np.unique(np.searchsorted(coverage, np.linspace(coverage[0], 1, points)))
-    return RiskCoverage(
-        coverage=coverage[keep].tolist(),
-        risk=(errors / answered)[keep].tolist(),
-        threshold=(-negated)[keep].tolist(),
-        aurc=float((expected / each).mean()),
-    )
+    columns = (values[keep].tolist() for values in (coverage, errors / answered, -negated))
+    return RiskCoverage(*columns, aurc=float((expected / each).mean()))

@@ -14,22 +14,12 @@ class McNemar:
     p_value: float
 
 
-def mcnemar_exact(correct_a, correct_b) -> McNemar:
-    """Return the result of McNemar's exact test.
+def mcnemar_exact(correct_a: np.ndarray, correct_b: np.ndarray) -> McNemar:
+    """Return the result of McNemar's exact test, from whether each clip is correct: bool, both of shape (n,).
 
     If both models err equally often, each clip that only one of them gets right is a fair coin toss, so the smaller
     count follows Binomial(b + c, 1/2). The test assumes independent clips. Clips of one speaker are not, so it finds
     differences too easily; use :func:`serflow.metrics.bootstrap.paired_difference` to decide.
-
-    Parameters
-    ----------
-    correct_a, correct_b
-        Whether each clip is correct, shape (n,).
-
-    Raises
-    ------
-    ValueError
-        If the lengths differ.
 
     References
     ----------
@@ -38,8 +28,5 @@ def mcnemar_exact(correct_a, correct_b) -> McNemar:
     """
     from scipy.special import bdtr
 
-    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(f"predictions of shapes {a.shape} and {b.shape} are not of the same clips")
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return McNemar(only_a, only_b, min(1.0, 2 * float(bdtr(min(only_a, only_b), only_a + only_b, 0.5))))
+    b, c = int((correct_a & ~correct_b).sum()), int((correct_b & ~correct_a).sum())
+    return McNemar(b, c, min(1.0, 2 * float(bdtr(min(b, c), b + c, 0.5))))

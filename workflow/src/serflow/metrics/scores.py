@@ -13,21 +13,7 @@ import numpy as np
 
 
 def as_codes(values, classes: int, name: str = "labels") -> np.ndarray:
-    """Return class codes as int64 after checking them.
-
-    Parameters
-    ----------
-    values
-        Codes ``0 .. classes - 1``, shape (n,).
-    classes
-        Number of classes K.
-    name
-        What the codes are, for error messages.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, shape (n,).
+    """Return class codes ``0 .. classes - 1``, shape (n,), as int64; error messages call them ``name``.
 
     Raises
     ------
@@ -44,19 +30,7 @@ def as_codes(values, classes: int, name: str = "labels") -> np.ndarray:
 
 
 def confusion_matrix(truth, predicted, classes: int) -> np.ndarray:
-    """Return the counts of each true class against each predicted class.
-
-    Parameters
-    ----------
-    truth, predicted
-        Class codes, shape (n,).
-    classes
-        Number of classes K.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64, shape (K, K): rows are the truth, columns the predictions.
+    """Return the counts of class codes, both (n,) → int64 (K, K): rows are the truth, columns the predictions.
 
     Raises
     ------
@@ -150,12 +124,7 @@ STATISTICS = {
 
 
 def scores_from_confusion(cm) -> dict:
-    """Return all metrics of one confusion matrix.
-
-    Parameters
-    ----------
-    cm
-        Shape (K, K), rows are the truth. Counts, or shares of votes.
+    """Return all metrics of one confusion matrix (K, K) of counts, or of shares of votes.
 
     Returns
     -------
@@ -166,11 +135,9 @@ def scores_from_confusion(cm) -> dict:
     Raises
     ------
     ValueError
-        If the matrix is not square, or empty.
+        If the matrix is empty.
     """
     cm = np.asarray(cm)
-    if cm.ndim != 2 or cm.shape[0] != cm.shape[1]:
-        raise ValueError(f"expected a (K, K) confusion matrix, got shape {cm.shape}")
     if not cm.sum() > 0:
         raise ValueError("the confusion matrix is empty: there is nothing to score")
     return {name: float(metric.function(cm)) for name, metric in STATISTICS.items()} | {
@@ -188,23 +155,9 @@ def row_shares(cm) -> np.ndarray:
 
 
 def most_confusing_class(cm, names: Sequence[str]) -> str:
-    """Return the name of the class with the most wrong predictions; the first one if there are several.
+    """Return the name of the class with the most wrong predictions in (K, K); the first one if there are several.
 
     This is the notebook's definition (section 11.2). It counts clips, so frequent classes are at a disadvantage.
-
-    Parameters
-    ----------
-    cm
-        Shape (K, K), rows are the truth.
-    names
-        The K class names in the order of the matrix.
-
-    Raises
-    ------
-    ValueError
-        If the number of names is not K.
     """
     cm = np.asarray(cm)
-    if cm.shape != (len(names), len(names)):
-        raise ValueError(f"{len(names)} class names do not fit a confusion matrix of shape {cm.shape}")
     return names[int(np.argmax(cm.sum(-1) - _diagonal(cm)))]

@@ -33,7 +33,6 @@ _DARK = {
     "on_high": "#0b1116",
 }
 REFERENCE, ON_LOW, ON_HIGH = "reference", "on_low", "on_high"
-PNG_SCALE = 1.5
 PER_CENT = alt.Scale(domain=[0, 100])
 
 
@@ -64,108 +63,75 @@ def theme(*, dark: bool) -> dict:
     }
 
 
-def data(rows: Sequence[Mapping]) -> alt.Data:
-    """Return rows as the data of a chart."""
-    return alt.Data(values=[dict(row) for row in rows])
-
-
 def per_cent(share: float | None) -> float | None:
     """Return a share in per cent, rounded to what a chart can show."""
     return None if share is None else round(100 * share, 3)
 
 
-def dots(
-    rows: Sequence[Mapping],
-    *,
-    described: str,
-    row: str,
-    value: str,
-    kind: str,
-    kinds: Sequence[str],
-    x_title: str,
-    step: int,
-) -> alt.Chart:
+def chart_of(rows: Sequence[Mapping], described: str = "") -> alt.Chart:
+    """Return a chart of rows, described in words for readers who cannot see it."""
+    return alt.Chart(alt.Data(values=list(rows)), **({"description": described} if described else {}))
+
+
+def shown(*columns: str, **formats: str) -> list[alt.Tooltip]:
+    """Return a tooltip of columns with text, and of columns with numbers in a format of D3."""
+    numbers = [alt.Tooltip(f"{column}:Q", format=how) for column, how in formats.items()]
+    return [*(alt.Tooltip(f"{column}:N") for column in columns), *numbers]
+
+
+def dots(rows: Sequence[Mapping], *, described: str, kinds: Sequence[str], x_title: str, step: int) -> alt.Chart:
     """Return a dot plot of values in per cent: a row for each name, a colour and shape for each kind.
 
     Parameters
     ----------
     rows
-        Each has the columns ``row``, ``value`` and ``kind``. Names are shown in their order.
+        Each has ``name``, ``value`` and ``kind``. Names are shown in their order.
     described
         The chart in words, for readers who cannot see it.
-    row, value, kind
-        Names of columns.
     kinds
-        Values of the column ``kind``, in the order of the legend.
+        Kinds in the order of the legend.
     x_title
         Title of the axis.
     step
         Height of a row, in CSS pixels.
     """
     scale = alt.Scale(domain=list(kinds))
-    return (
-        alt.Chart(data(rows), description=described)
-        .mark_point()
-        .encode(
-            x=alt.X(f"{value}:Q", title=x_title, scale=PER_CENT),
-            y=_names(row, rows),
-            color=alt.Color(f"{kind}:N", scale=scale),
-            shape=alt.Shape(f"{kind}:N", scale=scale),
-            tooltip=[f"{row}:N", f"{kind}:N", alt.Tooltip(f"{value}:Q", format=".1f")],
-        )
-        .properties(height=alt.Step(step))
-    )
+    points = chart_of(rows, described).mark_point()
+    return points.encode(
+        x=alt.X("value:Q", title=x_title, scale=PER_CENT),
+        y=_names(rows),
+        color=alt.Color("kind:N", scale=scale),
+        shape=alt.Shape("kind:N", scale=scale),
+        tooltip=shown("name", "kind", value=".1f"),
+    ).properties(height=alt.Step(step))
 
 
-def _names(column: str, rows: Sequence[Mapping]) -> alt.Y:
-    """Return an axis with a line for each name, in their order."""
-    names = list(dict.fromkeys(row[column] for row in rows))
+def _names(rows: Sequence[Mapping]) -> alt.Y:
+    names = list(dict.fromkeys(row["name"] for row in rows))
     axis = alt.Axis(grid=True, ticks=False, domain=False)
-    return alt.Y(f"{column}:N", title=None, scale=alt.Scale(domain=names), axis=axis)
+    return alt.Y("name:N", title=None, scale=alt.Scale(domain=names), axis=axis)
 
 
-def intervals(rows: Sequence[Mapping], *, described: str, colour: str, x_title: str) -> alt.LayerChart:
-    """Return a chart of values with their intervals, a row for each name.
+def intervals(rows: Sequence[Mapping], *, described: str, x_title: str) -> alt.LayerChart:
+    """Return a chart of values with their intervals, a row for each name, a colour for each kind.
 
     Parameters
     ----------
     rows
-        Each has ``name``, ``value``, ``low`` and ``high`` in per cent (the latter two None without an interval), and
-        the column ``colour``. Several rows of one name are drawn below each other.
-    described
-        The chart in words, for readers who cannot see it.
-    colour
-        Column that is shown by colour.
-    x_title
-        Title of the axis.
+        Each has ``name``, ``kind``, and ``value``, ``low`` and ``high`` in per cent (the latter two None without an
+        interval). Several rows of one name are drawn below each other.
+    described, x_title
+        As in :func:`dots`.
     """
-    kinds = list(dict.fromkeys(row[colour] for row in rows))
-    several = len({row["name"] for row in rows}) < len(rows)
-    y = _names("name", rows)
-    shade = alt.Color(f"{colour}:N", scale=alt.Scale(domain=kinds))
-    offset = {"yOffset": alt.YOffset(f"{colour}:N", scale=alt.Scale(domain=kinds))} if several else {}
+    kinds = alt.Scale(domain=list(dict.fromkeys(row["kind"] for row in rows)))
+    encoded, step = {"y": _names(rows), "color": alt.Color("kind:N", scale=kinds)}, alt.Step(24)
+    if len({row["name"] for row in rows}) < len(rows):
+        encoded["yOffset"], step = alt.YOffset("kind:N", scale=kinds), alt.Step(30, **{"for": "position"})
     x = {"title": x_title, "scale": PER_CENT}
-    bounds = (
-        alt.Chart(data([row for row in rows if row["low"] is not None]))
-        .mark_rule()
-        .encode(x=alt.X("low:Q", **x), x2="high:Q", y=y, color=shade, **offset)
-    )
-    points = (
-        alt.Chart(data(rows))
-        .mark_point()
-        .encode(
-            x=alt.X("value:Q", **x),
-            y=y,
-            color=shade,
-            tooltip=[
-                alt.Tooltip("name:N"),
-                alt.Tooltip(f"{colour}:N"),
-                *(alt.Tooltip(f"{name}:Q", format=".1f") for name in ("value", "low", "high")),
-            ],
-            **offset,
-        )
-    )
-    step = alt.Step(30 if several else 24, **({"for": "position"} if several else {}))
+    bounds = chart_of([row for row in rows if row["low"] is not None]).mark_rule()
+    bounds = bounds.encode(x=alt.X("low:Q", **x), x2="high:Q", **encoded)
+    tooltip = shown("name", "kind", value=".1f", low=".1f", high=".1f")
+    points = chart_of(rows).mark_point().encode(x=alt.X("value:Q", **x), tooltip=tooltip, **encoded)
     return alt.layer(bounds, points, description=described, height=step)
 
 
@@ -177,27 +143,15 @@ def for_page(chart: alt.Chart | alt.LayerChart) -> dict:
 
 
 def save_charts(path: Path, charts: Sequence[alt.Chart | alt.LayerChart], *, width: int, columns: int = 2) -> None:
-    """Write charts as one PNG; the same charts give the same bytes.
+    """Write charts as one PNG, ``columns`` beside each other; the same charts give the same bytes.
 
-    Parameters
-    ----------
-    path
-        File to write.
-    charts
-        Placed beside each other.
-    width
-        Width of the plotting area of each chart, in CSS pixels.
-    columns
-        Number of charts in a row.
+    ``width`` is that of the plotting area of each chart, in CSS pixels.
     """
     import vl_convert
 
-    sized = [chart.properties(width=width) for chart in charts]
-    (together, *others) = sized
-    if others:
-        together = alt.concat(*sized, columns=columns).resolve_scale(color="independent", shape="independent")
-    spec = together.to_dict()
+    together = alt.concat(*(chart.properties(width=width) for chart in charts), columns=columns)
+    spec = together.resolve_scale(color="independent", shape="independent", strokeDash="independent").to_dict()
     del spec["config"]
     config = theme(dark=False) | {"background": "white", "padding": 12, "font": "Liberation Sans"}
     with replacing(path) as partial:
-        partial.write_bytes(vl_convert.vegalite_to_png(spec, config=config, scale=PNG_SCALE))
+        partial.write_bytes(vl_convert.vegalite_to_png(spec, config=config, scale=1.5))

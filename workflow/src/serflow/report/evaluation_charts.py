@@ -6,8 +6,8 @@ from pathlib import Path
 import altair as alt
 
 from serflow.metrics.scores import STATISTICS
-from serflow.report.charts import PER_CENT, REFERENCE, data, dots, intervals, per_cent, save_charts
-from serflow.report.run_charts import reliability
+from serflow.report import run_charts
+from serflow.report.charts import PER_CENT, REFERENCE, chart_of, dots, intervals, per_cent, save_charts, shown
 from serflow.storage import read_json, write_text
 
 UAR = "UAR, per cent"
@@ -48,7 +48,8 @@ def draw_evaluation(evaluation: Path, *, reliability: Path, risk_coverage: Path,
         PNG file to write, the UAR of each model under each protocol.
     """
     evaluated = read_json(evaluation)
-    save_charts(reliability, reliabilities(evaluated["runs"]), width=220, columns=4)
+    diagrams = [run_charts.reliability(run["pooled"]["calibration"], title_of(run)) for run in evaluated["runs"]]
+    save_charts(reliability, diagrams, width=220, columns=4)
     save_charts(risk_coverage, [risk_by_coverage(evaluated["runs"])], width=480)
     save_charts(leakage, [uar_by_protocol(evaluated["leakage"], evaluated["references"])], width=480)
 
@@ -64,18 +65,12 @@ def protocol_of(run: Mapping) -> str:
 
 
 def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
-    """Return charts of the comparison table, without its rows of single folds.
-
-    Returns
-    -------
-    list
-        Training and validation accuracy and the metrics on the test clips; and the UAR.
-    """
+    """Return two charts of the comparison table, without its rows of single folds: accuracies and metrics; the UAR."""
     measures = {"train_accuracy": "training accuracy", "valid_accuracy": "validation accuracy"}
     measures |= {name: f"{metric.title} (test)" for name, metric in STATISTICS.items() if name != "uar"}
     whole = [row for row in rows if row["fold"] is None]
     values = [
-        {"run": row["run"], "measure": title, "value": per_cent(row[name])}
+        {"name": row["run"], "kind": title, "value": per_cent(row[name])}
         for row in whole
         for name, title in measures.items()
         if row[name] is not None
@@ -83,49 +78,31 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
     chart = dots(
         values,
         described="Dot plot: accuracies and other metrics of each run, in per cent.",
-        row="run",
-        value="value",
-        kind="measure",
         kinds=list(measures.values()),
         x_title="per cent",
         step=24,
     )
     uar = [
-        _row(row["run"], {"value": row["uar"], "low": row["uar_low"], "high": row["uar_high"]}, kind=row["source"])
+        _row(row["run"], row["source"], {"value": row["uar"], "low": row["uar_low"], "high": row["uar_high"]})
         for row in whole
         if row["uar"] is not None
     ]
     described = "UAR of each run and reference in per cent, with its 95 % interval."
-    return [chart, intervals(uar, described=described, colour="kind", x_title=UAR)]
+    return [chart, intervals(uar, described=described, x_title=UAR)]
 
 
-def _row(name: str, measured: Mapping, **more) -> dict:
-    """Return a row of :func:`serflow.report.charts.intervals`."""
-    return {"name": name, **{end: per_cent(measured[end]) for end in ("value", "low", "high")}, **more}
+def _row(name: str, kind: str, measured: Mapping) -> dict:
+    return {"name": name, "kind": kind, **{end: per_cent(measured[end]) for end in ("value", "low", "high")}}
 
 
 def headline(models: Sequence[Mapping], references: Mapping) -> alt.LayerChart:
-    """Return a chart of the UAR of each model of a protocol and of its references.
-
-    Parameters
-    ----------
-    models
-        Entries of ``models`` in ``evaluation.json``.
-    references
-        ``references`` of their protocol.
-    """
-    rows = [_row(row["model"], row["interval"]["uar"], kind="model") for row in models]
-    if references["human"]:
-        for key, name in (("majority", "majority of listeners"), ("listener", "one listener")):
-            rows.append(_row(name, references["human"][key]["uar"], kind="reference"))
-    chance = {"value": references["chance"], "low": None, "high": None}
-    rows.append(_row("chance", chance, kind="reference"))
-    return intervals(rows, described="UAR of each model and of its references.", colour="kind", x_title=UAR)
-
-
-def reliabilities(runs: Sequence[Mapping]) -> list[alt.LayerChart]:
-    """Return the reliability diagram of each run, all folds together."""
-    return [reliability(run["pooled"]["calibration"], title_of(run)) for run in runs]
+    """Return a chart of the UAR of each model of a protocol and of the ``references`` of the protocol."""
+    rows = [_row(row["model"], "model", row["interval"]["uar"]) for row in models]
+    if human := references["human"]:
+        rows.append(_row("majority of listeners", "reference", human["majority"]["uar"]))
+        rows.append(_row("one listener", "reference", human["listener"]["uar"]))
+    rows.append(_row("chance", "reference", {"value": references["chance"], "low": None, "high": None}))
+    return intervals(rows, described="UAR of each model and of its references.", x_title=UAR)
 
 
 def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
@@ -141,38 +118,28 @@ def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
         for run in runs
         for coverage, risk in zip(*(run["pooled"]["risk_coverage"][key] for key in ("coverage", "risk")), strict=True)
     ]
-    return (
-        alt.Chart(data(rows), description="Line chart: wrong predictions by share of clips predicted.")
-        .mark_line()
-        .encode(
-            x=alt.X("coverage:Q", title="clips predicted, the most confident first, per cent", scale=PER_CENT),
-            y=alt.Y("risk:Q", title="wrong predictions, per cent", scale=PER_CENT),
-            color=alt.Color("model:N"),
-            strokeDash=alt.StrokeDash("protocol:N"),
-            detail="run:N",
-            tooltip=["run:N", alt.Tooltip("coverage:Q", format=".0f"), alt.Tooltip("risk:Q", format=".1f")],
-        )
-        .properties(height=260)
-    )
+    lines = chart_of(rows, "Line chart: wrong predictions by share of clips predicted.").mark_line()
+    return lines.encode(
+        x=alt.X("coverage:Q", title="clips predicted, the most confident first, per cent", scale=PER_CENT),
+        y=alt.Y("risk:Q", title="wrong predictions, per cent", scale=PER_CENT),
+        color="model:N",
+        strokeDash="protocol:N",
+        detail="run:N",
+        tooltip=shown("run", coverage=".0f", risk=".1f"),
+    ).properties(height=260)
 
 
 def uar_by_protocol(models: Sequence[Mapping], references: Mapping[str, Mapping]) -> alt.LayerChart:
     """Return a chart of the UAR of each model under each of its protocols, and of chance."""
-    rows = [
-        _row(model["model"], row["uar"], protocol=protocol_of(row)) for model in models for row in model["protocols"]
-    ]
+    rows = [_row(model["model"], protocol_of(row), row["uar"]) for model in models for row in model["protocols"]]
     described = "UAR of each model under each protocol, with its 95 % interval; the dashed line is chance."
-    chart = intervals(rows, described=described, colour="protocol", x_title=UAR)
+    chart = intervals(rows, described=described, x_title=UAR)
     chances = sorted({per_cent(entry["chance"]) for entry in references.values()})
-    lines = alt.Chart(data([{"chance": value} for value in chances])).mark_rule(style=REFERENCE).encode(x="chance:Q")
+    lines = chart_of([{"chance": value} for value in chances]).mark_rule(style=REFERENCE).encode(x="chance:Q")
     return alt.layer(lines, *chart.layer, description=described, height=chart.height)
 
 
 def groups(run: Mapping) -> alt.LayerChart | None:
     """Return a chart of the UAR of a run by group; None if the corpus has no groups."""
-    rows = [
-        _row(f"{by}: {row['group']}", row["uar"], by=by) for by, members in run["groups"].items() for row in members
-    ]
-    return (
-        intervals(rows, described="UAR by group, with its 95 % interval.", colour="by", x_title=UAR) if rows else None
-    )
+    rows = [_row(f"{by}: {row['group']}", by, row["uar"]) for by, members in run["groups"].items() for row in members]
+    return intervals(rows, described="UAR by group, with its 95 % interval.", x_title=UAR) if rows else None

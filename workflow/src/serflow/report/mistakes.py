@@ -79,14 +79,9 @@ def draw_mistakes(
 
 
 def best_run(runs: Sequence[Mapping]) -> Mapping:
-    """Return the run with the highest UAR on unknown speakers.
+    """Return the run of ``evaluation.json`` with the highest UAR on unknown speakers.
 
     Without such runs, it is chosen from those that are not leaky, else from all.
-
-    Parameters
-    ----------
-    runs
-        Those of ``evaluation.json``.
     """
     unknown = [run for run in runs if PROTOCOLS[run["protocol"]].headline]
     not_leaky = [run for run in runs if not run["leaky"]]
@@ -96,10 +91,8 @@ def best_run(runs: Sequence[Mapping]) -> Mapping:
 def wrong_predictions(predictions: Predictions, classes: Sequence[str]):
     """Return the wrong predictions on recordings (not on augmented copies), the highest confidence first.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns clip, truth, predicted, confidence (calibrated), probabilities (calibrated, a dict by class).
+    The ``pandas.DataFrame`` has the columns clip, truth, predicted, and, both calibrated, confidence and probabilities
+    (a dict by class).
     """
     import pandas as pd
 

@@ -93,6 +93,9 @@ def render_report(
     environment.globals |= {"emotions": LABELS, "protocols": PROTOCOLS, "metrics": STATISTICS}
     evaluated, wrong = read_json(evaluation), read_json(mistakes)
     shown = zip(read_json(clips)["clips"], figures, recordings, strict=True)
+    mistaken = [
+        _embed(clip, mistakes_folder / clip["figure"], mistakes_folder / clip["audio"]) for clip in wrong["clips"]
+    ]
     # Scripts are allowed by their digests, so that no text of a corpus can become one.
     scripts = [script(vl_convert.javascript_bundle()), script((_TEMPLATES / "page.js").read_text(encoding="utf-8"))]
     page = environment.get_template("page.html").render(
@@ -109,13 +112,7 @@ def render_report(
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         clips=[_embed(clip, figure, recording) for clip, figure, recording in shown],
-        mistakes=wrong
-        | {
-            "clips": [
-                _embed(clip, mistakes_folder / clip["figure"], mistakes_folder / clip["audio"])
-                for clip in wrong["clips"]
-            ]
-        },
+        mistakes=wrong | {"clips": mistaken},
         evaluation=evaluated,
         headlines=_headlines(evaluated),
         charts=_charts(evaluated),
@@ -126,12 +123,10 @@ def render_report(
 
 
 def _embed(clip: Mapping, figure: Path, recording: Path) -> dict:
-    """Return a clip with its picture and recording as ``data:`` addresses."""
     return {**clip, "figure": picture(figure), "audio": player(recording)}
 
 
 def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
-    """Return the models of each protocol that tests on unknown speakers."""
     return {
         protocol: [row for row in evaluated["models"] if row["protocol"] == protocol]
         for protocol in evaluated["references"]
@@ -140,22 +135,22 @@ def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
 
 
 def _charts(evaluated: Mapping) -> dict:
-    """Return the charts of several runs."""
+    references = evaluated["references"]
     measures, uar = evaluation_charts.comparison(evaluated["comparison"])
-    return {
-        "headlines": {
-            protocol: for_page(evaluation_charts.headline(rows, evaluated["references"][protocol]))
-            for protocol, rows in _headlines(evaluated).items()
-        },
-        "measures": for_page(measures),
-        "uar": for_page(uar),
-        "risk": for_page(evaluation_charts.risk_by_coverage(evaluated["runs"])),
-        "leakage": for_page(evaluation_charts.uar_by_protocol(evaluated["leakage"], evaluated["references"])),
+    charts = {
+        "measures": measures,
+        "uar": uar,
+        "risk": evaluation_charts.risk_by_coverage(evaluated["runs"]),
+        "leakage": evaluation_charts.uar_by_protocol(evaluated["leakage"], references),
     }
+    headlines = {
+        protocol: for_page(evaluation_charts.headline(rows, references[protocol]))
+        for protocol, rows in _headlines(evaluated).items()
+    }
+    return {name: for_page(chart) for name, chart in charts.items()} | {"headlines": headlines}
 
 
 def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[dict]]:
-    """Return what the page shows of each run and its folds, by model."""
     folds_of: dict[RunKey, list[Mapping]] = {}
     for fold in folds:
         folds_of.setdefault(key_of(fold), []).append(fold)
@@ -177,7 +172,6 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
 
 
 def _fold(metrics: Path, training: Path, history: Path) -> dict:
-    """Return what the page shows of one fold of a run."""
     fold, epochs = read_json(metrics), run_charts.read_history(history)
     return {
         **fold,

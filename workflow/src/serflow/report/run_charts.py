@@ -6,10 +6,9 @@ from pathlib import Path
 import altair as alt
 
 from serflow.corpus.labels import LABELS
-from serflow.report.charts import ON_HIGH, ON_LOW, PER_CENT, REFERENCE, data, dots, per_cent, save_charts
+from serflow.report.charts import ON_HIGH, ON_LOW, PER_CENT, REFERENCE, chart_of, dots, per_cent, save_charts, shown
 from serflow.storage import read_json
 
-TRAINING, VALIDATION = "training", "validation"
 _SHADE_OF_WHITE_TEXT = 0.5
 
 
@@ -49,30 +48,23 @@ def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.Lay
     best_epoch
         The epoch whose weights were kept.
     """
-    epochs = alt.X(
-        "epoch:Q",
-        title="epoch",
-        scale=alt.Scale(zero=False, nice=False, padding=12),
-        axis=alt.Axis(tickMinStep=1, format="d"),
-    )
-    shade = alt.Color("part:N", scale=alt.Scale(domain=[TRAINING, VALIDATION]))
+    whole, near = alt.Axis(tickMinStep=1, format="d"), alt.Scale(zero=False, nice=False, padding=12)
+    epochs = alt.X("epoch:Q", title="epoch", scale=near, axis=whole)
+    parts = {"training": "", "validation": "val_"}
     charts = []
     for key, title, factor in (("loss", "loss", 1), ("accuracy", "accuracy, per cent", 100)):
         rows = [
             {"epoch": row["epoch"], "part": part, "value": round(factor * row[before + key], 5)}
-            for part, before in ((TRAINING, ""), (VALIDATION, "val_"))
+            for part, before in parts.items()
             for row in history
         ]
-        kept = alt.Chart(data([{"epoch": best_epoch}])).mark_rule(style=REFERENCE).encode(x=epochs)
-        lines = (
-            alt.Chart(data(rows))
-            .mark_line(point={"size": 30})
-            .encode(
-                x=epochs,
-                y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=key == "loss")),
-                color=shade,
-                tooltip=["epoch:Q", "part:N", alt.Tooltip("value:Q", format=".4~f")],
-            )
+        kept = chart_of([{"epoch": best_epoch}]).mark_rule(style=REFERENCE).encode(x=epochs)
+        lines = chart_of(rows).mark_line(point={"size": 30})
+        lines = lines.encode(
+            x=epochs,
+            y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=key == "loss")),
+            color=alt.Color("part:N", scale=alt.Scale(domain=list(parts))),
+            tooltip=shown("part", epoch="d", value=".4~f"),
         )
         described = f"Line chart: {title} on training and validation clips by epoch; epoch {best_epoch} was kept."
         charts.append(alt.layer(kept, lines, description=described, height=200))
@@ -80,15 +72,7 @@ def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.Lay
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> alt.LayerChart:
-    """Return a chart of a confusion matrix: counts, shaded by their share of the row.
-
-    Parameters
-    ----------
-    counts
-        K lists of K counts, rows are the truth.
-    classes
-        The K labels.
-    """
+    """Return a chart of a confusion matrix, whose rows are the truth: counts, shaded by their share of the row."""
     names = [LABELS[label] for label in classes]
     rows = [
         {"truth": truth, "prediction": prediction, "count": count, "share": round(count / max(1, sum(row)), 4)}
@@ -97,19 +81,15 @@ def confusion_matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) ->
     ]
     order = alt.Scale(domain=names)
     axis = {"grid": False, "domain": False, "ticks": False, "labelLimit": 100}
-    base = alt.Chart(data(rows)).encode(
+    base = chart_of(rows).encode(
         x=alt.X("prediction:N", title="prediction", scale=order, axis=alt.Axis(**axis, labelAngle=-45)),
         y=alt.Y("truth:N", title="truth", scale=order, axis=alt.Axis(**axis)),
         tooltip=["truth:N", "prediction:N", "count:Q", alt.Tooltip("share:Q", format=".1%", title="share of truth")],
     )
     cells = base.mark_rect().encode(color=alt.Color("share:Q", scale=alt.Scale(domain=[0, 1]), legend=None))
-    texts = [
-        base.transform_filter(condition).mark_text(style=style).encode(text="count:Q")
-        for condition, style in (
-            (alt.datum.share <= _SHADE_OF_WHITE_TEXT, ON_LOW),
-            (alt.datum.share > _SHADE_OF_WHITE_TEXT, ON_HIGH),
-        )
-    ]
+    low = base.transform_filter(alt.datum.share <= _SHADE_OF_WHITE_TEXT).mark_text(style=ON_LOW)
+    high = base.transform_filter(alt.datum.share > _SHADE_OF_WHITE_TEXT).mark_text(style=ON_HIGH)
+    texts = [text.encode(text="count:Q") for text in (low, high)]
     described = f"Confusion matrix of {len(names)} emotions: counts of test clips, rows are the truth."
     return alt.layer(cells, *texts, description=described, height=alt.Step(34))
 
@@ -124,36 +104,22 @@ def recalls(per_class: Sequence[Mapping], human: Mapping[str, float] | None) -> 
     human
         Label → recall of the listeners; None without votes.
     """
-    sources = [("model", {row["class"]: row["recall"] for row in per_class})]
+    sources = {"model": {row["class"]: row["recall"] for row in per_class}}
     if human:
-        sources.append(("majority of listeners", human))
+        sources["majority of listeners"] = human
     rows = [
-        {"emotion": LABELS[label], "who": who, "recall": per_cent(recall[label])}
-        for who, recall in sources
-        for label in (row["class"] for row in per_class)
-        if recall.get(label) is not None
+        {"name": LABELS[label], "kind": who, "value": per_cent(recall[label])}
+        for who, recall in sources.items()
+        for label in sources["model"]
     ]
-    return dots(
-        rows,
-        described="Dot plot: recall of each emotion in per cent.",
-        row="emotion",
-        value="recall",
-        kind="who",
-        kinds=[name for name, _ in sources],
-        x_title="recall, per cent",
-        step=30,
-    )
+    described = "Dot plot: recall of each emotion in per cent."
+    return dots(rows, described=described, kinds=list(sources), x_title="recall, per cent", step=30)
 
 
-def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
+def reliability(calibration: Mapping, title: str | None = None) -> alt.LayerChart:
     """Return a reliability diagram: accuracy by confidence, before and after temperature scaling.
 
-    Parameters
-    ----------
-    calibration
-        ``calibration`` of a run in ``evaluation.json``.
-    title
-        Title of the chart, if any.
+    ``calibration`` is that of a run in ``evaluation.json``.
     """
     rows, order = [], []
     for when in ("before", "after"):
@@ -165,28 +131,18 @@ def reliability(calibration: Mapping, title: str = "") -> alt.LayerChart:
             for confidence, accuracy, count in points
             if confidence is not None
         ]
-    diagonal = (
-        alt.Chart(data([{"x": 0, "y": 0}, {"x": 100, "y": 100}]))
-        .mark_line(style=REFERENCE)
-        .encode(x=alt.X("x:Q", scale=PER_CENT), y=alt.Y("y:Q", scale=PER_CENT))
-    )
-    lines = (
-        alt.Chart(data(rows))
-        .mark_line(point={"size": 35})
-        .encode(
-            x=alt.X("confidence:Q", title="confidence, per cent", scale=PER_CENT),
-            y=alt.Y("accuracy:Q", title="accuracy, per cent", scale=PER_CENT),
-            color=alt.Color("when:N", scale=alt.Scale(domain=order)),
-            tooltip=[
-                "when:N",
-                alt.Tooltip("confidence:Q", format=".1f"),
-                alt.Tooltip("accuracy:Q", format=".1f"),
-                "clips:Q",
-            ],
-        )
+    x = alt.X("confidence:Q", title="confidence, per cent", scale=PER_CENT)
+    y = alt.Y("accuracy:Q", title="accuracy, per cent", scale=PER_CENT)
+    corners = [{"confidence": end, "accuracy": end} for end in (0, 100)]
+    diagonal = chart_of(corners).mark_line(style=REFERENCE).encode(x=x, y=y)
+    lines = chart_of(rows).mark_line(point={"size": 35})
+    lines = lines.encode(
+        x=x,
+        y=y,
+        color=alt.Color("when:N", scale=alt.Scale(domain=order)),
+        tooltip=shown("when", confidence=".1f", accuracy=".1f", clips="d"),
     )
     described = (
         f"Reliability diagram: accuracy by confidence, {' and '.join(order)}; the dashed line is perfect calibration."
     )
-    shown = {"title": title} if title else {}
-    return alt.layer(diagonal, lines, description=described, height=210, **shown)
+    return alt.layer(diagonal, lines, description=described, height=210, title=title or alt.Undefined)

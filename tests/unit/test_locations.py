@@ -1,5 +1,6 @@
 """What corpus, format and audio may be together, and each mistake in one line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_settings_that_do_not_fit(opened, settings, message):
     with pytest.raises(UserError) as error:
         opened(**settings)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_whose_path_is_not_utf_8(opened, tmp_path):
+    folder = tmp_path / os.fsdecode(b"rec\xff")
+    folder.mkdir()
+    (folder / "1001_DFA_ANG_XX.wav").touch()
+    with pytest.raises(UserError, match=r"^audio: .*rec\\xff: the path is not UTF-8; rename"):
+        opened(corpus="x", audio=str(folder))
 
 
 def test_the_corpus_name_is_its_format(opened):

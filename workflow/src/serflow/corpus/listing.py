@@ -1,6 +1,5 @@
 """Listing the recordings of a folder without opening them."""
 
-import functools
 import gc
 import os
 import stat
@@ -72,7 +71,9 @@ def list_entries(format_: ModuleType, path: Path) -> list[Entry]:
     collecting = gc.isenabled()
     gc.disable()  # collecting garbage among a million tuples takes five times as long as making them
     try:
-        return getattr(format_, "list_recordings", functools.partial(_list_folder, format_))(path)
+        if hasattr(format_, "list_recordings"):
+            return format_.list_recordings(path)
+        return _list_folder(format_, path)
     finally:
         if collecting:
             gc.enable()

@@ -167,7 +167,7 @@ def _measure_frames(
     if short == long == 1:  # pooled by the model
         return None, SAMPLING_RATE // 10
     if short >= long:
-        raise UserError(f"{name}: gives {long} frames for clips of any length; export it without padding")
+        raise UserError(f"{name}: gives {long} frames for any length; export it without padding")
     if stride is None:
         stride, rest = divmod(_NOISE, long - short)
         if rest:
@@ -176,7 +176,7 @@ def _measure_frames(
                 f"{section}.stride to the samples per frame"
             )
     lowest, highest = _NOISE, _NOISE + stride  # the next frame comes after the one and up to the other
-    if frames_of(highest) != short + 1:
+    if abs((long - short) * stride - _NOISE) >= stride or frames_of(highest) != short + 1:
         raise UserError(f"{name}: a frame is not {stride} samples long: set {section}.stride to the samples per frame")
     while highest - lowest > 1:
         middle = (lowest + highest) // 2

@@ -1,8 +1,8 @@
 """Build Whisper's encoder as an ONNX graph, from the waveform to the hidden states of every layer.
 
 The log-mel spectrogram is part of the graph: a short-time Fourier transform as a convolution, mel bands, logarithm.
-Radford et al., Robust speech recognition via large-scale weak supervision, 2022, describe the model and its input. Unlike
-there, nothing is padded to 30 seconds: the frames end with the clip.
+Radford et al., Robust speech recognition via large-scale weak supervision, 2022, describe the model and its input.
+Here nothing is padded to 30 seconds: the frames end with the clip.
 """
 
 from collections.abc import Mapping

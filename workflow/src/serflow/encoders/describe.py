@@ -147,8 +147,8 @@ def _find_outputs(session: Session, settings: Mapping, section: str) -> list[str
             if name in names:
                 return [name]
     raise UserError(
-        f"{session.name}: no output is called {' or '.join(wanted)}; it has {_listed(session.outputs)}: name the hidden "
-        f"states in {section}.output"
+        f"{session.name}: no output is called {' or '.join(wanted)}; it has {_listed(session.outputs)}: name the "
+        f"hidden states in {section}.output"
     )
 
 

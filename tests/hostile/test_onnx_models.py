@@ -11,9 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from serflow.bundle.reader import open_bundle
 from serflow.cli import main
 from serflow.inference.label import label_recordings
-from serflow.inference.onnx_model import Network, check_self_contained
+from serflow.inference.onnx_model import Network
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
+from serflow.storage.onnx_files import check_self_contained
 from tiny_bundle import model_of as model
 from tiny_bundle import refuse, write_bundle
 from tiny_bundle import tiny_graph as graph

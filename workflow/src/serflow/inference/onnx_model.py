@@ -1,40 +1,14 @@
 """Running an ONNX model that may come from anybody, without TensorFlow."""
 
 import os
-from collections.abc import Iterator
 
 import numpy as np
 
 from serflow.runtime.errors import UserError
+from serflow.storage.onnx_files import check_self_contained
 
 # A converted model gives the probabilities of the original within this; they sum to 1 within five times as much.
 TOLERANCE = 1e-4
-
-
-def check_self_contained(content: bytes, name: str) -> None:
-    """Raise ``UserError`` if a model refers to files: onnxruntime would read whatever file of this machine it names.
-
-    Nothing but ``content`` is read; ``name`` is what the model is called in errors.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_model_from_string(content)
-    except DecodeError as error:
-        raise UserError(f"{name}: not an ONNX model, or damaged") from error
-    if any(tensor.data_location or tensor.external_data for tensor in _tensors(model, onnx.TensorProto)):
-        raise UserError(f"{name}: keeps tensors in other files, which serflow does not read; export it as one file")
-
-
-def _tensors(message, kind: type) -> Iterator:
-    """Find the tensors at any depth: in initializers, attributes, subgraphs, functions and training steps."""
-    if isinstance(message, kind):
-        yield message
-    for field, value in message.ListFields():
-        if field.message_type:
-            for below in value if field.is_repeated else [value]:
-                yield from _tensors(below, kind)
 
 
 def are_probabilities(values: np.ndarray) -> bool:

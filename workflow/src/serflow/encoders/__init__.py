@@ -1,0 +1,1 @@
+"""Pretrained speech encoders: weights to ONNX, and running them."""

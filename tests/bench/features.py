@@ -73,7 +73,7 @@ def measure(rounds: int, sides: dict) -> dict:
 
 
 def table(result: dict) -> str:
-    """Give the result as Markdown."""
+    """Return the result as Markdown."""
     lines = [
         f"{result['clips']} clips and {2 * result['copies']} copies, {result['recordings']}; {CORES} cores, median of "
         f"{result['rounds']} rounds, both sides alternating; load average {result['load']:.1f} before it.",

@@ -37,7 +37,7 @@ VARIANTS = {
 
 
 def floor_seconds(network) -> float:
-    """Give the seconds of a step's multiplications: of each layer those forward, by its weights and by its inputs."""
+    """Return the seconds of a step's multiplications: of each layer those forward, by its weights and by its inputs."""
     import tensorflow as tf
 
     each = sum(

@@ -44,7 +44,7 @@ UNTIMED = ("seconds", "checksum")
 
 
 def command(*arguments: str) -> list[str]:
-    """Give the command of a run with two cores."""
+    """Return the command of a run with two cores."""
     settings = [f"{key}={json.dumps(value)}" for key, value in SETTINGS.items()]
     start = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), "--cores", "2"]
     return [*start, *arguments, "--config", *settings]
@@ -59,7 +59,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def jobs(folder: Path) -> dict[str, list[list[str]]]:
-    """Give the rules of the default run, from its graph, each with the results of its jobs."""
+    """Return the rules of the default run, from its graph, each with the results of its jobs."""
     found: dict[str, list[list[str]]] = {}
     text = run(folder, "--dry-run", "--forceall", "catalog", "features", "models", "report")
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)+)", text, re.M):
@@ -110,7 +110,7 @@ def untimed(content):
 
 
 def seconds(folder: Path, rule: str, outputs: list[str]) -> float:
-    """Give how long a job took in the run without faults, by its own benchmark where it is found by its name."""
+    """Return how long a job took in the run without faults, by its own benchmark where it is found by its name."""
     benchmarks = sorted((folder / "results/sample/benchmarks").rglob("*.tsv"))
     of_rule = [path for path in benchmarks if rule in (path.stem, *path.parts)]
     below = {part for output in outputs for part in Path(output).with_suffix("").parts}

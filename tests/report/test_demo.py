@@ -58,7 +58,7 @@ def give(page, path, wait="#result h2, #result [role=alert]"):
 
 
 def shown(page):
-    """Give the probabilities in the table, by class."""
+    """Return the probabilities in the table, by class."""
     rows = page.locator(".serflow-shares tbody tr").all()
     cells = [(row.locator("th").inner_text().split(), row.locator("td").first.inner_text()) for row in rows]
     return {words[-1].upper(): float(share.removesuffix(" %")) / 100 for words, share in cells}

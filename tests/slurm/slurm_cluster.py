@@ -221,7 +221,7 @@ class Cluster:
             raise ClusterError(f"{name} did not start: {words} (logs in {self.folder / 'log'})")
 
     def _register_user(self) -> None:
-        """Give the current user the account `serflow`."""
+        """Let the current user have the account `serflow`."""
         steps = (
             ("cluster", "serflow"),
             ("account", "serflow", "Description=serflow", "Organization=serflow"),

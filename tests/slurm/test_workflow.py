@@ -60,11 +60,11 @@ class OnCluster(Workspace):
         return (self.folder / "controller.log").read_text()
 
     def running(self):
-        """Give the jobs that run now, each with its node."""
+        """Return the jobs that run now, each with its node."""
         return {job: node for job, (state, node) in self.cluster.queue().items() if state == "RUNNING"}
 
     def submitted(self, text=None):
-        """Give what became of the jobs that this workspace's runs submitted; a run's jobs bear its id as their name."""
+        """Return what became of the jobs that this workspace's runs submitted; a run's jobs bear its id as their name."""
         runs = re.findall(r"SLURM run ID: (\S+)", text or self.said())
         return [job for job in self.cluster.jobs() if job["JobName"] in runs]
 

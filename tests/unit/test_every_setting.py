@@ -51,7 +51,7 @@ def resolved(schema, rules):
 
 
 def leaves(schema, rules, value, path=()):
-    """Give path, rules and value of everything that a setting may hold, entries of lists included."""
+    """Return path, rules and value of everything that a setting may hold, entries of lists included."""
     rules = resolved(schema, rules)
     yield path, rules
     if isinstance(value, dict):

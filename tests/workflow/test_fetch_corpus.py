@@ -78,7 +78,7 @@ def test_a_file_that_is_no_archive(there, archive, content, message):
 
 
 def recording(generator):
-    """Give a clip of 0.6 s of noise at 1 kHz, so that thousands are small."""
+    """Return a clip of 0.6 s of noise at 1 kHz, so that thousands are small."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))

@@ -242,7 +242,7 @@ CHECKS = {
 
 
 def check_of(command):
-    """Give the check whose words a command begins with; the longest, where several do."""
+    """Return the check whose words a command begins with; the longest, where several do."""
     begun = [words for words in CHECKS if command == words or command.startswith(words)]
     return max(begun, key=len, default=None)
 

@@ -22,7 +22,7 @@ _AT_LEAST_ONE = ("threads", "processes", "shards")  # other integers are at leas
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser for the arguments of ``function``; ``name`` stands in usage and messages."""
+    """A parser for the arguments of ``function``; ``name`` is shown in usage and messages."""
 
     def __init__(self, name: str, function: Callable):
         super().__init__(prog=name, description=summary(function.__doc__), allow_abbrev=False)

@@ -1,6 +1,6 @@
 """Parquet tables. Each page has a CRC; the footer, which Parquet leaves unprotected, gets a checksum here.
 
-The checksum stands in 8 bytes between the last page and the footer, where readers of Parquet do not look. Without it
+The checksum is in 8 bytes between the last page and the footer, where readers of Parquet do not look. Without it
 a flipped bit in the footer could rename a column.
 """
 

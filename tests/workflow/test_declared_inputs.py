@@ -1,0 +1,52 @@
+"""Each job reads only its declared inputs: it runs in a folder that holds nothing else."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+# Jobs of every rule: those of a run to its report, a bundle, and labels.
+SETTINGS = {"input": "audio", "bundle": None}
+TARGETS = ("all", "bundles", "predict")
+
+
+@pytest.fixture(scope="module")
+def jobs(bundled):
+    """One job of each rule: its inputs, its outputs and its command."""
+    text = bundled.snakemake("--dry-run", "--forceall", "--printshellcmds", *TARGETS, **SETTINGS).stdout
+    found = {}
+    for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(.*?)(?=^\[|\Z)", text, re.M | re.S):
+        command = re.search(r"^(?:Shell command: )?(?:export PYTHONPATH.*?; )?(python -m serflow .*)$", block, re.M)
+        files = {key: re.search(rf"^    {key}: (.*)$", block, re.M) for key in ("input", "output")}
+        if command and rule not in found:
+            found[rule] = [files[key][1].split(", ") if files[key] else [] for key in files], command[1]
+    return found
+
+
+def test_every_rule_has_a_job(jobs, project):
+    sources = "".join(path.read_text() for path in (project / "workflow/rules").glob("*.smk"))
+    named = set(re.findall(r"^(?:rule|checkpoint) (\w+):", sources, re.M)) - {"fetch_corpus"}
+    assert named <= jobs.keys() and {"extract_frames", "extract_functionals", "extract_mel"} <= jobs.keys()
+
+
+def test_no_job_reads_anything_else(jobs, bundled, project, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(project / "workflow/src")}
+    failed = {}
+    for rule, ((inputs, outputs), command) in jobs.items():
+        folder = tmp_path / rule
+        for path in map(Path, inputs):
+            if not path.is_absolute():
+                copy = shutil.copytree if (bundled.folder / path).is_dir() else shutil.copy2
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                copy(bundled.folder / path, folder / path)
+        for path in outputs:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        options = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "check": False}
+        done = subprocess.run(["bash", "-c", command], **options)
+        if done.returncode or not all((folder / path).exists() for path in outputs):
+            failed[rule] = done.stderr[-500:]
+        shutil.rmtree(folder)
+    assert not failed

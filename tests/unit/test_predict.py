@@ -11,6 +11,7 @@ import soundfile as sf
 
 from serflow.audio.io import read_clip
 from serflow.bundle.output import table_format, write_rows
+from serflow.bundle.predict import predict_recordings
 from serflow.bundle.reader import open_bundle
 from serflow.inference.recordings import RecordingToLabel, list_recordings, shard_of_recording
 from serflow.inference.windows import cut
@@ -120,6 +121,12 @@ def test_inputs(tmp_path, monkeypatch):
         found = list(list_recordings(["-"]))
         assert [source.name for source in found] == (expected or ["standard input"])
         assert expected or found[0].content == given
+
+
+@pytest.mark.parametrize("options", [{"shards": 3}, {"shard": 1}, {"shard": 3, "shards": 3}])
+def test_a_shard_needs_the_number_of_shards(options):
+    with pytest.raises(UserError, match="--shard and --shards belong together"):
+        predict_recordings("none.zip", ["none.wav"], **options)
 
 
 def test_shards_of_sources_share_all_among_them():

@@ -9,6 +9,7 @@ from serflow.bundle.reader import open_bundle
 from serflow.inference.label import label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.metrics.calibration import apply_temperature
+from serflow.runtime.errors import UserError
 
 
 def predict_recordings(
@@ -53,6 +54,8 @@ def predict_recordings(
         With code 3, after everything is written, if recordings could not be labelled; each is named on standard
         error and has a ``problem``.
     """
+    if (shard is None) != (shards is None) or (shards is not None and shard >= shards):
+        raise UserError("--shard and --shards belong together: --shard 0 --shards 4 labels the first of four parts")
     table_format(output, format)
     if timeline:
         table_format(timeline)

@@ -64,7 +64,7 @@ class OnCluster(Workspace):
         return {job: node for job, (state, node) in self.cluster.queue().items() if state == "RUNNING"}
 
     def submitted(self, text=None):
-        """Return what became of the jobs that this workspace's runs submitted; a run's jobs bear its id as their name."""
+        """Return the states of the jobs that this workspace's runs submitted; a run's jobs are named after its id."""
         runs = re.findall(r"SLURM run ID: (\S+)", text or self.said())
         return [job for job in self.cluster.jobs() if job["JobName"] in runs]
 

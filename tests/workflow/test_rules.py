@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from serflow.features import KINDS
+from serflow.splits import PROTOCOLS
 from workspace import TARGETS
 
 SENTENCE = re.compile(r"[A-Z][^.]*(?:\.\w[^.]*)*\.")
@@ -21,4 +23,5 @@ def test_each_is_said_in_one_sentence(project, empty, option):
     if option == "--list-rules":
         sources = [project / "Snakefile", *project.glob("workflow/rules/*.smk")]
         named = re.findall(r"^(?:rule|checkpoint) (\w+):", "".join(path.read_text() for path in sources), re.M)
+        named += [f"extract_{kind}" for kind in KINDS] + [protocol.replace("-", "_") for protocol in PROTOCOLS]
         assert sorted(named) == sorted(said)

@@ -4,6 +4,7 @@ for KIND in KINDS.values():
     FROM_CLIPS = KIND.reads == "fixed"
 
     rule:
+        """Compute one kind of features of a shard."""
         name:
             f"extract_{KIND.name}"
         input:

@@ -68,7 +68,7 @@ def test_a_corpus_by_its_name(sample, empty, corpus):
 
 def features_of(audio):
     """Return the jobs up to the features after a change in so many shards."""
-    rules = ("read_recordings", "augment_audio", "fix_length", "extract_frames", "extract_mel", "extract_functionals")
+    rules = ("read_recordings", "augment_audio", "fix_length", "extract_frames", "extract_functionals")
     return Counter(dict.fromkeys(rules, audio), catalog_clips=1, split_clips=1)
 
 

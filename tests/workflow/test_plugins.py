@@ -107,7 +107,7 @@ def test_one_plugin_of_each_kind(sample, files):
         },
         "runs": [{"protocol": "anna-ben", "models": ["perceptron", "small"], "seeds": [0]}],
         "length": 20_000,
-        "shards": 2,
+        "shards": 1,
         "report": {"clips": 2, "mistakes": 1},
     }
     files.run("all", "bundles", **settings)

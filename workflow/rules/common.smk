@@ -194,10 +194,19 @@ CLIP_FIGURES, CLIP_RECORDINGS = (
 )
 
 
+def refuse_protocol(protocol):
+    """Print why a protocol has no report."""
+    try:
+        count_folds(protocol, DATA.speakers, DATA.formats, config["split"]["table"])
+        raise UserError(f"no configured run has the protocol {protocol}; add it to runs")
+    except UserError as error:
+        stop(error)
+
+
 def report_on(selection):
     """Return the tables, charts and pages of a selection."""
-    if selection not in SELECTIONS:  # checked here, so that a target of another protocol is one line
-        return lambda wildcards: stop(UserError(f"no configured run has the protocol {selection}; add it to runs"))
+    if selection not in SELECTIONS:
+        return lambda wildcards: refuse_protocol(selection)
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)
     patterns += (paths.reliability, paths.risk_coverage, paths.leakage)
     runs = [run for run in RUNS if selection in ("all", run.protocol)]

@@ -1,5 +1,6 @@
 """Reading the recordings of a shard: decoded once, described, and kept at the common sampling rate."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,12 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
     storage.write_table(index, storage.table_of(rows, SCHEMA))
 
 
+@functools.lru_cache(maxsize=1)  # the pieces of a file follow each other
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
     row = dict(row)
     path, nothing = Path(os.fsdecode(row["path"])), np.empty(0, np.float32)
@@ -90,6 +97,7 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
             del content  # as large as the samples
         else:
             recording = decode_piece(path, row["start"], row["end"])
+            row["sha256"] = _digest(path)
     except UserError as error:
         where = ""
         if row["table"] is not None:

@@ -213,18 +213,17 @@ def _versions(results: Path, entries: Sequence[Entry], locations: Sequence[Locat
         for file, *status, version in zip(*columns.values(), strict=True):
             seen[os.fsdecode(file)] = FileStatus(*status), version
     digests: dict[str, str] | None = None
-    versions = []
-    for entry in entries:
-        status, version = seen.get(entry.file, (None, None))
-        if status != entry.status:
+    statuses, versions = {entry.file: entry.status for entry in entries}, {}  # a file may have several pieces
+    for file, now in statuses.items():
+        status, versions[file] = seen.get(file, (None, None))
+        if status != now:
             if status is not None and digests is None:
                 digests = _noted_digests(results)
-            if status is None or not _is_same(entry, recording_path(locations, entry.file), digests):
-                version = "-".join(map(str, entry.status))
-        versions.append(version)
-    rows = {os.fsencode(entry.file): (*entry.status, version) for entry, version in zip(entries, versions, strict=True)}
-    _write_if_changed(path, [(file, *row) for file, row in sorted(rows.items())], _SEEN_SCHEMA)
-    return versions
+            if status is None or not _is_same(recording_path(locations, file), now, digests.get(printable(file))):
+                versions[file] = "-".join(map(str, now))
+    rows = [(os.fsencode(file), *statuses[file], version) for file, version in versions.items()]
+    _write_if_changed(path, sorted(rows), _SEEN_SCHEMA)
+    return [versions[entry.file] for entry in entries]
 
 
 def _noted_digests(results: Path) -> dict[str, str]:
@@ -235,9 +234,8 @@ def _noted_digests(results: Path) -> dict[str, str]:
     return digests
 
 
-def _is_same(entry: Entry, path: Path, digests: Mapping[str, str]) -> bool:
-    noted = digests.get(printable(entry.file))
-    if noted is None or entry.start is not None or entry.end is not None or not stat.S_ISREG(entry.status.mode):
+def _is_same(path: Path, status: FileStatus, noted: str | None) -> bool:
+    if noted is None or not stat.S_ISREG(status.mode):
         return False
     try:
         with path.open("rb") as file:

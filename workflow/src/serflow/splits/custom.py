@@ -15,6 +15,8 @@ SETTINGS = ("table",)
 
 def count_folds(speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
     """Count the folds of the table."""
+    if not table:
+        raise UserError("protocol custom: set split.table to the CSV with your split")
     return len(read_table(table))
 
 

@@ -76,6 +76,7 @@ def test_an_empty_folder(empty, tmp_path):
     assert done.returncode != 0 and "holds no .wav or .flac files" in lines(done)[0]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

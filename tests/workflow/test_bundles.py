@@ -59,6 +59,7 @@ def test_the_same_probabilities_as_the_run(bundled, audio, tmp_path, model):
     assert expect_the_probabilities_of_the_run(bundled.results(), RUN.format(model), audio, tmp_path / "x.parquet") > 10
 
 
+@pytest.mark.extended
 def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(sample, audio, tmp_path):
     settings = {
         "corpus": "mine",

@@ -128,6 +128,7 @@ def union(sample, make_once):
     return Workspace(make_once("union", fill), sample.project, settings)
 
 
+@pytest.mark.extended
 def test_no_speaker_and_no_label_is_where_it_must_not_be(union):
     results = union.results("mix")
     split = read_table(results / "splits/cross-corpus.parquet").to_pylist()
@@ -146,6 +147,7 @@ def test_no_speaker_and_no_label_is_where_it_must_not_be(union):
     assert {row["duration"] for row in clips if row["corpus"] == "mine"} == {0.8}
 
 
+@pytest.mark.extended
 def test_the_report_across_corpora(union):
     folder = union.results("mix") / "report/cross-corpus"
     evaluation = read_json(folder / "evaluation.json")
@@ -157,6 +159,7 @@ def test_the_report_across_corpora(union):
     assert "bored &lt;b&gt;" in page and "bored <b>" not in page
 
 
+@pytest.mark.extended
 def test_a_changed_row_concerns_its_shard(union, tmp_path):
     changed = Workspace(shutil.copytree(union.folder, tmp_path / "changed"), union.project, union.settings)
     path = changed.folder / "mine/list 1.csv"

@@ -97,6 +97,7 @@ def test_the_notebook_target_writes_its_own_tables(copy_of_sample):
     assert not copy_of_sample.jobs()
 
 
+@pytest.mark.extended
 def test_a_split_of_ones_own(copy_of_sample):
     clips = read_table(copy_of_sample.results() / "catalog/clips.parquet")["clip"].to_pylist()
     table = copy_of_sample.folder / "split.csv"

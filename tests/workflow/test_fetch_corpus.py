@@ -55,6 +55,7 @@ def test_an_archive_is_unpacked_and_used(there, archive, sample):
     assert there.jobs("catalog", audio=str(archive.with_name("same.tar.gz")))["fetch_corpus"] == 1
 
 
+@pytest.mark.extended
 def test_another_archive_at_the_same_place(there, archive):
     there.run("catalog")
     with tarfile.open(archive, "w:gz") as other:
@@ -118,6 +119,7 @@ def mirror(tmp_path, monkeypatch, corpus):
         yield server
 
 
+@pytest.mark.extended
 def test_an_interrupted_download_of_crema_d_resumes(empty, mirror, corpus):
     settings = {"corpus": "crema-d", "runs": RUNS}
     settings["fetch"] = {"mirrors": [mirror.url("/none.zip"), mirror.url()], "pointers": None}

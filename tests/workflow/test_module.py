@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 import readme
 from serflow.storage import read_table
 
@@ -18,6 +20,7 @@ rule count_clips:
 """
 
 
+@pytest.mark.extended
 def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
     lines, place = readme.block(readme.PROJECT / "docs/cluster.md", "module serflow:"), '"/path/to/serflow/Snakefile"'
     assert place in lines

@@ -25,11 +25,13 @@ def other(sample, empty):
     return empty
 
 
+@pytest.mark.extended
 def test_one_core_gives_the_bytes_of_two(sample, other):
     other.run("features", "catalog", cores=1)
     assert digests(other.results()) == digests(sample.results())
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("shards", [2, 7])
 def test_shards_do_not_change_a_row(sample, other, shards):
     other.run("features", "catalog", shards=shards, threads={"features": 2})

@@ -148,6 +148,7 @@ def test_code_concerns_what_runs_it(changed, tmp_path, module, old, new, expecte
         assert (jobs["extract_mel"], jobs["train_model"]) == (4, 1)
 
 
+@pytest.mark.extended
 def test_really_adding_a_clip_makes_one_shard_anew(changed):
     """Also with an average length, though a dry run cannot know yet that it stays the same."""
     results = changed.folder / "results/mine"
@@ -174,6 +175,7 @@ def test_really_adding_a_clip_makes_one_shard_anew(changed):
     assert not changed.jobs()
 
 
+@pytest.mark.extended
 def test_really_editing_a_setting_leaves_the_rest_alone(changed):
     results = changed.folder / "results/mine"
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*.*") if "logs" not in path.parts}

@@ -46,7 +46,9 @@ def test_no_job_reads_anything_else(jobs, bundled, project, tmp_path):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 copy(bundled.folder / path, folder / path)
         if rule == "read_recordings":  # the listing, its input, names the recordings
-            (folder / "resources").symlink_to(bundled.folder / "resources")
+            recordings = SETTINGS["input"]
+            (folder / recordings).parent.mkdir(parents=True, exist_ok=True)
+            (folder / recordings).symlink_to(bundled.folder / recordings)
         for path in outputs:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         options = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "check": False}

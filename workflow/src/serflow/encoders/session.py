@@ -1,12 +1,11 @@
 """Load an encoder's ONNX model with onnxruntime, and bring its outputs into one shape."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from serflow.runtime.errors import UserError
-from serflow.storage.onnx_files import check_self_contained
+from serflow.storage.onnx_files import load_onnx, onnx_error
 
 
 class Session:
@@ -26,22 +25,9 @@ class Session:
     """
 
     def __init__(self, content: bytes, name: str):
-        # onnxruntime would log its use in the user's home, for its maker; it reads this when it is imported.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
-        check_self_contained(content, name)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.enable_mem_pattern = False  # it remembers one for each length of clip
-        # Bytes can be an ONNX model, which was checked, and a model in onnxruntime's own format at the same time.
-        options.add_session_config_entry("session.load_model_format", "ONNX")
         self.name = name
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's errors have no common class
-            raise self._error("cannot be loaded", error) from error
+        # A memory pattern would be kept for each length of clip.
+        self._session = load_onnx(content, name, memory_pattern=False)
         self.inputs, self.outputs = self._session.get_inputs(), self._session.get_outputs()
 
     def states(self, waveforms: np.ndarray, source: str, outputs: Sequence[str]) -> np.ndarray:
@@ -70,7 +56,7 @@ class Session:
         try:
             found = self._session.run(list(outputs), {source: waveforms})
         except Exception as error:  # onnxruntime's errors have no common class
-            raise self._error(f"cannot be run on {waveforms.shape[1]:,} samples", error) from error
+            raise onnx_error(self.name, f"cannot be run on {waveforms.shape[1]:,} samples", error) from error
         for name, values in zip(outputs, found, strict=True):
             if not isinstance(values, np.ndarray) or values.dtype != np.float32:
                 raise UserError(f"{self.name}: the output {name} is not float32")
@@ -85,6 +71,3 @@ class Session:
             return found[0]
         layers = np.stack(found, axis=1)
         return layers if layers.ndim == 4 else layers[:, :, None]
-
-    def _error(self, what: str, error: Exception) -> UserError:
-        return UserError(f"{self.name}: the model {what} ({' '.join(str(error).split())[:200]})")

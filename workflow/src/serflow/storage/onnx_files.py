@@ -1,8 +1,54 @@
-"""What serflow checks of an ONNX model, which may come from anybody, before onnxruntime reads it."""
+"""Checking and loading an ONNX model, which may come from anybody."""
 
+import os
 from collections.abc import Iterator
 
 from serflow.runtime.errors import UserError
+
+
+def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bool = True):
+    """Load a model with onnxruntime.
+
+    Parameters
+    ----------
+    content
+        An ONNX model.
+    name
+        What the model is called in errors.
+    threads
+        Number of threads of one computation.
+    memory_pattern
+        Whether onnxruntime plans its memory once for each shape of input.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+
+    Raises
+    ------
+    UserError
+        If onnxruntime cannot load the bytes, or the model refers to other files.
+    """
+    # It would keep a log of its use in the user's home, for its maker; it reads this when it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    check_self_contained(content, name)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4
+    options.enable_mem_pattern = memory_pattern
+    # Bytes can be an ONNX model, which was checked, and a model in onnxruntime's own format at the same time.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise onnx_error(name, "cannot be loaded", error) from error
+
+
+def onnx_error(name: str, what: str, error: Exception) -> UserError:
+    """Return the error of a model that onnxruntime refuses, in one line."""
+    return UserError(f"{name}: the model {what} ({' '.join(str(error).split())[:200]})")
 
 
 def check_self_contained(content: bytes, name: str) -> None:

@@ -227,7 +227,6 @@ CHECKS = {
     """snakemake --cores 8 --config 'models={"cnn2d_small""": planned_training,
     """snakemake --cores 8 --config 'frames={"features""": elsewhere(PLUGINS, "rolloff"),
     "snakemake --dry-run": nothing_to_do,
-    "snakemake -n features": nothing_to_do,
     "snakemake --report report.zip": packed,
     "snakemake --list-target-rules": elsewhere(
         "workflow/test_rules.py::test_each_is_said_in_one_sentence", "--list-target-rules"

@@ -82,6 +82,7 @@ LARGE = ("--max-checksum-file-size", "1")
 
 
 def in_the_future(*paths):
+    assert paths
     for path in paths:
         os.utime(path, (time.time() + 86_400,) * 2)
 

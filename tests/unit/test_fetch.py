@@ -154,7 +154,7 @@ def test_mirrors_are_tried_in_order_and_each_error_is_printed(server, fetching, 
     }
     fetching(*errors, "/good.zip")
     lines = told(capsys)
-    for line, (path, error) in zip(lines, errors.items(), strict=False):
+    for line, (path, error) in zip(lines[: len(errors)], errors.items(), strict=True):
         assert line.startswith(f"mirror {server.url(path)}: {error}")
     assert find_metadata(fetching.folder / "AudioWAV", None).keys() == {"demographics", "votes"}
     with pytest.raises(UserError):

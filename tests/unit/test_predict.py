@@ -194,5 +194,5 @@ def test_no_bundle(tmp_path):
     for about in ("[]", "{}", '{"bundle_format": 99}'):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("bundle.json", about)
-        with pytest.raises(UserError, match="bundle"):
+        with pytest.raises(UserError, match=r"not a serflow bundle|; make the bundle again"):
             open_bundle(path)

@@ -60,7 +60,9 @@ def test_a_corpus_by_its_name(sample, empty, corpus):
     assert {row["emotion"] for row in rows} == LABELS[corpus]
     assert None not in {row["sex"] for row in rows}
     split = read_table(empty.results(corpus) / "splits/speaker-independent.parquet").to_pylist()
-    for fold in {row["fold"] for row in split}:
+    folds = {row["fold"] for row in split}
+    assert len(folds) == len({row["speaker"] for row in rows})
+    for fold in folds:
         of = {part: {speaker_of(row["clip"]) for row in split if (row["fold"], row["part"]) == (fold, part)}
               for part in ("train", "valid", "test")}  # fmt: skip
         assert all(of.values()) and not of["test"] & (of["train"] | of["valid"])

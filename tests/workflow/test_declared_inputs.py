@@ -45,14 +45,14 @@ def test_no_job_reads_anything_else(jobs, bundled, project, tmp_path):
                 copy = shutil.copytree if (bundled.folder / path).is_dir() else shutil.copy2
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 copy(bundled.folder / path, folder / path)
-        if rule == "read_recordings":  # the listing, its input, names the recordings
+        if rule in ("read_recordings", "predict_recordings"):  # a listing, or the setting input, names the recordings
             recordings = SETTINGS["input"]
             (folder / recordings).parent.mkdir(parents=True, exist_ok=True)
             (folder / recordings).symlink_to(bundled.folder / recordings)
         for path in outputs:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         options = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "check": False}
-        done = subprocess.run(["bash", "-c", command], **options)
+        done = subprocess.run(["bash", "-c", command.removesuffix(" || [ $? -eq 3 ]")], **options)
         if done.returncode or not all((folder / path).exists() for path in outputs):
             failed[rule] = done.stderr[-500:]
         shutil.rmtree(folder)

@@ -29,6 +29,7 @@ def test_a_killed_run_leaves_no_lock(empty):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(empty.project / "Snakefile"), "--cores", "2"]
     with subprocess.Popen([*command, "catalog"], cwd=empty.folder, stderr=subprocess.DEVNULL) as run:
         while not (empty.folder / "results/.lock").exists():
+            assert run.poll() is None
             time.sleep(0.05)
         run.kill()
     hold_lock(empty.folder / "results/.lock")

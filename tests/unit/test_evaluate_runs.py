@@ -59,7 +59,7 @@ def evaluate(folder, metrics, project):
         metrics,
         [path.parent / "predictions.parquet" for path in metrics],
         clips=folder / "clips.parquet",
-        published=[project / "resources/notebook_runs.json"],
+        published=json.loads((project / "resources/notebook_runs.json").read_text()),
         settings=SETTINGS,
         output=folder / "evaluation.json",
     )
@@ -290,4 +290,4 @@ def test_a_metric_added_in_one_place_is_everywhere(evaluated, tmp_path, project,
 
 def test_no_runs(tmp_path):
     with pytest.raises(UserError, match="there are no runs to evaluate"):
-        evaluate_runs([], [], clips=tmp_path, published=[], settings=SETTINGS, output=tmp_path / "x.json")
+        evaluate_runs([], [], clips=tmp_path, published={}, settings=SETTINGS, output=tmp_path / "x.json")

@@ -32,7 +32,11 @@ def parts_of(rows, fold):
 
 def split(protocol, labels, formats):
     copies = [(f"{clip}.time_stretch", clip) for clip in labels]
-    rows = PROTOCOLS[protocol].load().split(labels, copies, SPLIT | {"formats": formats})
+    rows = (
+        PROTOCOLS[protocol]
+        .load()
+        .split(labels, copies, SPLIT | {"formats": formats, "speakers": sorted({speaker_of(clip) for clip in labels})})
+    )
     check_leaks(protocol, rows, {clip: clip for clip in labels}, apart=PROTOCOLS[protocol].apart)
     folds = count_folds(protocol, sorted({speaker_of(clip) for clip in labels}), formats, None)
     assert {row[2] for row in rows} == set(range(folds))

@@ -57,7 +57,7 @@ SETTINGS = [
     ("augment.time_stretch.clips", 5, PLAN),
     ("augment.time_stretch.low", 0.9, PLAN),
     ("augment.time_stretch.high", 1.1, PLAN),
-    ("augment.pitch_shift.clips", 0.5, PLAN),
+    ("augment.pitch_shift.clips", 5, PLAN),
     ("augment.pitch_shift.low", -2, PLAN),
     ("augment.pitch_shift.high", 2, PLAN),
     ("length", 20000, Counter(measure_length=1) | FIXED),

@@ -21,7 +21,7 @@ rule bundle_model:
         "../../envs/models.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2500),
+        mem_mb=memory(2500, 1),
         runtime=minutes(20),
     params:
         architecture=architecture_of,

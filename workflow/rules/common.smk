@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from serflow.inference.recordings import recording_digests
 from serflow.cli import function_of
 from serflow.configuration import configure, runs_on
-from serflow.corpus.formats import FORMATS
+from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
 from serflow.features import KINDS, kind_settings, lineage
@@ -236,9 +236,14 @@ def shard_number(wildcards):
     return int(wildcards.shard[1:])
 
 
-def memory(base, per_input=0):
-    """Ask for ``base`` MB and a multiple of the input's size, and for more with each attempt."""
-    return lambda wildcards, input, attempt: attempt * int(base + per_input * input.size_mb)
+def memory(base, per_input=0, of=None):
+    """Ask for ``base`` MB and a multiple of the size of the inputs (or those named ``of``), and more each attempt."""
+
+    def megabytes(wildcards, input, attempt):
+        size = sum(Path(path).stat().st_size for path in input[of]) / 1e6 if of else input.size_mb
+        return attempt * int(base + per_input * size)
+
+    return megabytes
 
 
 def minutes(base):

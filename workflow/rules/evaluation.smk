@@ -7,10 +7,6 @@ rule evaluate_runs:
         metrics=of_runs(paths.metrics),
         predictions=of_runs(paths.predictions),
         clips=paths.clips,
-        # A function, since the folder's name may contain braces. The notebook's results are those of CREMA-D.
-        published=lambda wildcards: (
-            [f"{BASE}/resources/notebook_runs.json"] if DATA.formats == {"": "crema-d"} and CORPUS != SAMPLE else []
-        ),
     output:
         report(
             paths.evaluation,
@@ -30,10 +26,16 @@ rule evaluate_runs:
         runtime=minutes(20),
     params:
         settings=json.dumps(config["evaluation"]),
+        # The content and not an input, so that moving the checkout makes nothing stale. It is of CREMA-D.
+        published=(
+            Path(BASE, "resources/notebook_runs.json").read_text()
+            if DATA.formats == {"": CREMA_D} and CORPUS != SAMPLE
+            else "{}"
+        ),
         code=code_of("evaluate_runs", *PROTOCOL_MODULES),
     shell:
         "python -m serflow evaluate_runs --metrics {input.metrics:q} --predictions {input.predictions:q}"
-        " --clips {input.clips:q} --published {input.published:q} --settings {params.settings:q}"
+        " --clips {input.clips:q} --published {params.published:q} --settings {params.settings:q}"
         " --output {output:q} --log {log:q}"
 
 

@@ -72,7 +72,7 @@ rule draw_mistakes:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000, 4),
+        mem_mb=memory(1000, 4, of="predictions"),
         runtime=minutes(10),
     params:
         shown=config["report"]["mistakes"],

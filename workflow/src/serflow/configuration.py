@@ -107,7 +107,7 @@ def _check_pairs(config: Mapping) -> None:
     limits = config["catalog"]["audit"]
     if limits["min_seconds"] >= limits["max_seconds"]:
         raise UserError("config: catalog.audit.min_seconds must be below catalog.audit.max_seconds")
-    models, first = named_models(config["models"]), {}
+    models, first, kinds = named_models(config["models"]), {}, set()
     for number, run in enumerate(config["runs"]):
         for name in PROTOCOLS[run["protocol"]].settings:
             if config["split"][name] is None:
@@ -115,11 +115,12 @@ def _check_pairs(config: Mapping) -> None:
                     f"config: runs.{number}.protocol is {run['protocol']!r}, which needs split.{name}; set it"
                 )
         for name, seed in itertools.product(run["models"], run["seeds"]):
-            for kind in lineage(find_model(models, name, f"config: runs.{number}.models").features):
-                if "check_settings" in KINDS[kind].functions:
-                    KINDS[kind].load().check_settings(config)
+            kinds.update(lineage(find_model(models, name, f"config: runs.{number}.models").features))
             before = first.setdefault((run["protocol"], name, seed), number)
             if before != number or run["models"].count(name) > 1 or run["seeds"].count(seed) > 1:
                 raise UserError(
                     f"config: runs.{number} names {run['protocol']}, {name}, seed {seed} again; name each run once"
                 )
+    for kind in sorted(kinds):
+        if "check_settings" in KINDS[kind].functions:
+            KINDS[kind].load().check_settings(config)

@@ -20,11 +20,9 @@ _AMIN = 1e-10
 _TOP_DB = 80.0
 
 
-def in_batches(
-    compute: Callable[[np.ndarray], np.ndarray], clips: np.ndarray, threads: int, size: int = CLIPS_AT_ONCE
-) -> Iterator[np.ndarray]:
-    """Compute features of clips, shape (clips, samples), in batches of ``size`` clips, in order, on several threads."""
-    pieces = (clips[start : start + size] for start in range(0, len(clips), size))
+def in_batches(compute: Callable[[np.ndarray], np.ndarray], clips: np.ndarray, threads: int) -> Iterator[np.ndarray]:
+    """Compute features of clips, shape (clips, samples), in batches, in order, on several threads."""
+    pieces = (clips[start : start + CLIPS_AT_ONCE] for start in range(0, len(clips), CLIPS_AT_ONCE))
     if threads == 1:
         yield from map(compute, pieces)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from serflow import storage
 from serflow.corpus.audit import RULES, audit_clips, excluded_clips
-from serflow.corpus.crema_d_names import EMOTIONS
+from serflow.corpus.crema_d_names import VOTES
 from serflow.corpus.formats import CREMA_D, load_formats
 from serflow.corpus.ids import of_corpus
 from serflow.corpus.listing import documented_people
@@ -17,7 +17,6 @@ from serflow.runtime.errors import UserError, printable
 _FOUND = ["file", "rule", "reason"]
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
 _PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string"}
-_VOTES = [f"votes_{emotion}" for emotion in sorted(EMOTIONS)]
 
 
 def catalog_clips(
@@ -76,11 +75,11 @@ def catalog_clips(
     heard = _of_crema_d(voice_votes(votes) if votes else {}, formats)
     clips = (
         clips.join(pd.DataFrame.from_dict(people, "index", columns=list(_PERSON)), on="speaker")
-        .join(pd.DataFrame.from_dict(heard, "index", columns=_VOTES), on="clip")
+        .join(pd.DataFrame.from_dict(heard, "index", columns=VOTES), on="clip")
         .assign(left_out=clips["clip"].isin(left_out))
     )
     schema = {field.name: str(field.type) for field in table.drop(["problem", "offset", "length"]).schema}
-    schema |= _PERSON | dict.fromkeys(_VOTES, "int32") | {"left_out": "bool"}
+    schema |= _PERSON | dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
     storage.write_table(output, storage.table_of_frame(clips, schema))
 
     file_of = dict(zip(clips["clip"], map(printable, clips["file"]), strict=True))
@@ -127,7 +126,7 @@ def _counts(clips, broken, found: Sequence[tuple[str, str, str]], settings: Mapp
         "levels": by("level"),
         "rates": by("rate"),
         "with_demographics": int(clips["sex"].notna().sum()),
-        "with_votes": int(clips[_VOTES[0]].notna().sum()),
+        "with_votes": int(clips[VOTES[0]].notna().sum()),
         "identical_audio": sorted(names for names in identical if names[1:]),
         "rules": rules,
     }

@@ -23,6 +23,7 @@ SENTENCES = {
     "WSI": "We'll stop in a couple of minutes.",
 }
 EMOTIONS = {"ANG": "anger", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
+VOTES = [f"votes_{emotion}" for emotion in sorted(EMOTIONS)]  # columns of the catalogue
 
 # 1040_ITH_SAD_XX was published as 1040_ITH_SAD_X for a while. Speakers are 1001 to 1091; more digits leave room for
 # larger corpora with such names.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.corpus.formats import CREMA_D, FORMATS
+from serflow.corpus.formats import CREMA_D, FORMATS, is_table
 from serflow.runtime.errors import UserError
 
 
@@ -18,7 +18,7 @@ class Location(NamedTuple):
     @property
     def root(self) -> Path:
         """The folder that file names are relative to."""
-        return self.path.parent if self.format == "manifest" else self.path
+        return self.path.parent if is_table(self.format) else self.path
 
 
 def find_location(locations: Sequence[Location], file: str) -> Location:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.crema_d_release import TABLES, official_clips
-from serflow.corpus.formats import CREMA_D
+from serflow.corpus.formats import CREMA_D, is_table
 from serflow.corpus.listing import SUFFIXES
 from serflow.corpus.locations import default_format
 from serflow.fetch.archive import AUDIO, METADATA, list_archive
@@ -44,7 +44,7 @@ def find_pending(config: Mapping) -> Pending | None:
         If ``audio`` is a file, but not an archive of recordings.
     """
     audio, format_ = config["audio"], config["format"] or default_format(config["corpus"])
-    if isinstance(audio, Mapping) or format_ == "manifest":
+    if isinstance(audio, Mapping) or is_table(format_):
         return None
     if audio is None:
         if config["corpus"] != CREMA_D or format_ != CREMA_D:

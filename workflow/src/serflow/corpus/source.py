@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from serflow import storage
 from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
-from serflow.corpus.formats import CREMA_D, FORMATS
+from serflow.corpus.formats import CREMA_D, FORMATS, is_table
 from serflow.corpus.ids import speaker_of
 from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries
 from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
@@ -110,7 +110,7 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
         metadata = _fetched_metadata(locations[0], pending.tables, config["metadata"])
     elif not config["audio"]:
         chosen = config["format"] or default_format(name)
-        what = "table" if chosen == "manifest" else "folder or archive"
+        what = "table" if is_table(chosen) else "folder or archive"
         only = "" if chosen != CREMA_D else "; only corpus=crema-d can be fetched"
         raise UserError(
             f"config: corpus {name!r} ({FORMATS[chosen].title}) needs its recordings: set audio to their {what}, e.g. "

@@ -1,8 +1,6 @@
 """The comparison table: runs and their folds, reference values, and the published results of the notebook."""
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -16,7 +14,7 @@ _LISTENERS = {"listener": "one human listener", "majority": "majority of human l
 
 
 def comparison_rows(
-    runs: Sequence[EvaluatedRun], measured: Sequence[Mapping], references: Mapping, published: Sequence[Path]
+    runs: Sequence[EvaluatedRun], measured: Sequence[Mapping], references: Mapping, published: Mapping
 ) -> list[dict]:
     """Return the rows of the comparison table, all with the same keys; those without ``fold`` are about all folds.
 
@@ -30,11 +28,11 @@ def comparison_rows(
     measured, references
         ``runs`` (in the same order) and ``references`` of ``evaluation.json``.
     published
-        Files with published results, such as ``resources/notebook_runs.json``.
+        Published results, the content of ``resources/notebook_runs.json``; empty without.
     """
     rows = [row for run, entry in zip(runs, measured, strict=True) for row in _run_rows(run, entry)]
     rows += [row for protocol, entry in references.items() for row in _reference_rows(protocol, entry)]
-    return rows + [row for path in published for row in _published_rows(path)]
+    return rows + (_published_rows(published) if published else [])
 
 
 def _row(**values) -> dict:
@@ -79,8 +77,7 @@ def _reference_rows(protocol: str, references: Mapping) -> list[dict]:
     return [_row(**known | values | {"run": f"{name} ({protocol})"}) for name, values in named]
 
 
-def _published_rows(path: Path) -> list[dict]:
-    table = json.loads(path.read_text(encoding="utf-8"))
+def _published_rows(table: Mapping) -> list[dict]:
     protocol = table["protocol"]
     known = {key: table[key] for key in ("protocol", "n_train", "n_valid", "n_test")}
     known |= {"source": PUBLISHED, "leaky": PROTOCOLS[protocol].leaky is not None}

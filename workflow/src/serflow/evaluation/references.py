@@ -9,14 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serflow.corpus.crema_d_names import EMOTIONS
+from serflow.corpus.crema_d_names import EMOTIONS, VOTES
 from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun
 from serflow.metrics.bootstrap import speaker_confusions
 from serflow.metrics.scores import recall
 
 CLASSES = tuple(sorted(EMOTIONS))
-VOTES = [f"votes_{emotion}" for emotion in CLASSES]
 
 
 def reference_scores(run: EvaluatedRun, catalog, resampling: Resampling) -> dict:

@@ -17,7 +17,7 @@ def evaluate_runs(
     predictions: Sequence[Path],
     *,
     clips: Path,
-    published: Sequence[Path],
+    published: Mapping,
     settings: Mapping,
     output: Path,
 ) -> None:
@@ -32,7 +32,7 @@ def evaluate_runs(
     clips
         The catalogue, for the groups and the listeners' votes.
     published
-        Published results to compare with, such as ``resources/notebook_runs.json``.
+        Published results to compare with, the content of ``resources/notebook_runs.json``; empty without.
     settings
         The section ``evaluation`` of the configuration: ``resamples``, ``seed``, ``bins``.
     output

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from serflow.audio.io import Content, read_content
 from serflow.runtime.errors import UserError
 
 # The suffixes of libsndfile's formats that are used for speech.
@@ -25,10 +24,14 @@ class RecordingToLabel(NamedTuple):
 
     def open(self):
         """Return what libsndfile opens."""
+        from serflow.audio.io import Content
+
         return self.path or self.name if self.content is None else Content(self.content)
 
     def read(self) -> bytes:
         """Return all its bytes; errors are those of :func:`serflow.audio.io.read_content`."""
+        from serflow.audio.io import read_content
+
         return read_content(self.path or self.name) if self.content is None else self.content
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serflow.runtime.errors import UserError
+from serflow.splits import PARTS
 from serflow.storage import open_array, read_table
 
 
@@ -97,7 +98,7 @@ def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, dict[str, l
 
     table = read_table(split, ["clip", "origin", "label", "fold", "part"])
     rows, parts = table.filter(pc.equal(table["fold"], fold)), {}
-    for name in ("train", "valid", "test"):
+    for name in PARTS:
         parts[name] = rows.filter(pc.equal(rows["part"], name)).to_pydict()
         if not parts[name]["clip"]:
             raise UserError(f"{split}: fold {fold} has no clips to {name} on")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.audio.read_recordings import Recordings
-from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES
+from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, VOTES
 from serflow.evaluation.predictions import Predictions, RunKey, key_of, load_runs
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
@@ -124,7 +124,7 @@ def choose_mistakes(mistakes, catalog: Mapping[str, Mapping], count: int):
 
 def heard(row: Mapping) -> dict | None:
     """Return the listeners' number of votes on a clip and the share of each emotion; None without votes."""
-    votes = {emotion: row[f"votes_{emotion}"] for emotion in sorted(EMOTIONS)}
+    votes = {emotion: row[column] for emotion, column in zip(sorted(EMOTIONS), VOTES, strict=True)}
     if None in votes.values() or not any(votes.values()):
         return None
     total = sum(votes.values())

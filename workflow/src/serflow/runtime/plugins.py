@@ -29,14 +29,12 @@ class Plugin:
         Name of the file without its suffix, with hyphens for kinds that use them.
     module : str
         Dotted name of its module.
-    summary : str
-        First line of its docstring.
     functions : frozenset of str
         Names of its top-level functions.
     """
 
-    def __init__(self, name: str, module: str, summary: str, functions: frozenset[str], constants: Mapping[str, Any]):
-        self.name, self.module, self.summary, self.functions = name, module, summary, functions
+    def __init__(self, name: str, module: str, functions: frozenset[str], constants: Mapping[str, Any]):
+        self.name, self.module, self.functions = name, module, functions
         for constant, value in constants.items():
             setattr(self, constant.lower(), value)
 
@@ -138,7 +136,6 @@ class Plugins(Mapping[str, Plugin]):
         return Plugin(
             name=name,
             module=f"{self.package}.{path.stem}",
-            summary=(ast.get_docstring(tree) or "").partition("\n")[0],
             functions=frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef)),
             constants=self._constants | found,
         )

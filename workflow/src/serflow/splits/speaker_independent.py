@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from serflow.corpus.formats import CREMA_D
-from serflow.corpus.ids import speaker_of
 from serflow.splits import Row
 from serflow.splits.folds import parts_of_speakers, rows_of_fold, speaker_folds
 
@@ -24,8 +22,7 @@ def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings
     With two groups none is left to train on. Then the last fifth of the other group's speakers validate or, if it has
     a single speaker, a share of their clips.
     """
-    speakers = settings.get("speakers") or sorted({speaker_of(clip) for clip in labels})
-    members = speaker_folds(speakers, settings.get("formats", {"": CREMA_D}))
+    members = speaker_folds(settings["speakers"], settings["formats"])
     rows = []
     for fold, tested in enumerate(members):
         following = members[(fold + 1) % len(members)]

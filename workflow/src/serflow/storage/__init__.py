@@ -20,7 +20,6 @@ from serflow.storage.rows import table_of, table_of_frame
 from serflow.storage.tables import read_row_groups, read_table, read_tables, write_table, write_tables
 
 __all__ = [
-    "FORMAT_VERSION",
     "ArrayWriter",
     "FileArray",
     "checksum",
@@ -42,10 +41,6 @@ __all__ = [
     "write_tables",
     "write_text",
 ]
-
-# Raise this when the bytes of a written file change. The fingerprints of rules contain it in place of this package's
-# code, so that other edits here make no result stale.
-FORMAT_VERSION = 2
 
 
 def checksum(path: str | Path) -> str:

@@ -8,7 +8,8 @@ the folder of the corpus and without its suffix, and returns an :class:`~serflow
 - ``PEOPLE``: speaker → :class:`~serflow.corpus.listing.Person`;
 - ``describe_excluded(path)``: what a recording is that the format leaves out, or None;
 - ``published_folds(speakers)``: the groups of speakers that are tested on in turn;
-- ``list_recordings(path)`` for a corpus that is not listed by its files.
+- ``list_recordings(path)`` for a corpus that is a table and not a folder, and ``describe_row(path, clip)``, the
+  beginning of a message about a row of it.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,11 @@ CREMA_D = "crema-d"
 FORMATS = Plugins(
     __name__, what="corpus format", function="parse", constants={"TITLE": REQUIRED, "NESTED": True}, hyphens=True
 )
+
+
+def is_table(format_: str) -> bool:
+    """Return whether a corpus of a format is a table, and not a folder of recordings."""
+    return "list_recordings" in FORMATS.find(format_, "config: format").functions
 
 
 def load_formats(formats: Mapping[str, str]) -> dict[str, ModuleType]:

@@ -19,6 +19,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/audio.smk"
+include: "workflow/rules/encoders.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluation.smk"
@@ -33,17 +34,23 @@ rule all:
         report_on("all"),
 
 
+rule quick:
+    """The report on the models that take minutes, under the protocol speaker-independent alone."""
+    input:
+        report_on("quick"),
+
+
 rule catalog:
     """The catalogue of the corpus and the split tables of the configured protocols."""
     input:
         paths.clips,
-        collect(paths.split, protocol=SELECTIONS[1:]),
+        collect(paths.split, protocol=USED_PROTOCOLS),
 
 
 rule features:
     """The features that the configured models read, of every clip."""
     input:
-        collect([feature_path(kind) for kind in USED_KINDS], shard=SHARDS),
+        [filled(feature_path(kind), model) for model, kind in USED_FEATURES],
 
 
 rule models:

@@ -23,6 +23,7 @@ ABOUT = {
     "fold": 0,
     "classes": CLASSES,
     "features": "mel",
+    "standardize": "training",
     "preprocessing": {
         "sampling_rate": 16000,
         "n_mels": 8,

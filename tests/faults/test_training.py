@@ -53,6 +53,7 @@ def training(data, model, out, **changed):
     command += ["--fold", 0, "--seed", 1, "--threads", 1, "--log", out / "log"]
     command += ["--settings", str(MODELS[model] | changed).replace("'", '"'), "--output", out / "model.keras"]
     command += ["--history", out / "history.csv", "--summary", out / "model.txt", "--training", out / "training.json"]
+    command += ["--before-refit", out / "before_refit.parquet"]
     return subprocess.Popen([sys.executable, "-m", "serflow", *map(str, command)], stderr=subprocess.PIPE, text=True)
 
 

@@ -46,6 +46,7 @@ def write_run(folder, protocol, model, fold, skill, extra=()):
     where = folder / protocol / model / f"fold{fold}"
     write_table(where / "predictions.parquet", pa.table(columns))
     trained = {"model": model, "classes": CLASSES, "parameters": 9, "epochs": 2, "best_epoch": 1, "seconds": 1.5}
+    trained |= {"standardize": "training", "refit": False}
     trained["layers"] = [{"name": "dense", "type": "Dense", "output_shape": [6], "parameters": 9}]
     write_json(where / "training.json", trained)
     options = {"protocol": protocol, "seed": 0, "fold": fold, "output": where / "metrics.json"}
@@ -58,6 +59,7 @@ def evaluate(folder, metrics, project):
     evaluate_runs(
         metrics,
         [path.parent / "predictions.parquet" for path in metrics],
+        enrolments=[],
         clips=folder / "clips.parquet",
         published=json.loads((project / "resources/notebook_runs.json").read_text()),
         settings=SETTINGS,
@@ -290,4 +292,6 @@ def test_a_metric_added_in_one_place_is_everywhere(evaluated, tmp_path, project,
 
 def test_no_runs(tmp_path):
     with pytest.raises(UserError, match="there are no runs to evaluate"):
-        evaluate_runs([], [], clips=tmp_path, published={}, settings=SETTINGS, output=tmp_path / "x.json")
+        evaluate_runs(
+            [], [], clips=tmp_path, published={}, enrolments=[], settings=SETTINGS, output=tmp_path / "x.json"
+        )

@@ -66,7 +66,12 @@ def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
 
 def test_the_best_run_is_not_leaky_if_there_is_one():
     def run(protocol, uar):
-        return {"protocol": protocol, "leaky": protocol == "notebook", "pooled": {"uar": {"value": uar}}}
+        return {
+            "protocol": protocol,
+            "leaky": protocol == "notebook",
+            "adapted": None,
+            "pooled": {"uar": {"value": uar}},
+        }
 
     leaky, known = [run("notebook", 0.7), run("notebook", 0.9)], [run("random", 0.6), run("custom", 0.5)]
     unknown = [run("speaker-independent", 0.3), run("cross-corpus", 0.4)]
@@ -107,7 +112,7 @@ def corpus(tmp_path):
     known = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
     write_json(tmp_path / "metrics.json", known | {"fold": 0, "classes": CLASSES, "temperature": 1.25})
     uar = {"value": 1 / 3, "low": None, "high": None}
-    write_json(tmp_path / "evaluation.json", {"runs": [known | {"pooled": {"uar": uar}}]})
+    write_json(tmp_path / "evaluation.json", {"runs": [known | {"adapted": None, "pooled": {"uar": uar}}]})
     return tmp_path
 
 

@@ -13,7 +13,7 @@ import yaml
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, read_split
 from serflow.models.keras_run import load_model
-from serflow.models.named import TRAINING, find_model, models_schema, named_models, training_settings
+from serflow.models.named import BY_GRADIENT, find_model, models_schema, named_models, training_settings
 from serflow.models.train import _build, _layers
 from serflow.runtime.errors import UserError
 from serflow.runtime.plugins import Plugin
@@ -130,8 +130,9 @@ def test_what_build_must_return(plugin, body, message):
 
 def test_config_yaml_shows_the_defaults_of_the_architectures(project):
     shown = yaml.safe_load((project / "config.yaml").read_text())["models"]
-    assert set(shown) == set(ARCHITECTURES)
-    assert named_models(shown) == named_models({})
+    variants = {name: section for name, section in shown.items() if "architecture" in section}
+    assert set(shown) - set(variants) == set(ARCHITECTURES)
+    assert named_models(shown) == named_models(variants)
 
 
 def test_named_models():
@@ -140,11 +141,12 @@ def test_named_models():
     assert list(models) == [*ARCHITECTURES, "small"] and small.features == "mel" and small.by_gradient
     assert small.settings == models["cnn2d"].settings | {"filters": [8, 8, 8]}
     assert models["cnn1d"].settings["epochs"] == 3 and not models["svm_functionals"].by_gradient
-    assert set(models["svm_functionals"].settings) == {"C", "max_iter"}
+    assert set(models["svm_functionals"].settings) == {"C", "max_iter", "copies", "standardize"}
     with pytest.raises(UserError, match=r"models\.small: unknown model architecture 'cnn2'; known: .*did you mean"):
         named_models({"small": {"architecture": "cnn2"}})
     with pytest.raises(
-        UserError, match="--model names 'cnn_1d', but models has: cnn1d, cnn2d, svm_functionals, small; d"
+        UserError,
+        match="--model names 'cnn_1d', but models has: cnn1d, cnn2d, logreg_embedding, svm_functionals, small; d",
     ):
         find_model(models, "cnn_1d", "--model")
 
@@ -182,7 +184,7 @@ def test_every_default_is_valid():
     assert all(
         "default" in rule for model in schema["properties"].values() for rule in list(model["properties"].values())[1:]
     )
-    assert set(TRAINING) == {"epochs", "patience", "min_delta", "batch_size", "learning_rate", "standardize"}
+    assert set(BY_GRADIENT) == {"epochs", "patience", "min_delta", "batch_size", "learning_rate"}
 
 
 def test_features_say_what_is_missing(tmp_path):

@@ -15,7 +15,7 @@ def at_once(monkeypatch):
 
 
 def transfer():
-    with progress.byte_progress("fetching", total=100_000_000) as advance:
+    with progress.progress("fetching", total=100_000_000) as advance:
         advance(50_000_000)
 
 

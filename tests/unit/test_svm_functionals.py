@@ -121,9 +121,10 @@ def run(tmp_path):
 def train_and_predict(folder, model, settings, name):
     """Run the two commands of a run as its rules do; TensorFlow takes its threads once per process."""
     common = ["--split", folder / "split.parquet", "--features", folder / "functionals.parquet"]
-    common += ["--indices", "--fold", 0, "--threads", 1, "--architecture", model]
     out = folder / name
-    train = ["train_model", "--model", model, "--seed", 0, "--settings", json.dumps(settings), *common]
+    common += ["--indices", "--fold", 0, "--threads", 1, "--architecture", model, "--settings", json.dumps(settings)]
+    common += ["--before-refit", out / "before_refit.parquet"]
+    train = ["train_model", "--model", model, "--seed", 0, *common]
     train += ["--output", out / "model.keras", "--history", out / "history.csv"]
     train += ["--summary", out / "model.txt", "--training", out / "training.json"]
     predict = ["predict_test", "--model", out / "model.keras", *common, "--output", out / "predictions.parquet"]
@@ -136,7 +137,9 @@ def train_and_predict(folder, model, settings, name):
 
 def test_it_is_a_model_like_any_other(run):
     folder, values, truth = run
-    out = train_and_predict(folder, "svm_functionals", {"C": 0.1, "max_iter": 5000}, "svm")
+    out = train_and_predict(
+        folder, "svm_functionals", {"C": 0.1, "max_iter": 5000, "standardize": "training", "copies": []}, "svm"
+    )
     table = read_table(out / "predictions.parquet").to_pandas().set_index("clip").loc[[f"c{row}" for row in range(120)]]
     scaler = StandardScaler().fit(values[:80].astype(np.float32))
     machine = LinearSVC(C=0.1, random_state=0).fit(scaler.transform(values[:80]), truth[:80])
@@ -149,7 +152,7 @@ def test_it_is_a_model_like_any_other(run):
 
 def test_the_same_seed_gives_the_same_predictions_to_the_byte(run):
     settings = {"epochs": 1, "patience": 5, "min_delta": 0.001, "batch_size": 16, "learning_rate": 0.001, "dense": 8}
-    settings["standardize"] = "training"
+    settings |= {"standardize": "training", "copies": []}
     settings["blocks"] = [{"filters": [8], "kernel": 3, "pool": 2}]
     first, second = (train_and_predict(run[0], "cnn1d", settings, name) for name in ("a", "b"))
     assert (first / "predictions.parquet").read_bytes() == (second / "predictions.parquet").read_bytes()

@@ -92,17 +92,19 @@ def run(tmp_path_factory, project):
     shards = ["--features", "s0.npy", "s1.npy", "--indices", "index0.parquet", "index1.parquet"]
     common = ["--architecture", "branches", "--split", "split.parquet", *shards, "--fold", 0, "--threads", 1]
     settings = {"epochs": 3, "patience": 5, "min_delta": 0, "batch_size": 8, "learning_rate": 0.01}
-    settings |= {"standardize": "training", "sharpness": 300}
+    settings |= {"standardize": "training", "sharpness": 300, "copies": ["pitch_shift", "time_stretch"]}
     files = ["--output", "model.keras", "--history", "history.csv", "--summary", "model.txt"]
-    files += ["--training", "training.json"]
+    files += ["--training", "training.json", "--before-refit", "before_refit.parquet"]
+    more = ["--settings", json.dumps(settings), "--before-refit", "before_refit.parquet"]
     serflow("train_model", "--model", "two", "--seed", 0, "--settings", json.dumps(settings), *common, *files)
-    serflow("predict_test", "--model", "model.keras", *common, "--output", "predictions.parquet")
+    serflow("predict_test", "--model", "model.keras", *common, *more, "--output", "predictions.parquet")
     serflow(
         *("evaluate_model", "--predictions", "predictions.parquet", "--training", "training.json"),
         *("--protocol", "speaker-independent", "--seed", 0, "--fold", 0, "--output", "metrics.json"),
     )
     serflow(
         *("bundle_model", "--model", "model.keras", "--architecture", "branches", *shards),
+        *("--settings", json.dumps(settings), "--training", "training.json"),
         *("--predictions", "predictions.parquet", "--metrics", "metrics.json", "--length", "length.json"),
         *("--clips", "clips.parquet", "--corpus", "noise", "--preprocessing", json.dumps(PREPROCESSING)),
         *("--resampling", json.dumps({"resamples": 100, "seed": 0}), "--output", "bundle.zip"),

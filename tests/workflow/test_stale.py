@@ -92,6 +92,26 @@ SETTINGS = [
     # The protocol notebook never standardises the inputs of networks.
     ("models.cnn1d.standardize", "none", PAGE),
     ("models.cnn2d.standardize", "none", PAGE),
+    ("models.cnn1d.copies", ["pitch_shift"], ONE_MODEL),
+    ("models.cnn2d.copies", [], ONE_MODEL),
+    # Models that no run here uses.
+    ("embedding.pooling", ["mean"], PAGE),
+    ("encoders", {"whisper-tiny.en": {"onnx": "mine.onnx"}}, PAGE),
+    ("models.svm_functionals.standardize", "corpus", PAGE),
+    ("models.svm_functionals.copies", [], PAGE),
+    *((f"models.logreg_embedding.{key}", value, PAGE) for key, value in [
+        ("encoder", "whisper-tiny.en"),
+        ("standardize", "none"),
+        ("copies", ["pitch_shift"]),
+        ("layers", "best"),
+        ("C", [1.0]),
+        ("max_iter", 10),
+        ("refit", False),
+    ]),
+    *((f"models.logreg_embedding_{group}.{key}", value, PAGE) for group in ("corpus", "speaker") for key, value in [
+        ("architecture", "svm_functionals"),
+        ("standardize", "none"),
+    ]),
     ("models.svm_functionals.C", 1.0, PAGE),
     ("models.svm_functionals.max_iter", 100, PAGE),
     ("evaluation.resamples", 500, EVALUATION),
@@ -110,7 +130,7 @@ SETTINGS = [
 
 def leaves(section, above=""):
     for key, value in section.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key != "encoders":  # whose names have dots
             yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

@@ -7,6 +7,9 @@ rule bundle_model:
         model=paths.model,
         features=feature_shards,
         indices=feature_indices,
+        encoder=encoder_of(paths.encoder),
+        description=encoder_of(paths.encoder_description),
+        training=paths.training,
         predictions=paths.predictions,
         metrics=paths.metrics,
         length=paths.length,
@@ -25,13 +28,18 @@ rule bundle_model:
         runtime=minutes(20),
     params:
         architecture=architecture_of,
+        settings=settings_of_run,
+        encoder=lambda wildcards, input: (
+            f"--encoder {input.encoder} --description {input.description}" if input.encoder else ""
+        ),
         corpus=CORPUS,
         preprocessing=lambda wildcards: json.dumps(kind_settings(MODELS[wildcards.model].features, config)),
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
         code=lambda wildcards: code_of("bundle_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow bundle_model --model {input.model:q} --architecture {params.architecture}"
-        " --features {input.features:q} --indices {input.indices:q} --predictions {input.predictions:q}"
+        " --features {input.features:q} --indices {input.indices:q} {params.encoder}"
+        " --settings {params.settings:q} --training {input.training:q} --predictions {input.predictions:q}"
         " --metrics {input.metrics:q} --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
         " --preprocessing {params.preprocessing:q} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
 

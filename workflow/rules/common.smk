@@ -20,6 +20,7 @@ from serflow.features.frame_features import modules_of as modules_of_frame_featu
 from serflow.models.named import named_models, training_settings
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
+from serflow.encoders.settings import encoder_files
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
 from serflow.runtime.slurm import prepare_cluster
 from serflow.splits import PROTOCOLS, count_folds
@@ -65,9 +66,16 @@ except UserError as error:
 SHARDS = shard_names(config["shards"])
 PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]
-USED_KINDS = sorted({kind for run in RUNS for kind in lineage(MODELS[run.model].features)})
+USED_FEATURES = [
+    (model, kind)
+    for name, model in MODELS.items()
+    if name in {run.model for run in RUNS}
+    for kind in lineage(model.features)
+]
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
-SELECTIONS = ["all", *dict.fromkeys(run.protocol for run in RUNS)]
+USED_PROTOCOLS = list(dict.fromkeys(run.protocol for run in RUNS))
+# What the target quick trains: no network.
+QUICK = ("logreg_embedding", "logreg_embedding_speaker", "svm_functionals")
 
 # ---- Paths -------------------------------------------------------------------------------------------------------
 
@@ -77,8 +85,10 @@ wildcard_constraints:
     seed=r"\d+",
     fold=r"\d+",
     model="|".join(map(re.escape, MODELS)),
+    encoder="|".join(map(re.escape, config["encoders"])),
+    part="(copies/)?",
     protocol="|".join(PROTOCOLS),
-    selection="|".join(["all", *PROTOCOLS]),
+    selection="|".join(["all", "quick", *PROTOCOLS]),
 
 
 PATTERNS = {
@@ -101,6 +111,8 @@ PATTERNS = {
     "history": f"models/{RUN}/history.csv",
     "layers": f"models/{RUN}/model.txt",
     "training": f"models/{RUN}/training.json",
+    "enrolment": f"models/{RUN}/enrolment.json",
+    "before_refit": f"models/{RUN}/before_refit.parquet",
     "predictions": f"models/{RUN}/predictions.parquet",
     "metrics": f"models/{RUN}/metrics.json",
     "bundle": f"bundles/{RUN}.zip",
@@ -123,6 +135,7 @@ PATTERNS = {
     "report": "report/{selection}/index.html",
 }
 paths = SimpleNamespace(**{name: f"results/{CORPUS}/{pattern}" for name, pattern in PATTERNS.items()})
+paths.encoder, paths.encoder_description = "resources/encoders/{encoder}.onnx", "resources/encoders/{encoder}.json"
 
 
 def log_of(rule, *wildcards):
@@ -135,25 +148,53 @@ def benchmark_of(rule, *wildcards):
     return str(Path("results", CORPUS, "benchmarks", rule, *wildcards)) + ".tsv"
 
 
+def shard_of(kind):
+    """Return the wildcards that name a file of features: of an encoder, of recordings or copies, of a shard."""
+    encoder = "{encoder}/" if KINDS[kind].encoder else ""
+    return encoder + ("{part}{shard}" if KINDS[kind].reads == "audio" else "{shard}")
+
+
 def feature_path(kind):
     """Return the path pattern of a kind's features."""
-    return f"results/{CORPUS}/{kind}/{{shard}}.{KINDS[kind].writes}"
+    return f"results/{CORPUS}/{kind}/{shard_of(kind)}.{KINDS[kind].writes}"
 
 
 def feature_index(kind):
     """Return the path pattern of the names of an array's clips; a table has them itself."""
-    return f"results/{CORPUS}/{kind}/{{shard}}.parquet" if KINDS[kind].writes == "npy" else []
+    return f"results/{CORPUS}/{kind}/{shard_of(kind)}.parquet" if KINDS[kind].writes == "npy" else []
+
+
+def filled(pattern, model):
+    """Fill a path pattern of features with what a model reads; copies have files of their own if it trains on them."""
+    parts = ["", "copies/"] if model.settings["copies"] else [""]
+    return collect(pattern, encoder=model.settings.get("encoder"), part=parts, shard=SHARDS) if pattern else []
 
 
 def feature_shards(wildcards):
     """Return the features that a model reads."""
-    return collect(feature_path(MODELS[wildcards.model].features), shard=SHARDS)
+    model = MODELS[wildcards.model]
+    return filled(feature_path(model.features), model)
 
 
 def feature_indices(wildcards):
     """Return the indices of the features that a model reads, if they are arrays."""
-    index = feature_index(MODELS[wildcards.model].features)
-    return collect(index, shard=SHARDS) if index else []
+    model = MODELS[wildcards.model]
+    return filled(feature_index(model.features), model)
+
+
+def audio_of(recordings, copies):
+    """Return an input function for the recordings or the copies of a shard."""
+    return lambda wildcards: (copies if wildcards.part else recordings).format(shard=wildcards.shard)
+
+
+def encoder_of(path):
+    """Return an input function for a file of the encoder of a model, if it has one."""
+
+    def found(wildcards):
+        encoder = MODELS[wildcards.model].settings.get("encoder")
+        return path.format(encoder=encoder) if encoder else []
+
+    return found
 
 
 def at(pattern, run):
@@ -161,14 +202,16 @@ def at(pattern, run):
     return pattern.format(**run._asdict())
 
 
-def selected_runs(wildcards):
-    """Return the configured runs of a selection: those of a protocol, or all."""
-    return [run for run in RUNS if wildcards.selection in ("all", run.protocol)]
+def runs_of(selection):
+    """Return the configured runs of a selection: all, those of the target quick, or those of a protocol."""
+    if selection == "quick":
+        return [run for run in RUNS if run.protocol == "speaker-independent" and run.model in QUICK]
+    return [run for run in RUNS if selection in ("all", run.protocol)]
 
 
 def of_runs(pattern):
     """Return an input function that fills the runs of a selection into a path pattern."""
-    return lambda wildcards: [at(pattern, run) for run in selected_runs(wildcards)]
+    return lambda wildcards: [at(pattern, run) for run in runs_of(wildcards.selection)]
 
 
 def configured(pattern):
@@ -188,15 +231,26 @@ def configured(pattern):
     return path
 
 
+def adapted_runs(pattern):
+    """Return an input function like :func:`of_runs` for those runs whose model is fitted to be adapted to speakers."""
+    return lambda wildcards: [
+        at(pattern, run)
+        for run in runs_of(wildcards.selection)
+        if MODELS[run.model].settings["standardize"] == "speaker" and not MODELS[run.model].by_gradient
+    ]
+
+
 CLIP_FIGURES, CLIP_RECORDINGS = (
     [f"results/{CORPUS}/report/figures/clip{number:02d}.{suffix}" for number in range(config["report"]["clips"])]
     for suffix in ("png", "wav")
 )
 
 
-def refuse_protocol(protocol):
-    """Print why a protocol has no report."""
+def refuse_selection(protocol):
+    """Print why a protocol, or the selection quick, has no report."""
     try:
+        if protocol == "quick":
+            raise UserError(f"quick needs a run of the protocol speaker-independent with one of {', '.join(QUICK)}")
         count_folds(protocol, DATA.speakers, DATA.formats, config["split"]["table"])
         raise UserError(f"no configured run has the protocol {protocol}; add it to runs")
     except UserError as error:
@@ -205,11 +259,11 @@ def refuse_protocol(protocol):
 
 def report_on(selection):
     """Return the tables, charts and pages of a selection."""
-    if selection not in SELECTIONS:
-        return lambda wildcards: refuse_protocol(selection)
+    runs = runs_of(selection)
+    if not runs:
+        return lambda wildcards: refuse_selection(selection)
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)
     patterns += (paths.reliability, paths.risk_coverage, paths.leakage)
-    runs = [run for run in RUNS if selection in ("all", run.protocol)]
     return [
         *collect(patterns, selection=selection),
         *(at(path, run) for run in runs for path in (paths.curves, paths.confusion)),
@@ -219,6 +273,11 @@ def report_on(selection):
 def architecture_of(wildcards):
     """Return the name of the architecture of a model."""
     return MODELS[wildcards.model].architecture.name
+
+
+def settings_of_run(wildcards):
+    """Return the settings of a model under the protocol of a run."""
+    return json.dumps(training_settings(MODELS[wildcards.model], wildcards.protocol))
 
 
 def bundle_to_use(wildcards):

@@ -6,6 +6,7 @@ rule evaluate_runs:
     input:
         metrics=of_runs(paths.metrics),
         predictions=of_runs(paths.predictions),
+        enrolments=adapted_runs(paths.enrolment),
         clips=paths.clips,
     output:
         report(
@@ -35,7 +36,7 @@ rule evaluate_runs:
         code=code_of("evaluate_runs", *PROTOCOL_MODULES),
     shell:
         "python -m serflow evaluate_runs --metrics {input.metrics:q} --predictions {input.predictions:q}"
-        " --clips {input.clips:q} --published {params.published:q} --settings {params.settings:q}"
+        " --enrolments {input.enrolments:q} --clips {input.clips:q} --published {params.published:q} --settings {params.settings:q}"
         " --output {output:q} --log {log:q}"
 
 
@@ -79,8 +80,15 @@ rule record_provenance:
         metrics=of_runs(paths.metrics),
         clips=paths.clips,
         splits=lambda wildcards: collect(
-            paths.split, protocol=sorted({run.protocol for run in selected_runs(wildcards)})
+            paths.split, protocol=sorted({run.protocol for run in runs_of(wildcards.selection)})
         ),
+        encoders=lambda wildcards: [
+            paths.encoder_description.format(encoder=encoder)
+            for encoder in sorted(
+                {MODELS[run.model].settings.get("encoder", "") for run in runs_of(wildcards.selection)}
+            )
+            if encoder
+        ],
     output:
         paths.provenance,
     log:
@@ -99,5 +107,5 @@ rule record_provenance:
         code=code_of("record_provenance"),
     shell:
         "python -m serflow record_provenance --metrics {input.metrics:q} --clips {input.clips:q}"
-        " --splits {input.splits:q} --benchmarks {params.benchmarks:q} --config {params.config:q}"
+        " --splits {input.splits:q} --encoders {input.encoders:q} --benchmarks {params.benchmarks:q} --config {params.config:q}"
         " --output {output:q} --log {log:q}"

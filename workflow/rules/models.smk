@@ -7,11 +7,13 @@ rule train_model:
         split=configured(paths.split),
         features=feature_shards,
         indices=feature_indices,
+        encoder=encoder_of(paths.encoder_description),
     output:
         model=paths.model,
         history=paths.history,
         layers=paths.layers,
         training=paths.training,
+        before_refit=paths.before_refit,
     log:
         log_of("train_model", RUN),
     benchmark:
@@ -24,14 +26,15 @@ rule train_model:
         runtime=minutes(240),
     params:
         architecture=architecture_of,
-        settings=lambda wildcards: json.dumps(training_settings(MODELS[wildcards.model], wildcards.protocol)),
+        settings=settings_of_run,
+        encoder=lambda wildcards, input: f"--encoder {input.encoder}" if input.encoder else "",
         code=lambda wildcards: code_of("train_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow train_model --model {wildcards.model} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
-        " --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --threads {threads}"
+        " {params.encoder} --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --threads {threads}"
         " --output {output.model:q} --history {output.history:q} --summary {output.layers:q}"
-        " --training {output.training:q} --log {log:q}"
+        " --training {output.training:q} --before-refit {output.before_refit:q} --log {log:q}"
 
 
 rule predict_test:
@@ -41,6 +44,7 @@ rule predict_test:
         split=paths.split,
         features=feature_shards,
         indices=feature_indices,
+        before_refit=paths.before_refit,
     output:
         paths.predictions,
     log:
@@ -55,10 +59,12 @@ rule predict_test:
         runtime=minutes(30),
     params:
         architecture=architecture_of,
+        settings=settings_of_run,
         code=lambda wildcards: code_of("predict_test", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow predict_test --model {input.model:q} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
+        " --before-refit {input.before_refit:q} --settings {params.settings:q}"
         " --fold {wildcards.fold} --threads {threads} --output {output:q} --log {log:q}"
 
 
@@ -84,4 +90,36 @@ rule evaluate_model:
     shell:
         "python -m serflow evaluate_model --predictions {input.predictions:q} --training {input.training:q}"
         " --protocol {wildcards.protocol} --seed {wildcards.seed} --fold {wildcards.fold}"
+        " --output {output:q} --log {log:q}"
+
+
+rule evaluate_enrolment:
+    """Test a model that is adapted to speakers with a few unlabelled clips of each test speaker."""
+    input:
+        model=paths.model,
+        features=feature_shards,
+        indices=feature_indices,
+        predictions=paths.predictions,
+        metrics=paths.metrics,
+        training=paths.training,
+    output:
+        paths.enrolment,
+    log:
+        log_of("evaluate_enrolment", RUN),
+    benchmark:
+        benchmark_of("evaluate_enrolment", RUN)
+    conda:
+        "../../envs/models.yaml"
+    threads: config["threads"]["prediction"]
+    resources:
+        mem_mb=memory(2000, 1),
+        runtime=minutes(60),
+    params:
+        architecture=architecture_of,
+        settings=settings_of_run,
+        code=lambda wildcards: code_of("evaluate_enrolment", MODELS[wildcards.model].architecture.module),
+    shell:
+        "python -m serflow evaluate_enrolment --model {input.model:q} --architecture {params.architecture}"
+        " --features {input.features:q} --indices {input.indices:q} --predictions {input.predictions:q}"
+        " --metrics {input.metrics:q} --training {input.training:q} --settings {params.settings:q} --threads {threads}"
         " --output {output:q} --log {log:q}"

@@ -26,6 +26,7 @@ from serflow.runtime.progress import show_on
 COMMANDS = {
     "synthesize_sample": "serflow.corpus.sample",
     "fetch_corpus": "serflow.corpus.fetch_corpus",
+    "fetch_encoder": "serflow.encoders.fetch_encoder",
     "read_recordings": "serflow.audio.read_recordings",
     "catalog_clips": "serflow.corpus.catalog",
     "split_clips": "serflow.splits.split_clips",
@@ -35,6 +36,7 @@ COMMANDS = {
     **{f"extract_{kind}": "serflow.features.extract" for kind in KINDS},
     "train_model": "serflow.models.train",
     "predict_test": "serflow.models.predict",
+    "evaluate_enrolment": "serflow.models.enrolment",
     "evaluate_model": "serflow.evaluation.run_metrics",
     "evaluate_runs": "serflow.evaluation.runs",
     "compare_runs": "serflow.report.evaluation_charts",

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from serflow.corpus.source import SAMPLE
+from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.features import KINDS, lineage
 from serflow.models.named import find_model, models_schema, named_models
 from serflow.runtime.errors import UserError
@@ -73,6 +74,7 @@ def read_schema(path: Path, models: Mapping) -> dict:
         if plugin.settings:
             rules = {"type": "object", "additionalProperties": False, "properties": plugin.settings}
             sections[kind] = rules | {"required": list(plugin.settings)}
+    sections["encoders"] = ENCODERS
     sections["models"] = models_schema(models)
     sections["runs"]["items"]["properties"]["protocol"] = {"enum": list(PROTOCOLS)}
     return schema
@@ -115,7 +117,13 @@ def _check_pairs(config: Mapping) -> None:
                     f"config: runs.{number}.protocol is {run['protocol']!r}, which needs split.{name}; set it"
                 )
         for name, seed in itertools.product(run["models"], run["seeds"]):
-            kinds.update(lineage(find_model(models, name, f"config: runs.{number}.models").features))
+            model = find_model(models, name, f"config: runs.{number}.models")
+            kinds.update(lineage(model.features))
+            encoder = model.settings.get("encoder")
+            if encoder and encoder not in config["encoders"]:
+                raise UserError(
+                    f"config: models.{name}.encoder is {encoder!r}, but encoders has: {', '.join(config['encoders'])}"
+                )
             before = first.setdefault((run["protocol"], name, seed), number)
             if before != number or run["models"].count(name) > 1 or run["seeds"].count(seed) > 1:
                 raise UserError(

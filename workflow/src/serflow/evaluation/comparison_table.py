@@ -37,7 +37,7 @@ def comparison_rows(
 
 def _row(**values) -> dict:
     scores = [column for name in STATISTICS for column in ((name, "uar_low", "uar_high") if name == "uar" else (name,))]
-    columns = ["run", "source", "protocol", "leaky", "model", "seed", "fold", *scores]
+    columns = ["run", "source", "protocol", "leaky", "adapted", "model", "seed", "fold", *scores]
     columns += ["train_accuracy", "valid_accuracy", "n_train", "n_valid", "n_test", "parameters", "epochs", "seconds"]
     return {column: values.get(column) for column in columns}
 
@@ -62,7 +62,11 @@ def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
         pairs = zip(folds, measured["folds"], strict=True)
         named += [(f"{title} fold {fold['fold']}", fold, scores) for fold, scores in pairs]
     return [
-        _row(**values | _scores(scores) | {"source": SERFLOW, "run": f"{name} ({_protocol(run.key.protocol)})"})
+        _row(
+            **values
+            | _scores(scores)
+            | {"source": SERFLOW, "adapted": run.adapted, "run": f"{name} ({_protocol(run.key.protocol)})"}
+        )
         for name, values, scores in named
     ]
 

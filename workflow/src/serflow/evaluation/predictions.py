@@ -11,6 +11,7 @@ import numpy as np
 from serflow.corpus.ids import speaker_of
 from serflow.metrics.bootstrap import speaker_confusions
 from serflow.metrics.calibration import apply_temperature
+from serflow.models.named import GROUPS
 from serflow.models.predict import PROBABILITY
 from serflow.storage import read_json, read_table
 
@@ -85,6 +86,7 @@ class EvaluatedRun:
     key: RunKey
     classes: list[str]
     leaky: bool
+    adapted: str | None  # to "speaker" or "corpus", by recordings without their labels
     metrics: list[dict]
     folds: list[Predictions]
     pooled: Predictions
@@ -106,7 +108,9 @@ def load_runs(metrics: Sequence[Path], predictions: Sequence[Path]) -> list[Eval
     for key, files in runs.items():
         known, paths = zip(*sorted(files, key=lambda pair: pair[0]["fold"]), strict=True)
         folds = [_load_fold(path, fold) for path, fold in zip(paths, known, strict=True)]
-        loaded.append(EvaluatedRun(key, known[0]["classes"], known[0]["leaky"], list(known), folds, _pool(folds)))
+        first = known[0]
+        adapted = first["standardize"] if first["standardize"] in GROUPS else None
+        loaded.append(EvaluatedRun(key, first["classes"], first["leaky"], adapted, list(known), folds, _pool(folds)))
     return loaded
 
 

@@ -52,6 +52,6 @@ def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: in
             "temperature": fit_temperature(clips.probabilities[parts["valid"]], clips.truth[parts["valid"]]),
             **{f"{part}_accuracy": float(np.trace(matrix) / matrix.sum()) for part, matrix in counts.items()},
             **{f"n_{part}": int(matrix.sum()) for part, matrix in counts.items()},
-            **{key: trained[key] for key in ("parameters", "epochs", "best_epoch", "seconds")},
+            **{key: trained[key] for key in ("standardize", "refit", "parameters", "epochs", "best_epoch", "seconds")},
         },
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from serflow.evaluation.comparison_table import comparison_rows
 from serflow.evaluation.comparisons import compare_pairs, compare_protocols, summarize_seeds
+from serflow.evaluation.enrolment_curve import enrolment_curve, load_enrolments
 from serflow.evaluation.measures import Resampling, by_group, measure
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.evaluation.references import reference_scores
@@ -16,6 +17,7 @@ def evaluate_runs(
     metrics: Sequence[Path],
     predictions: Sequence[Path],
     *,
+    enrolments: Sequence[Path],
     clips: Path,
     published: Mapping,
     settings: Mapping,
@@ -29,6 +31,8 @@ def evaluate_runs(
         ``metrics.json`` of every fold of every run.
     predictions
         ``predictions.parquet`` of the same folds, in the same order.
+    enrolments
+        ``enrolment.json`` of the folds of those runs that are adapted to speakers.
     clips
         The catalogue, for the groups and the listeners' votes.
     published
@@ -48,7 +52,8 @@ def evaluate_runs(
     runs = load_runs(metrics, predictions)
     catalog = read_table(clips).to_pandas().set_index("clip")
     resampling = Resampling(settings["resamples"], settings["seed"])
-    measured = [_measure_run(run, catalog, settings["bins"], resampling) for run in runs]
+    enrolled = load_enrolments(enrolments)
+    measured = [_measure_run(run, catalog, settings["bins"], resampling, enrolled.get(run.key, [])) for run in runs]
     summaries = summarize_seeds(runs, resampling)
     first_of = {run.key.protocol: run for run in reversed(runs)}
     protocols = dict.fromkeys(run.key.protocol for run in runs)
@@ -68,14 +73,16 @@ def evaluate_runs(
     )
 
 
-def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling) -> dict:
+def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling, tests: Sequence[Mapping]) -> dict:
     return {
         **run.key._asdict(),
         "leaky": run.leaky,
+        "adapted": run.adapted,
         "pooled": measure(run.pooled, run.classes, bins, resampling),
         "folds": [
             {"fold": fold["fold"], **measure(predictions, run.classes, bins, resampling)}
             for fold, predictions in zip(run.metrics, run.folds, strict=True)
         ],
         "groups": by_group(run.pooled, catalog, resampling),
+        "enrolment": enrolment_curve(tests, resampling),
     }

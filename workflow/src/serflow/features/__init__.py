@@ -3,9 +3,14 @@
 A kind has the function ``compute(rows, settings, threads)``, an iterator over batches of feature rows, which both the
 workflow and inference use, and the constants
 
-- ``READS``: what it is computed from: ``"fixed"`` (clips of the common length, float32 of shape (clips, samples)) or
-  the name of another kind (its rows);
+- ``READS``: what it is computed from: ``"fixed"`` (clips of the common length, float32 of shape (clips, samples)),
+  ``"audio"`` (recordings or copies at their own length, an iterable of float32 of shape (samples,)) or the name of
+  another kind (its rows);
 - ``WRITES``: ``"npy"`` for arrays, ``"parquet"`` for named columns, which ``column_names(settings)`` returns;
+- ``ENCODER``: whether it needs a pretrained encoder, which ``compute`` then takes as the keyword ``encoder``; the
+  file imports :func:`serflow.encoders.run.open_encoder`, so that only its kind depends on that code;
+- ``TIME``: whether the last axis of a row is time or frequency, over which models standardise; without it, models read
+  a row as one vector;
 - ``SETTINGS``: the rules of its settings in JSON Schema, each with a ``default``. They are the section of the
   configuration with the name of the kind.
 
@@ -15,7 +20,7 @@ the kind and of the kind that it reads. The result does not depend on the number
 that contradict each other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from serflow.runtime.plugins import REQUIRED, Plugins
@@ -23,11 +28,13 @@ from serflow.runtime.plugins import REQUIRED, Plugins
 if TYPE_CHECKING:  # the command line lists the kinds and must start fast
     import numpy as np
 
+    from serflow.encoders.run import Encoder
+
 KINDS = Plugins(
     __name__,
     what="feature kind",
     function="compute",
-    constants={"READS": REQUIRED, "WRITES": REQUIRED, "SETTINGS": {}},
+    constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "SETTINGS": {}},
 )
 
 
@@ -38,23 +45,33 @@ def kind_settings(kind: str, config: Mapping) -> dict:
     }
 
 
+def pads(kind: str) -> bool:
+    """Return whether a kind is computed from clips that are truncated or padded to one length."""
+    return KINDS[lineage(kind)[0]].reads == "fixed"
+
+
 def lineage(kind: str) -> list[str]:
     """Return the kinds that a kind is computed from, the first of them first, and the kind itself."""
     reads = KINDS.find(kind, "features").reads
     return [*(lineage(reads) if reads in KINDS else []), kind]
 
 
-def compute_features(kind: str, clips: "np.ndarray", settings: Mapping, threads: int = 1) -> "np.ndarray":
-    """Compute the features of a few clips exactly as the workflow does.
+def compute_features(
+    kind: str, clips: "Sequence[np.ndarray]", settings: Mapping, threads: int = 1, encoder: "Encoder | None" = None
+) -> "np.ndarray":
+    """Compute the features of a few clips exactly as the workflow does, in the shape that a model reads.
 
     Parameters
     ----------
     kind
         Name of the kind.
     clips
-        float32 of shape (clips, samples), of the common length.
+        float32 of shape (clips, samples), of the common length, or a list of clips at their own length, as the kind
+        needs.
     settings, threads
         As described in :mod:`serflow.features`.
+    encoder
+        The encoder, for kinds that need one.
 
     Returns
     -------
@@ -65,5 +82,7 @@ def compute_features(kind: str, clips: "np.ndarray", settings: Mapping, threads:
 
     rows = clips
     for name in lineage(kind):
-        rows = np.concatenate(list(KINDS[name].load().compute(rows, settings, threads)))
-    return rows[..., None]
+        plugin = KINDS[name]
+        needed = {"encoder": encoder} if plugin.encoder else {}
+        rows = np.concatenate(list(plugin.load().compute(rows, settings, threads, **needed)))
+    return rows[..., None] if KINDS[kind].time else rows.reshape(len(rows), -1, 1)

@@ -10,6 +10,7 @@ from serflow import storage
 from serflow.audio.stft import CLIPS_AT_ONCE
 from serflow.features import KINDS
 from serflow.runtime.errors import UserError
+from serflow.runtime.progress import progress
 
 ROWS_AT_ONCE = 256 * CLIPS_AT_ONCE  # of a table: about 7 MB of frame features
 
@@ -19,7 +20,9 @@ def extract_features(
     samples: Path,
     *,
     index: Path | None = None,
-    length: Path,
+    length: Path | None = None,
+    encoder: Path | None = None,
+    description: Path | None = None,
     settings: Mapping,
     threads: int = 1,
     output: Path,
@@ -32,11 +35,13 @@ def extract_features(
     kind
         Name of the feature kind.
     samples
-        The shard's clips of the common length, or the table of the kind that this one reads.
+        The shard's clips of the common length, its recordings or copies, or the table of the kind that this one reads.
     index
         Names of the clips, in the order of ``samples``; not needed for a table, which has them.
     length
-        ``target.json``.
+        ``target.json``, for kinds that read clips of the common length.
+    encoder, description
+        ONNX file and description of the encoder, for kinds that need one.
     settings
         The settings of the kind, as returned by :func:`serflow.features.kind_settings`.
     threads
@@ -49,10 +54,22 @@ def extract_features(
     UserError
         If the clips do not have the common length.
     """
-    plugin = KINDS[kind]
-    known = storage.read_json(length)
-    settings = {**settings, "target_length": known["target_length"], "frame_size": known["frame_size"]}
-    if plugin.reads == "fixed":
+    plugin, needed = KINDS[kind], {}
+    if plugin.encoder:
+        needed["encoder"] = plugin.load().open_encoder(encoder, description)
+    if length is not None:
+        known = storage.read_json(length)
+        settings = {**settings, "target_length": known["target_length"], "frame_size": known["frame_size"]}
+    if plugin.reads == "audio":
+        clips = storage.read_table(index, ["clip", "offset", "length"])
+        clips = clips.filter(np.asarray(clips["length"]) > 0)  # the others are not usable
+        computed = _with_progress(
+            plugin.load().compute(_audio(samples, clips), settings, threads, **needed),
+            len(clips),
+            f"{kind} of {samples}",
+        )
+        clips = clips.select(["clip"])
+    elif plugin.reads == "fixed":
         rows, clips = storage.FileArray(samples), storage.read_table(index)
         if rows.shape[1:] != (known["target_length"],) or len(rows) != len(clips):
             raise UserError(f"{samples}: not {len(clips)} clips of {known['target_length']} samples; delete it")
@@ -67,12 +84,27 @@ def extract_features(
         storage.write_tables(output, _named(clips["clip"], computed, plugin.load().column_names(settings)))
         return
     first = next(computed, None)
-    if first is None:
-        first = np.concatenate(list(plugin.load().compute(np.zeros((1, *rows.shape[1:]), np.float32), settings)))[:0]
+    if first is None:  # a shard without clips
+        silence = np.zeros((1, rows.shape[1] if plugin.reads == "fixed" else settings["sampling_rate"]), np.float32)
+        first = next(plugin.load().compute(silence, settings, **needed))[:0]
     with storage.ArrayWriter(output, first.shape[1:]) as out:
         for batch in itertools.chain([first], computed):
             out.write(batch)
     storage.write_table(output_index, clips)
+
+
+def _audio(samples: Path, clips) -> Iterator[np.ndarray]:
+    """Yield clips of an array of clips end to end, one at a time."""
+    array = storage.FileArray(samples)
+    for offset, length in zip(clips["offset"].to_pylist(), clips["length"].to_pylist(), strict=True):
+        yield array[offset : offset + length]
+
+
+def _with_progress(batches: Iterator[np.ndarray], total: int, what: str) -> Iterator[np.ndarray]:
+    with progress(what, total=total, unit="clip") as advance:
+        for batch in batches:
+            yield batch
+            advance(len(batch))
 
 
 def _named(clips, computed: Iterator[np.ndarray], names: list[str]) -> Iterator:

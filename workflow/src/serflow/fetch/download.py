@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from serflow import __version__, storage
 from serflow.runtime.errors import UserError
-from serflow.runtime.progress import byte_progress, tell
+from serflow.runtime.progress import progress, tell
 
 SCHEMES = ("https://",)  # tests add a server on this machine; no setting changes it
 ATTEMPTS = 5  # in a row without new bytes
@@ -130,7 +130,7 @@ def _download(url: str, partial: Path, note: Path, check: Callable[[bytes], obje
                 raise UserError("the server sent a web page instead of the file")
             check(piece)
         storage.write_json(note, {"url": url, "validator": validator or known, "total": total})
-        with partial.open("ab") as file, byte_progress(shown(url), offset, total) as advance:
+        with partial.open("ab") as file, progress(shown(url), offset, total) as advance:
             while piece:
                 offset += len(piece)
                 if offset > (total or LARGEST_FILE):

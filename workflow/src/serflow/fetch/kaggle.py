@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
-from serflow.runtime.progress import byte_progress
+from serflow.runtime.progress import progress
 
 _SIGN_IN = (
     "if you are not signed in, make a token on kaggle.com under Settings, API, and save it as ~/.kaggle/access_token "
@@ -37,7 +37,7 @@ def fetch_from_kaggle(dataset: str, path: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{dataset.split('/')[1]}.zip"
     command = [client, "datasets", "download", dataset, "--path", str(folder), "--quiet"]
-    with tempfile.TemporaryFile("w+", errors="replace") as output, byte_progress(f"kaggle {dataset}") as advance:
+    with tempfile.TemporaryFile("w+", errors="replace") as output, progress(f"kaggle {dataset}") as advance:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as running:
             done = 0
             try:

@@ -1,15 +1,18 @@
 """Labelling recordings with a model: windows in batches, and the mean of their probabilities."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from serflow.features import compute_features
+from serflow.encoders.run import Encoder
+from serflow.features import compute_features, pads
 from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, cut
+from serflow.models.enrolment import Moments, shrink
 from serflow.runtime.errors import UserError
 
 BATCH = 16
@@ -20,17 +23,53 @@ class Classifier(NamedTuple):
 
     ``network.probabilities`` maps features of the kind ``features``, float32 of shape (clips, …), to float32 of shape
     (clips, classes). ``preprocessing`` has the settings of the features, and those of
-    :func:`serflow.inference.windows.cut`.
+    :func:`serflow.inference.windows.cut`. ``encoder`` is needed by models that read embeddings. Models that standardise
+    by speaker or corpus have ``moments``: mean and standard deviation of the training clips, or of a speaker.
     """
 
     network: Any
     features: str
     preprocessing: Mapping
     threads: int
+    encoder: Encoder | None = None
+    moments: Moments | None = None
+    shrinkage: float = 1.0
 
-    def probabilities(self, clips: np.ndarray) -> np.ndarray:
-        """Return float32 of shape (clips, classes) for waveforms, float32 of shape (clips, ``target_length``)."""
-        return self.network.probabilities(compute_features(self.features, clips, self.preprocessing, self.threads))
+    @property
+    def pads(self) -> bool:
+        """Whether the model reads clips of one length."""
+        return pads(self.features)
+
+    def probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Return float32 of shape (clips, classes) for waveforms, each float32 of shape (samples,).
+
+        They have ``target_length`` samples if the model reads clips of one length.
+        """
+        features = self._features(clips)
+        if self.moments:
+            features = (features - self.moments.mean[:, None]) / self.moments.sd[:, None]
+        return self.network.probabilities(features)
+
+    def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Classifier", int]:
+        """Return the classifier for the speaker of some recordings, and how many windows were read of them.
+
+        Recordings that cannot be read are left out. ``moments`` must be those of the training clips.
+        """
+        rows, batch = [np.empty((0, len(self.moments.mean)), np.float32)], []
+        for recording in recordings:
+            with contextlib.suppress(UserError):
+                batch += [window.samples for window in cut(recording, self.preprocessing, self.pads)]
+            if len(batch) >= BATCH:
+                rows.append(self._features(batch)[..., 0])
+                batch = []
+        if batch:
+            rows.append(self._features(batch)[..., 0])
+        known = np.concatenate(rows)
+        return self._replace(moments=shrink(known, self.moments, self.shrinkage)), len(known)
+
+    def _features(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        clips = np.stack(clips) if self.pads else clips
+        return compute_features(self.features, clips, self.preprocessing, self.threads, self.encoder)
 
 
 @dataclass
@@ -83,14 +122,16 @@ def label_recordings(
         for recording in recordings:
             prediction = Prediction(recording.name)
             try:
-                yield from ((prediction, window) for window in cut(recording, classifier.preprocessing))
+                yield from (
+                    (prediction, window) for window in cut(recording, classifier.preprocessing, classifier.pads)
+                )
             except UserError as error:
                 prediction.problem = str(error)
             yield prediction, None
 
     def label_batch() -> Iterator[Prediction]:
         if batch:
-            rows = classifier.probabilities(np.stack([window.samples for _, window in batch]))
+            rows = classifier.probabilities([window.samples for _, window in batch])
             for (prediction, window), row in zip(batch, rows, strict=True):
                 prediction.windows.append((window.start, window.end, row))
                 if not are_probabilities(row):

@@ -16,11 +16,15 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", "
 
 
 class RecordingToLabel(NamedTuple):
-    """A recording: its name in tables and messages, its bytes if it is not a file, its path if that is not the name."""
+    """A recording: its name in tables and messages, its bytes if it is not a file, its path if that is not the name.
+
+    ``speaker`` is who speaks, if that is known.
+    """
 
     name: str
     content: bytes | None = None
     path: str | None = None
+    speaker: str | None = None
 
     def open(self):
         """Return what libsndfile opens."""
@@ -35,7 +39,7 @@ class RecordingToLabel(NamedTuple):
         return read_content(self.path or self.name) if self.content is None else self.content
 
 
-def list_recordings(inputs: Sequence[str]) -> Iterator[RecordingToLabel]:
+def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterator[RecordingToLabel]:
     """Yield the recordings that inputs stand for, in the order of the inputs; those of a folder by path.
 
     Parameters
@@ -43,11 +47,13 @@ def list_recordings(inputs: Sequence[str]) -> Iterator[RecordingToLabel]:
     inputs
         Each is a recording; a folder with recordings at any depth, recognised by suffix; a ``.csv`` table with a column
         ``file`` of paths relative to it; or ``-``, a recording on standard input or a list of files, one per line.
+    speaker
+        Column of the CSV tables that says who speaks.
 
     Raises
     ------
     UserError
-        If a CSV table has no such column, or a folder holds no recordings. A missing recording raises only when it is
+        If a CSV table lacks a column, or a folder holds no recordings. A missing recording raises only when it is
         opened.
     """
     for name in inputs:
@@ -60,7 +66,7 @@ def list_recordings(inputs: Sequence[str]) -> Iterator[RecordingToLabel]:
                 raise UserError(f"{name}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
             yield from (RecordingToLabel(str(path)) for path in found)
         elif Path(name).suffix.lower() == ".csv":
-            yield from _from_csv(Path(name))
+            yield from _from_csv(Path(name), speaker)
         else:
             yield RecordingToLabel(name)
 
@@ -86,13 +92,16 @@ def recording_digests(folder: str | None, shards: int) -> list[str]:
     return [digest.hexdigest()[:16] for digest in digests]
 
 
-def _from_csv(path: Path) -> Iterator[RecordingToLabel]:
+def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            if "file" not in (reader.fieldnames or ()):
-                raise UserError(f"{path}: has no column 'file'; its first line names the columns")
-            yield from (RecordingToLabel(str(path.parent / row["file"])) for row in reader if row["file"])
+            for column in filter(None, ("file", speaker)):
+                if column not in (reader.fieldnames or ()):
+                    raise UserError(f"{path}: has no column {column!r}; its first line names the columns")
+            for row in reader:
+                if row["file"]:
+                    yield RecordingToLabel(str(path.parent / row["file"]), speaker=row[speaker] if speaker else None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:

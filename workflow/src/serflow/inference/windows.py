@@ -26,7 +26,7 @@ class Window(NamedTuple):
     samples: np.ndarray
 
 
-def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
+def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> Iterator[Window]:
     """Yield the windows of a recording.
 
     Parameters
@@ -36,6 +36,8 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
     preprocessing
         ``sampling_rate`` in Hz; ``target_length``, the samples of a window; ``longest``, the greatest number of samples
         of a recording that is one window, truncated or padded as in training.
+    pad
+        Whether all windows have one length; else a recording that is one window keeps its own.
 
     Yields
     ------
@@ -50,7 +52,7 @@ def cut(source: RecordingToLabel, preprocessing: Mapping) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if count_samples(source, rate) <= preprocessing["longest"]:
         samples = mono(decode(source.name, source.read(), clip=False), rate)
-        yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0])
+        yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0] if pad else samples)
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0

@@ -1,11 +1,14 @@
 """Features and labels of a run's rows, matched by clip name and never by position."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from serflow.corpus.copies import KINDS as COPY_KINDS
+from serflow.corpus.ids import copy_kind
 from serflow.runtime.errors import UserError
 from serflow.splits import PARTS
 from serflow.storage import open_array, read_table
@@ -27,6 +30,8 @@ class Features:
         Shards: ``.npy`` arrays, which are memory-mapped, or Parquet tables of named columns.
     indices
         The index table of each ``.npy`` shard, in the same order; empty for Parquet.
+    flat
+        Whether the features of a clip are one vector, whatever their shape in the file.
 
     Attributes
     ----------
@@ -41,7 +46,7 @@ class Features:
         If the shards differ in shape, or an index does not fit its shard.
     """
 
-    def __init__(self, features: Sequence[Path], indices: Sequence[Path] = ()):
+    def __init__(self, features: Sequence[Path], indices: Sequence[Path] = (), *, flat: bool = False):
         self.arrays, self._row_of, self.columns = [], {}, None
         for shard, (path, index) in enumerate(zip(features, indices or features, strict=True)):
             table = read_table(index, ["clip"] if indices else None)
@@ -50,6 +55,8 @@ class Features:
             else:
                 self.columns = table.column_names[1:]
                 array = np.column_stack(table.columns[1:]).astype(np.float32, copy=False)
+            if flat:
+                array = array.reshape(len(array), math.prod(array.shape[1:]))
             if len(table) != len(array):
                 raise UserError(f"{path}: {len(array)} rows, but {len(table)} names; delete it to have it made again")
             self.arrays.append(array)
@@ -58,6 +65,11 @@ class Features:
         if len(shapes) != 1:
             raise UserError(f"feature shards differ in shape: {sorted(shapes)}; delete them to have them made again")
         self.shape = (*shapes.pop(), 1)
+
+    @property
+    def clips(self) -> list[str]:
+        """Names of all clips and copies."""
+        return list(self._row_of)
 
     def rows(self, clips: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Rows:
         """Return class codes and places of clips; errors are those of :meth:`places`."""
@@ -79,8 +91,10 @@ class Features:
         return taken[..., None]
 
 
-def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, dict[str, list]]]:
-    """Read one fold of a split table.
+def read_split(
+    split: Path, fold: int, copies: Sequence[str] = COPY_KINDS
+) -> tuple[list[str], dict[str, dict[str, list]]]:
+    """Read one fold of a split table, with the recordings and the copies of some kinds.
 
     Returns
     -------
@@ -99,7 +113,13 @@ def read_split(split: Path, fold: int) -> tuple[list[str], dict[str, dict[str, l
     table = read_table(split, ["clip", "origin", "label", "fold", "part"])
     rows, parts = table.filter(pc.equal(table["fold"], fold)), {}
     for name in PARTS:
-        parts[name] = rows.filter(pc.equal(rows["part"], name)).to_pydict()
+        members = rows.filter(pc.equal(rows["part"], name)).to_pydict()
+        kept = [
+            row
+            for row, (clip, origin) in enumerate(zip(members["clip"], members["origin"], strict=True))
+            if clip == origin or copy_kind(clip, origin) in copies
+        ]
+        parts[name] = {column: [values[row] for row in kept] for column, values in members.items()}
         if not parts[name]["clip"]:
             raise UserError(f"{split}: fold {fold} has no clips to {name} on")
     return sorted(set(table["label"].to_pylist())), parts

@@ -3,20 +3,35 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from serflow.corpus.copies import KINDS as COPY_KINDS
+from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
 from serflow.runtime.errors import UserError, did_you_mean
 from serflow.runtime.plugins import Plugin
 from serflow.splits import PROTOCOLS
 
-# Settings of every model that is trained by gradient, in addition to those of its architecture.
-TRAINING = {
+NONE, TRAINING = "none", "training"
+GROUPS = {"corpus": corpus_of, "speaker": speaker_of}  # ways to standardise by groups → group of a clip
+# Settings of every model, in addition to those of its architecture, which may give them other defaults.
+COMMON = {
+    "standardize": {"enum": [NONE, TRAINING, *GROUPS], "default": TRAINING},
+    "copies": {
+        "description": f"a list of {' and '.join(COPY_KINDS)}",
+        "type": "array",
+        "uniqueItems": True,
+        "items": {"enum": list(COPY_KINDS)},
+        "default": list(COPY_KINDS),
+    },
+}
+ENCODER = {"encoder": {"type": "string", "default": "whisper-tiny.en"}}  # of those that read embeddings
+# Of those that are trained by gradient.
+BY_GRADIENT = {
     "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 100},
     "patience": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 5},
     "min_delta": {"type": "number", "minimum": 0, "maximum": 1000, "default": 0.001},
     "batch_size": {"type": "integer", "minimum": 1, "maximum": 65536, "default": 32},
     "learning_rate": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "default": 0.001},
-    "standardize": {"enum": ["none", "training"], "default": "training"},
 }
 
 
@@ -95,7 +110,9 @@ def _rules(architecture: Plugin) -> dict[str, dict]:
         raise UserError(f"{file}: FEATURES must name what the model reads, one of {', '.join(KINDS)}")
     if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
         raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
-    return rules if "fit" in architecture.functions else {**TRAINING, **rules}
+    encoder = ENCODER if KINDS[architecture.features].encoder else {}
+    more = {} if "fit" in architecture.functions else BY_GRADIENT
+    return {**COMMON, **encoder, **more, **rules}
 
 
 def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:
@@ -108,4 +125,5 @@ def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> Named
 def training_settings(model: NamedModel, protocol: str) -> dict:
     """Return the settings that a model is trained with under a protocol."""
     forced = PROTOCOLS[protocol].forces if model.by_gradient else {}
-    return {**model.settings, **{key: value for key, value in forced.items() if key in model.settings}}
+    copies = [kind for kind in model.settings["copies"] if kind in PROTOCOLS[protocol].copies]
+    return {**model.settings, **forced, "copies": copies}

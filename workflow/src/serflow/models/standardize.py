@@ -1,13 +1,71 @@
-"""Standardisation by the training rows, as the first layer of a model, so that the model file is complete."""
+"""Standardisation of features.
+
+By the training rows it is the first layer of a model, so that the model file is complete. By speaker or corpus it uses
+all recordings of a speaker or corpus, without their labels and also those of the test, before the model sees them.
+"""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from serflow.corpus.ids import is_copy
+from serflow.features import KINDS
+from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features
+from serflow.models.named import GROUPS
 
 LAYER = "standardization"
 _BATCH = 256
+
+
+class GroupStandardized:
+    """Features less the mean of their group and divided by its standard deviation, otherwise like ``Features``.
+
+    Parameters
+    ----------
+    features
+        The features.
+    group_of
+        Returns the group of a clip or copy, by its name. Mean and standard deviation are those of the recordings of
+        the group; copies do not count.
+
+    Attributes
+    ----------
+    original : Features
+        The features as they were.
+    """
+
+    def __init__(self, features: Features, group_of: Callable[[str], str]):
+        self.original, self.shape, self.columns = features, features.shape, features.columns
+        self.rows, self.places = features.rows, features.places
+        members: dict[str, list[str]] = {}
+        for clip in features.clips:
+            members.setdefault(group_of(clip), []).append(clip)
+        self._codes = [np.zeros(len(array), np.intp) for array in features.arrays]
+        moments = []
+        for code, clips in enumerate(members.values()):
+            for shard, row in features.places(clips):
+                self._codes[shard][row] = code
+            recordings = [clip for clip in clips if not is_copy(clip)]
+            moments.append(mean_and_sd(features, features.places(recordings)))
+        behind_first = (..., *[None] * (len(self.shape) - 1))
+        self._mean, self._sd = (np.stack(values)[behind_first] for values in zip(*moments, strict=True))
+
+    def take(self, places: np.ndarray) -> np.ndarray:
+        """Read features: places of shape (n, 2) give float32 of shape (n, *shape)."""
+        codes = [self._codes[shard][row] for shard, row in places]
+        return (self.original.take(places) - self._mean[codes]) / self._sd[codes]
+
+
+def open_features(
+    architecture: str, features: Sequence[Path], indices: Sequence[Path], settings: Mapping
+) -> Features | GroupStandardized:
+    """Return the features that a model reads, standardised by speaker or corpus if its settings say so."""
+    data = Features(features, indices, flat=not KINDS[ARCHITECTURES[architecture].features].time)
+    group_of = GROUPS.get(settings["standardize"])
+    return GroupStandardized(data, group_of) if group_of else data
 
 
 def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

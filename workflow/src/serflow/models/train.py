@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from serflow.corpus.ids import is_copy
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.backup import backup_path, resumable_stopping
 from serflow.models.data import Features, Rows, read_split
+from serflow.models.enrolment import choose_shrinkage, training_moments
 from serflow.models.keras_run import dataset, prepare
-from serflow.models.standardize import mean_and_sd, with_standardization
+from serflow.models.named import TRAINING
+from serflow.models.predict import probability_table
+from serflow.models.standardize import LAYER, mean_and_sd, open_features, with_standardization
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import fingerprint
 from serflow.runtime.plugins import Plugin
-from serflow.storage import checksum, write_archive, write_json, write_text
+from serflow.storage import checksum, read_json, write_archive, write_json, write_table, write_text
 
 
 def train_model(
@@ -26,6 +30,7 @@ def train_model(
     features: Sequence[Path],
     *,
     indices: Sequence[Path],
+    encoder: Path | None = None,
     fold: int,
     seed: int,
     settings: Mapping,
@@ -34,6 +39,7 @@ def train_model(
     history: Path,
     summary: Path,
     training: Path,
+    before_refit: Path,
 ) -> None:
     """Train a model on one fold of a protocol.
 
@@ -49,6 +55,8 @@ def train_model(
         Feature shards.
     indices
         Index tables of the feature shards, in the same order, where these are ``.npy`` arrays.
+    encoder
+        Description of the encoder, for models that read embeddings.
     fold
         Number of the fold.
     seed
@@ -64,7 +72,10 @@ def train_model(
     summary
         ``model.txt``, the layers as Keras prints them.
     training
-        ``training.json``: layers, number of parameters, epochs and seconds.
+        ``training.json``: layers, number of parameters, epochs, seconds, and what was chosen on the validation clips.
+    before_refit
+        Probabilities for the validation and test clips of the model before it was fitted again on training and
+        validation clips together, as :func:`serflow.models.predict.predict_test` writes them; no rows without a refit.
 
     Raises
     ------
@@ -78,19 +89,21 @@ def train_model(
     keras = prepare(seed, threads)
     plugin = ARCHITECTURES.find(architecture, "--architecture")
     by_gradient = "fit" not in plugin.functions
-    classes, parts = read_split(split, fold)
-    data = Features(features, indices)
+    classes, parts = read_split(split, fold, settings["copies"])
+    data = open_features(architecture, features, indices, settings)
+    if encoder is not None:
+        described = read_json(encoder)
+        settings = {**settings, "encoder_layers": described["layers"], "encoder_blocks": described["blocks"]}
     train, valid = (data.rows(parts[name]["clip"], parts[name]["label"], classes) for name in ("train", "valid"))
-    network = inner = _build(plugin, model, data.shape, len(classes), settings)
-    if not by_gradient or settings["standardize"] == "training":
-        mean, sd = mean_and_sd(data, train.places)
-        network = with_standardization(inner, data.shape, mean, sd)
+    inner = _build(plugin, model, data.shape, len(classes), settings)
+    network = _standardized(inner, data, train, settings)
     os.environ["COLUMNS"] = "100"  # else the table is cut at the width of the terminal, if there is one
     lines: list[str] = []
     network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98, expand_nested=True)
     write_text(summary, "\n".join(lines) + "\n")
 
     started, backup = time.perf_counter(), backup_path(output)
+    chosen, fitted, earlier = None, network, {}
     if by_gradient:
         title = f"{model} seed {seed} fold {fold}"
         depends_on = [fingerprint("serflow.models.train", plugin.module), title, threads, settings]
@@ -106,10 +119,21 @@ def train_model(
             )
         epochs, best_epoch = stopping.rows, stopping.best_epoch + 1
     else:
-        standardized = [((data.take(part.places)[..., 0] - mean) / sd, part.labels) for part in (train, valid)]
-        plugin.load().fit(inner, *standardized, settings, seed)
+        chosen = (
+            plugin.load().fit(inner, _arrays(network, data, train), _arrays(network, data, valid), settings, seed) or {}
+        )
+        if settings["standardize"] == "speaker":
+            moments = training_moments(data.original, [clip for clip in parts["train"]["clip"] if not is_copy(clip)])
+            chosen["shrinkage"] = choose_shrinkage(network, data.original, parts["valid"], valid.labels, moments)
         epochs, best_epoch = [_scores(network, data, train, valid)], 1
+        if settings.get("refit"):
+            earlier = {part: parts[part] for part in ("valid", "test")}
+            both = Rows(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
+            inner = _build(plugin, model, data.shape, len(classes), settings)
+            network, fitted = _standardized(inner, data, both, settings), network
+            plugin.load().refit(inner, _arrays(network, data, both), chosen, settings, seed)
         epochs[0]["seconds"] = time.perf_counter() - started
+    write_table(before_refit, probability_table(fitted, data, earlier, classes))
     table = [epochs[0].keys(), *(epoch.values() for epoch in epochs)]
     write_text(history, "".join(",".join(map(str, row)) + "\n" for row in table))
     about = {
@@ -121,6 +145,9 @@ def train_model(
         "epochs": len(epochs),
         "best_epoch": best_epoch,
         "seconds": time.perf_counter() - started,
+        "standardize": settings["standardize"],
+        "chosen": chosen,
+        "refit": bool(earlier),
         "layers": list(_layers(keras, network)),
     }
     write_json(training, about)
@@ -149,6 +176,24 @@ def _build(plugin: Plugin, model: str, input_shape: tuple[int, ...], classes: in
             f"{wanted[0]} to {wanted[1]}"
         )
     return network
+
+
+def _standardized(network, data, train: Rows, settings: Mapping):
+    """Return a model behind the standardisation by training rows, if its settings ask for it."""
+    if settings["standardize"] != TRAINING:
+        return network
+    return with_standardization(network, data.shape, *mean_and_sd(data, train.places))
+
+
+def _arrays(network, data, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Return standardised features, shape (n, features), and class codes of rows."""
+    import keras
+
+    values = data.take(rows.places)
+    for layer in network.layers:
+        if layer.name == LAYER:
+            values = keras.ops.convert_to_numpy(layer(values))
+    return values[..., 0], rows.labels
 
 
 def _layers(keras, network) -> Iterator[dict]:

@@ -143,3 +143,16 @@ def groups(run: Mapping) -> alt.LayerChart | None:
     """Return a chart of the UAR of a run by group; None if the corpus has no groups."""
     rows = [_row(f"{by}: {row['group']}", by, row["uar"]) for by, members in run["groups"].items() for row in members]
     return intervals(rows, described="UAR by group, with its 95 % interval.", x_title=UAR) if rows else None
+
+
+ENROLLED = {"any": "any emotion", "two classes": "two emotions", "neutral": "neutral"}
+
+
+def enrolment(points: Sequence[Mapping]) -> alt.LayerChart | None:
+    """Return a chart of the UAR by the number of known clips of a speaker; None for models that are not adapted."""
+    rows = [
+        _row(f"{'all' if point['clips'] is None else point['clips']} clips", ENROLLED[point["enrolled"]], point["uar"])
+        for point in points
+    ]
+    described = "UAR by the number of known clips of a speaker, with its 95 % interval."
+    return intervals(rows, described=described, x_title=UAR) if rows else None

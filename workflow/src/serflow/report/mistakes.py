@@ -79,10 +79,11 @@ def draw_mistakes(
 
 
 def best_run(runs: Sequence[Mapping]) -> Mapping:
-    """Return the run of ``evaluation.json`` with the highest UAR on unknown speakers.
+    """Return the run of ``evaluation.json`` with the highest UAR on unknown speakers, to whom it is not adapted.
 
     Without such runs, it is chosen from those that are not leaky, else from all.
     """
+    runs = [run for run in runs if not run["adapted"]] or runs
     unknown = [run for run in runs if PROTOCOLS[run["protocol"]].headline]
     not_leaky = [run for run in runs if not run["leaky"]]
     return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])

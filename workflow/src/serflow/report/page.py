@@ -91,6 +91,7 @@ def render_report(
     )
     environment.filters |= FILTERS | {"label": LABELS.__getitem__}
     environment.globals |= {"emotions": LABELS, "protocols": PROTOCOLS, "metrics": STATISTICS}
+    environment.globals |= {"enrolled": evaluation_charts.ENROLLED}
     evaluated, wrong = read_json(evaluation), read_json(mistakes)
     shown = zip(read_json(clips)["clips"], figures, recordings, strict=True)
     mistaken = [
@@ -163,6 +164,7 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
             "recalls": run_charts.recalls(pooled["per_class"], human and human["majority"]["recall"]),
             "reliability": run_charts.reliability(pooled["calibration"]),
             "groups": evaluation_charts.groups(run),
+            "enrolment": evaluation_charts.enrolment(run["enrolment"]),
         }
         charts = {name: chart and for_page(chart) for name, chart in charts.items()}
         models.setdefault(run["model"], []).append(

@@ -11,12 +11,15 @@ from serflow.evaluation.predictions import key_of
 from serflow.runtime.provenance import describe_code, describe_hardware, describe_packages
 from serflow.storage import read_json, read_table, write_json
 
+ENCODER = ("name", "source", "source_sha256", "sha256", "licence")
+
 
 def record_provenance(
     metrics: Sequence[Path],
     *,
     clips: Path,
     splits: Sequence[Path],
+    encoders: Sequence[Path],
     benchmarks: Path,
     config: Mapping,
     output: Path,
@@ -31,6 +34,8 @@ def record_provenance(
         The catalogue.
     splits
         The split tables of the runs' protocols.
+    encoders
+        Descriptions of the encoders that models read embeddings of.
     benchmarks
         Folder in which Snakemake records the seconds of each job. A job that is not run again keeps its seconds.
     config
@@ -51,6 +56,7 @@ def record_provenance(
             "packages": describe_packages(),
             "corpus": {"name": config["corpus"], "clips": len(rows), "sha256": corpus},
             "splits": {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in splits},
+            "encoders": [{key: read_json(path)[key] for key in ENCODER} for path in encoders],
             "runs": [key_of(run)._asdict() | {"fold": run["fold"]} for run in runs],
             "hardware": describe_hardware(),
             "seconds": seconds_by_rule(benchmarks),

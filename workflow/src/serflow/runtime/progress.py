@@ -33,21 +33,23 @@ class _LogLines:
 
 
 @contextlib.contextmanager
-def byte_progress(what: str, done: int = 0, total: int | None = None) -> Iterator[Callable[[int], object]]:
-    """Show the progress of a transfer; yields a function that takes the number of new bytes.
+def progress(what: str, done: int = 0, total: int | None = None, unit: str = "B") -> Iterator[Callable[[int], object]]:
+    """Show how far a transfer or a long step is; yields a function that takes the number of new bytes or other units.
 
     Parameters
     ----------
     what
-        Name of the transfer.
+        Name of the transfer or step.
     done
-        Bytes that are there already.
+        Units that are there already.
     total
-        Bytes of the whole transfer, if known.
+        Number of all units, if known.
+    unit
+        Name of the unit, bytes by default.
     """
     from tqdm import tqdm
 
-    options = {"desc": what, "initial": done, "total": total, "unit": "B", "unit_scale": True}
+    options = {"desc": what, "initial": done, "total": total, "unit": unit, "unit_scale": unit == "B"}
     options |= {"miniters": 1, "leave": False, "position": 0}
     screen = _screen or sys.stderr
     with contextlib.ExitStack() as stack:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from serflow.bundle.demo.guard import check_upload
-from serflow.bundle.demo.result import introduction, result
+from serflow.bundle.demo.result import introduction, learned, result
 from serflow.bundle.reader import Bundle
+from serflow.inference.label import Classifier
 
 
 def build_page(bundle: Bundle, folder: Path):
@@ -14,11 +15,19 @@ def build_page(bundle: Bundle, folder: Path):
     """
     import gradio
 
-    def label(path: str | None, progress=gradio.Progress()) -> str:  # noqa: B008 - how Gradio recognises it
+    def label(path: str | None, classifier: Classifier | None, progress=gradio.Progress()) -> str:  # noqa: B008
         if not path:
             return ""
         check_upload(path, folder)
-        return result(bundle, path, lambda done, whole: progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s"))
+        known = bundle if classifier is None else bundle._replace(classifier=classifier)
+        return result(known, path, lambda done, whole: progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s"))
+
+    def teach(paths: list[str] | None) -> tuple[Classifier | None, str]:
+        if not paths:
+            return None, ""
+        for path in paths:
+            check_upload(path, folder)
+        return learned(bundle.classifier, paths)
 
     title = f"serflow: {bundle.about['model']} on {bundle.about['corpus']}"
     private = {"api_visibility": "private"}  # programs use `predict`
@@ -29,11 +38,29 @@ def build_page(bundle: Bundle, folder: Path):
             microphone = gradio.Audio(
                 sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
             )
+        voice = gradio.State(None)  # the model adapted to it, for this session
+        if bundle.classifier.moments:
+            with gradio.Accordion("Teach it this voice", open=False):
+                gradio.Markdown("Recordings of one speaker, of several emotions if possible. They are not labelled.")
+                with gradio.Row():
+                    several = gradio.File(label="Recordings of the voice", file_count="multiple", height=140)
+                    spoken = gradio.Audio(
+                        sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
+                    )
+                taught = gradio.HTML(js_on_load=None, elem_id="taught")
+                several.change(teach, several, [voice, taught], concurrency_id="model", **private)
+                spoken.change(
+                    lambda path: teach([path] if path else None),
+                    spoken,
+                    [voice, taught],
+                    concurrency_id="model",
+                    **private,
+                )
         shown = gradio.HTML(js_on_load=None, elem_id="result")
         with gradio.Accordion("Model card", open=False):
             gradio.Markdown(bundle.card, latex_delimiters=[])
         for component, event in ((file, file.upload), (microphone, microphone.input)):
-            event(label, component, shown, concurrency_id="model", **private)
+            event(label, [component, voice], shown, concurrency_id="model", **private)
             component.clear(lambda: "", None, shown, **private)
     # Recordings of 20 people can wait; one is labelled at a time.
     return page.queue(max_size=20, default_concurrency_limit=1, api_open=False)

@@ -10,7 +10,7 @@ from serflow.bundle.demo.picture import Spectrogram, draw
 from serflow.bundle.reader import Bundle
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
-from serflow.inference.label import label_recordings
+from serflow.inference.label import Classifier, label_recordings
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, count_samples
 from serflow.metrics.calibration import apply_temperature
@@ -29,6 +29,17 @@ def introduction(bundle: Bundle) -> str:
     """Return what the model is and is not for, as HTML."""
     about = bundle.about
     return _pages.get_template("introduction.html").render(about=about, synthetic=about["corpus"] == SAMPLE)
+
+
+def learned(classifier: Classifier, paths: Sequence[str]) -> tuple[Classifier | None, str]:
+    """Return the model adapted to the speaker of some recordings, and what to say of it; None if none can be read."""
+    recordings = [RecordingToLabel(Path(path).name, path=path) for path in paths]
+    adapted, count = classifier.adapted(recordings)
+    if not count:
+        return None, _pages.get_template("problem.html").render(problem="None of these recordings can be read.")
+    return adapted, _pages.from_string(
+        "<p role=status>Adapted to this voice by {{ count }} window{{ 's' if count > 1 }}.</p>"
+    ).render(count=count)
 
 
 def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> str:
@@ -53,8 +64,8 @@ def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> s
     # A recording that cannot be opened is refused, with the reason, when it is labelled.
     rate = how["sampling_rate"]
     samples = count_samples(source, rate) or rate
-    seconds, length = samples / rate, how["target_length"] / rate
-    spectrogram = Spectrogram(how, seconds if samples > how["longest"] else min(seconds, length))
+    seconds, length, padded = samples / rate, how["target_length"] / rate, bundle.classifier.pads
+    spectrogram = Spectrogram(how, seconds if samples > how["longest"] or not padded else min(seconds, length))
 
     def labelled(windows: Sequence[Window]) -> None:
         spectrogram.add(windows)
@@ -87,5 +98,5 @@ def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> s
         ],
         n_windows=len(prediction.windows),
         seconds=prediction.seconds,
-        length=length,
+        length=length if padded else None,
     )

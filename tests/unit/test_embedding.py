@@ -134,8 +134,10 @@ def test_copies_are_used_if_a_model_wants_them(tmp_path):
 
 
 @pytest.fixture
-def trained(tmp_path):
-    """A function that trains a model and predicts with it, in this process."""
+def trained(tmp_path, monkeypatch):
+    """A function that trains a model and predicts with it, in this process, which may have used TensorFlow before."""
+    for kind in ("intra", "inter"):
+        monkeypatch.setattr(f"tensorflow.config.threading.set_{kind}_op_parallelism_threads", lambda threads: None)
     corpus(tmp_path)
 
     def train(name="run", **changes):

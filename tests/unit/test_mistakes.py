@@ -110,7 +110,9 @@ def corpus(tmp_path):
     write_table(tmp_path / "recordings.parquet", pa.table(places))
     write_table(tmp_path / "predictions.parquet", pa.Table.from_pylist(predictions))
     known = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
-    write_json(tmp_path / "metrics.json", known | {"fold": 0, "classes": CLASSES, "temperature": 1.25})
+    write_json(
+        tmp_path / "metrics.json", known | {"standardize": "none", "fold": 0, "classes": CLASSES, "temperature": 1.25}
+    )
     uar = {"value": 1 / 3, "low": None, "high": None}
     write_json(tmp_path / "evaluation.json", {"runs": [known | {"adapted": None, "pooled": {"uar": uar}}]})
     return tmp_path

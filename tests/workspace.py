@@ -157,7 +157,8 @@ def sample(make_once, project) -> Workspace:
     return Workspace(make_once("sample", lambda folder: Workspace(folder, project, QUICK).run()), project, QUICK)
 
 
-BUNDLED = ("cnn1d", "cnn2d", "svm_functionals")
+BUNDLED = ("cnn1d", "cnn2d", "svm_functionals", "logreg_embedding")
+ADAPTED = "logreg_embedding_speaker"
 BUNDLED_RUN = "speaker-independent/{}/seed0/fold0"
 
 
@@ -167,7 +168,7 @@ def bundled(sample, make_once) -> Workspace:
 
     def fill(folder):
         shutil.copytree(sample.folder, folder, symlinks=True, dirs_exist_ok=True)
-        runs = [*map(BUNDLED_RUN.format, BUNDLED), "notebook/cnn1d/seed0/fold0"]
+        runs = [*map(BUNDLED_RUN.format, (*BUNDLED, ADAPTED)), "notebook/cnn1d/seed0/fold0"]
         Workspace(folder, sample.project, QUICK).run(*(f"results/sample/bundles/{run}.zip" for run in runs))
 
     return Workspace(make_once("bundled", fill), sample.project, QUICK)

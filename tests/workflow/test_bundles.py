@@ -12,6 +12,7 @@ import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
 from serflow.storage import read_json, read_table
+from workspace import ADAPTED
 from workspace import BUNDLED as MODELS
 from workspace import BUNDLED_RUN as RUN
 
@@ -57,6 +58,41 @@ def expect_the_probabilities_of_the_run(results, run, audio, output):
 @pytest.mark.parametrize("model", MODELS)
 def test_the_same_probabilities_as_the_run(bundled, audio, tmp_path, model):
     assert expect_the_probabilities_of_the_run(bundled.results(), RUN.format(model), audio, tmp_path / "x.parquet") > 10
+
+
+def test_a_bundle_is_adapted_to_speakers(bundled, audio, tmp_path):
+    bundle, plain = bundle_of(bundled, ADAPTED), bundle_of(bundled, "logreg_embedding")
+    for speaker in ("1001", "1002"):
+        folder = tmp_path / speaker
+        folder.mkdir()
+        for clip in sorted(audio.glob(f"{speaker}_*"))[:6]:
+            shutil.copy(clip, folder)
+    files = sorted(tmp_path.glob("*/*.wav"))
+    listed = "".join(f"{path.relative_to(tmp_path)},{path.parent.name}\n" for path in files)
+    (tmp_path / "list.csv").write_text(f"file,who\n{listed}")
+
+    def labels(*options, bundle=bundle):
+        done = predict(bundle, *options, "--output", "x.parquet", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        rows = read_table(tmp_path / "x.parquet").to_pylist()
+        found = {tmp_path / row["file"]: [row[key] for key in row if key.startswith("p_")] for row in rows}
+        return found, done.stderr.decode()
+
+    unknown, told = labels("1001", "1002")
+    assert "it is used as for an unknown speaker" in told
+    by_column, told = labels("list.csv", "--speaker", "who")
+    assert not told and set(by_column) == set(files) and by_column != unknown
+    assert labels("1001", "1002", "--speaker-from-folder")[0] == by_column
+    assert labels("1001", "--one-speaker")[0] == {path: by_column[path] for path in files[:6]}
+    assert labels("1001/" + files[0].name, "--enrol", "1001")[0] == {files[0]: by_column[files[0]]}
+    for options, message in (
+        ((bundle, "1001", "--one-speaker", "--enrol", "1002"), b"exclude each other"),
+        ((bundle, "list.csv", "--speaker", "nobody"), b"has no column 'nobody'"),
+        ((bundle, "1001", "--enrol", "list.txt"), b"none of the recordings to enrol can be read"),
+        ((plain, "1001", "--one-speaker"), b"cannot be adapted to speakers"),
+    ):
+        done = predict(*options, cwd=tmp_path)
+        assert done.returncode == 1 and message in done.stderr and done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.extended

@@ -131,6 +131,14 @@ def union(checkout, command):
     assert "cross-corpus" in planned and "train_model" in planned
 
 
+def quick(checkout, command):
+    put_clips(
+        checkout, "data/AudioWAV", [f"{speaker}_DFA_{label}_XX.wav" for speaker in SPEAKERS for label in ("ANG", "SAD")]
+    )
+    planned = without_running(checkout, command)
+    assert "extract_embedding" in planned and "extract_functionals" in planned and "extract_mel" not in planned
+
+
 def fetched(checkout, command):
     assert "fetch_corpus" in without_running(checkout, command)
 
@@ -198,6 +206,7 @@ CHECKS = {
     "make env": make("-m pip install"),
     "make bench": make("tests/bench/features.py"),
     "source .venv/bin/activate": activate,
+    "snakemake --cores 8 quick --config": quick,
     "snakemake --cores 8 --config corpus=crema-d": both(
         fetched,
         elsewhere("workflow/test_fetch_corpus.py::test_an_interrupted_download_of_crema_d_resumes", "crema-d"),
@@ -212,6 +221,9 @@ CHECKS = {
         planned_bundles, elsewhere("workflow/test_bundles.py::test_the_same_probabilities_as_the_run", "bundles")
     ),
     "serflow predict": predicted,
+    "serflow predict bundle.zip": elsewhere(
+        "workflow/test_bundles.py::test_a_bundle_is_adapted_to_speakers", "predict", "bundle"
+    ),
     "serflow demo": elsewhere("report/test_demo.py::test_probabilities_are_those_of_predict"),
     "snakemake --cores 8 predict --config input=recordings/": both(
         planned_prediction, elsewhere("workflow/test_bundles.py::test_through_the_engine", "predict")

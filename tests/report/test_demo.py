@@ -213,6 +213,7 @@ def test_it_ends_at_once_in_the_middle_of_an_hour_and_leaves_nothing(browse, bun
     assert err == "" and out == ("serflow demo: ended\n" if how == signal.SIGINT else "")
 
 
+@pytest.mark.extended
 def test_memory_is_flat_for_an_hour(browse, bundled, tmp_path, clips):
     demo = Demo(bundled.results() / f"bundles/{BUNDLED_RUN.format('svm_functionals')}.zip", tmp_path, "--port", "0")
     samples, rate = sf.read(clips[0], dtype="int16")

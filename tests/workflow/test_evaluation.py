@@ -84,6 +84,7 @@ def test_a_target_builds_its_protocol_only(sample):
         assert f"models/{protocol}/" in said and f"models/{other.pop()}/" not in said
 
 
+@pytest.mark.extended
 def test_the_notebook_target_writes_its_own_tables(copy_of_sample):
     before = (copy_of_sample.results() / "report/all/comparison.csv").read_bytes()
     copy_of_sample.run("notebook")

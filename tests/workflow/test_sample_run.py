@@ -158,6 +158,7 @@ def test_a_setting_recomputes_what_depends_on_it(sample, settings, expected):
     assert sample.jobs(**settings) == (expected | {"record_provenance": 1, "render_report": 1})
 
 
+@pytest.mark.extended
 def test_retraining_one_model_leaves_the_other_alone(copy_of_sample):
     models = copy_of_sample.results() / "models/notebook"
     before = {path: path.stat().st_mtime_ns for path in models.rglob("model.keras")}

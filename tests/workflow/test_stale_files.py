@@ -123,7 +123,7 @@ EVALUATION += ("render_report",)
             "features/mel.py",
             "decibels.transpose(0, 2, 1))\n",
             "decibels.transpose(0, 2, 1).copy())\n",
-            {"extract_mel", *RUN, *EVALUATION},
+            {"extract_mel", "draw_clips", *RUN, *EVALUATION},
         ),
         ("report/templates/page.css", "max-width: 84rem", "max-width: 80rem", {"render_report"}),
     ],

@@ -1,7 +1,6 @@
 """Opening a bundle. It may come from anybody: what is damaged or hostile is refused in one line."""
 
 import json
-import stat
 import struct
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from serflow.features import KINDS
 from serflow.inference.label import Classifier
 from serflow.inference.onnx_model import Network, are_probabilities
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 _LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "model.onnx": 2**30}  # bytes
 _WHOLE = {"type": "integer", "minimum": 1}
@@ -74,8 +74,7 @@ def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
         If it is missing, damaged, or not a bundle that this version of serflow reads.
     """
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise ValueError("not a regular file")
+        check_regular(path)
         with zipfile.ZipFile(path) as archive:
             about, card, model = (_member(archive, name) for name in _LARGEST)
         about, card = json.loads(about, parse_constant=_refuse_constant), card.decode()

@@ -15,6 +15,7 @@ from pathlib import Path
 from serflow.corpus.ids import escape_name, escape_speaker
 from serflow.corpus.listing import Entry, FileStatus, Utterance
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 TITLE = "manifest"
 TEXTS = ("file", "speaker", "label")
@@ -109,6 +110,7 @@ def _read(path: Path) -> dict[str, list]:
     if kind not in _FIRST:
         raise UserError(f"audio: {path}: a manifest is a table in a .csv or .parquet file")
     try:
+        check_regular(path)
         if kind == ".csv":
             with path.open(newline="", encoding="utf-8-sig") as file:
                 names = next(csv.reader(file), [])

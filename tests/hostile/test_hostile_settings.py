@@ -1,21 +1,16 @@
 """Settings and folders that are wrong in odd ways: one line, at once, and nothing is run."""
 
-import itertools
 import os
 import subprocess
 import zipfile
 
-import numpy as np
 import pytest
-import soundfile as sf
 
 from serflow.storage import read_csv
+from small_corpus import SETTINGS, make_recordings
 from tiny_bundle import write_bundle
 from workspace import lines
 
-RUNS = [{"protocol": "speaker-independent", "models": ["cnn1d"], "seeds": [0]}]
-NO_COPIES = {kind: {"clips": 0} for kind in ("time_stretch", "pitch_shift")}
-SETTINGS = {"corpus": "mine", "audio": "ok", "runs": RUNS, "augment": NO_COPIES, "shards": 2}
 CUSTOM = [{"protocol": "custom", "models": ["cnn1d"], "seeds": [0]}]
 SNAKEMAKES_OWN = ["a{b}", "a <b> c", "a{{b}}", "{", "}", "<shard>", "%s $HOME"]
 
@@ -29,15 +24,6 @@ def there(empty, monkeypatch):
     os.mkfifo("pipe.csv")
     empty.settings = SETTINGS
     return empty
-
-
-def make_recordings(folder):
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for speaker, sentence, emotion in itertools.product(
-        ("1001", "1002", "1020", "1040"), ("DFA", "IEO"), ("ANG", "SAD")
-    ):
-        sf.write(folder / f"{speaker}_{sentence}_{emotion}_XX.wav", 0.1 * rng.normal(size=8000), 16_000)
 
 
 def refused(workspace, *arguments, **settings):

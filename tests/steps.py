@@ -1,6 +1,5 @@
 """The first steps of the workflow on a small corpus, without Snakemake."""
 
-import csv
 from pathlib import Path
 
 import yaml
@@ -10,7 +9,7 @@ from serflow.corpus.catalog import catalog_clips
 from serflow.corpus.shards import shard_names
 from serflow.corpus.source import Corpus, open_corpus
 from serflow.splits.split_clips import split_clips
-from serflow.storage import read_table
+from serflow.storage import read_csv, read_table
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -60,5 +59,4 @@ def split(indices: list[Path], plans: list[Path], output: Path, protocol: str, s
 
 
 def read_tsv(path: Path) -> list[dict]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    return read_csv(path)

@@ -42,7 +42,7 @@ def test_two_controllers_and_one_that_is_killed(changed):
     psutil.wait_procs([step], timeout=60)
     assert not step.is_running()
     assert (
-        "the run that started this step has ended"
+        "the run that started this job has ended"
         in (changed.results("mine") / "logs/train_model/notebook/cnn1d/seed0/fold0.log").read_text()
     )
     assert backup.exists() and not (changed.folder / MODEL).exists()

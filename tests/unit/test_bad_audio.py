@@ -152,11 +152,11 @@ def a_huge_file(path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (a_folder, "a folder, not a recording"),
+        (a_folder, r"cannot be read \(a folder, not a file\)"),
         (a_dangling_link, "a broken link to nowhere; fix"),
         (a_loop, r"cannot be read \(Too many levels of symbolic links\)"),
-        (a_pipe, "a pipe, socket or device, not a recording"),
-        (a_device, "a pipe, socket or device, not a recording"),
+        (a_pipe, r"cannot be read \(a pipe, socket or device, not a file\)"),
+        (a_device, r"cannot be read \(a pipe, socket or device, not a file\)"),
         (a_huge_file, "8590 MB, above the limit of 192 MB"),
     ],
 )

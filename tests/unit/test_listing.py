@@ -164,7 +164,7 @@ def test_a_pipe_is_not_opened_by_the_listing(corpus):
     assert stat.S_ISFIFO(path.stat().st_mode) and not opened_by_reader
     os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     writer.join()
-    with pytest.raises(UserError, match="a pipe, socket or device, not a recording"):
+    with pytest.raises(UserError, match="a pipe, socket or device, not a file"):
         read_shard(corpus.parent / "results", "s02")
 
 

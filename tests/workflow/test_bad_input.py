@@ -50,7 +50,7 @@ def recordings(sample, tmp_path):
         ({"corpus": "mine", "audio": "2024"}, "audio: 2024: no such file or folder"),
         ({"corpus": "mine", "audio": "a" * 300}, "audio is too long for the name of a file"),
         ({"input": "recordings/" + "a" * 300}, "input is too long for the name of a file"),
-        ({"audio": "a" * 5000}, "audio has 5000 characters; at most 4096"),
+        ({"audio": "a" * 5000}, "audio has 5000 bytes; at most 4000"),
     ],
 )
 def test_settings(empty, settings, message):

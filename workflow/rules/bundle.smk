@@ -62,7 +62,7 @@ rule predict_recordings:
         mem_mb=memory(1000),
         runtime=minutes(120),
     params:
-        recordings=config["input"],
+        recordings=lambda wildcards: config["input"],  # as a text, Snakemake would read braces in it
         shard=shard_number,
         shards=config["shards"],
         listing=lambda wildcards: TO_LABEL[shard_number(wildcards)],

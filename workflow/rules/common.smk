@@ -46,7 +46,7 @@ try:
     MODELS = named_models(config["models"])
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
     TO_LABEL = recording_digests(config["input"], config["shards"])
-    for path in filter(None, (*DATA.metadata.values(), config["split"]["table"], config["bundle"])):
+    for path in filter(None, (DATA.archive, *DATA.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and words in <>, as its own; rename the folder or file")
     FOLDS = {

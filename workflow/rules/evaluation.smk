@@ -103,7 +103,7 @@ rule record_provenance:
         runtime=minutes(10),
     params:
         benchmarks=f"results/{CORPUS}/benchmarks",
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),  # as a text, Snakemake would read braces in it
         code=code_of("record_provenance"),
     shell:
         "python -m serflow record_provenance --metrics {input.metrics:q} --clips {input.clips:q}"

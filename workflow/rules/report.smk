@@ -198,7 +198,7 @@ rule render_report:
         runtime=minutes(10),
     params:
         corpus=CORPUS,
-        config=json.dumps(config),
+        config=lambda wildcards: json.dumps(config),
         code=code_of("render_report", *PROTOCOL_MODULES),
     shell:
         "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --excluded {input.excluded:q}"

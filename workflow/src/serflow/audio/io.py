@@ -1,7 +1,6 @@
 """Reading recordings of any sampling rate and number of channels as mono float32 of one rate."""
 
 import io
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import soundfile as sf
 
 from serflow.audio.containers import PlainWav, length_fault, plain_wav
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 LONGEST_SECONDS = 120  # stretching takes about 120 bytes per sample: 300 MB for this length at 16 kHz
 SHORTEST_SECONDS = 0.01
@@ -34,14 +34,10 @@ def read_content(path: str | Path) -> bytes:
     """Read a file; raise ``UserError`` if it is too large, not regular (a pipe might never end) or not readable."""
     path = Path(path)
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise UserError(f"{path}: a folder, not a recording; rename or remove it")
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path}: a pipe, socket or device, not a recording; remove it")
-        if status.st_size > LARGEST_FILE:
+        size = check_regular(path).st_size
+        if size > LARGEST_FILE:
             raise UserError(
-                f"{path}: {status.st_size / 1e6:.0f} MB, above the limit of {LARGEST_FILE / 1e6:.0f} MB; cut it into "
+                f"{path}: {size / 1e6:.0f} MB, above the limit of {LARGEST_FILE / 1e6:.0f} MB; cut it into "
                 "utterances or remove it"
             )
         return path.read_bytes()

@@ -6,6 +6,7 @@ import soundfile as sf
 
 from serflow.audio.io import LONGEST_SECONDS, Recording, check_samples, decode
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 # How far an end may lie beyond the end of the file, in seconds: times are often rounded to hundredths.
 TOLERANCE = 0.01
@@ -28,6 +29,7 @@ def decode_piece(path: str | Path, start: float | None, end: float | None) -> Re
     """
     path = Path(path)
     try:
+        check_regular(path)
         with path.open("rb") as opened, sf.SoundFile(opened) as file:
             seconds = file.frames / file.samplerate
             first = round((start or 0) * file.samplerate)

@@ -1,14 +1,13 @@
 """Writing tables of labels as CSV, JSON or Parquet."""
 
 import contextlib
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
-from serflow.storage import read_tables, replacing, table_of, write_table
+from serflow.storage import read_tables, replacing, stream_csv, table_of, write_table
 
 
 def table_format(path: Path | None, format: str | None = None) -> str:
@@ -53,9 +52,7 @@ def write_rows(
             json.dump([dict(zip(columns, row, strict=True)) for row in rows], stream, ensure_ascii=False, indent=1)
             stream.write("\n")
         else:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(rows)
+            stream_csv(stream, columns, rows)
 
 
 def collect_predictions(labels: Sequence[Path], *, timelines: Sequence[Path], output: Path, timeline: Path) -> None:

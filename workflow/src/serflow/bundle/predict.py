@@ -105,10 +105,11 @@ def predict_recordings(
             return
         of_speaker: dict[str | None, list] = {}
         for recording in recordings:
-            who = str(Path(recording.name).parent) if speaker_from_folder else recording.speaker
+            folder = str(Path(recording.name).parent)
+            who = folder if speaker_from_folder else "" if one_speaker else recording.speaker
             of_speaker.setdefault(who, []).append(recording)
-        for found in of_speaker.values():
-            yield classifier.adapted(found)[0], found
+        for who, found in of_speaker.items():
+            yield classifier if who is None else classifier.adapted(found)[0], found
 
     def rows() -> Iterator[tuple]:
         nonlocal count, failed

@@ -2,7 +2,6 @@
 
 import io
 import json
-import stat
 import struct
 import zipfile
 import zlib
@@ -21,6 +20,7 @@ from serflow.inference.onnx_model import Network, are_probabilities
 from serflow.models.enrolment import Moments
 from serflow.models.named import GROUPS, NONE, TRAINING
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 _ALWAYS = ("bundle.json", "card.md", "model.onnx")
 _LARGEST = {
@@ -95,8 +95,7 @@ def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
         If it is missing, damaged, or not a bundle that this version of serflow reads.
     """
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise ValueError("not a regular file")
+        check_regular(path)
         with zipfile.ZipFile(path) as archive:
             about, card, model = (_member(archive, name) for name in _ALWAYS)
             about, card = json.loads(about, parse_constant=_refuse_constant), card.decode()

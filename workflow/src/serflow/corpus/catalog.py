@@ -91,8 +91,7 @@ def catalog_clips(
     lost += [(*row, ALL_BUT_LEAKY) for row in found if row[1] in audit_settings["exclude"]]
     kept = [row for row in found if row[1] not in audit_settings["exclude"]]
     for path, rows, columns in ((excluded, lost, [*_FOUND, "left_out_of"]), (flagged, kept, _FOUND)):
-        text = pd.DataFrame(rows, columns=columns).to_csv(sep="\t", index=False, lineterminator="\n")
-        storage.write_text(path, text)
+        storage.write_csv(path, columns, rows)
     storage.write_json(audit, _counts(clips, broken, found, audit_settings) | {"left_out": len(left_out)})
 
 

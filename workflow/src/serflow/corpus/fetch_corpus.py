@@ -196,8 +196,6 @@ def _add_table(path: Path, table: Table) -> None:
 
 
 def _put_in_place(unpacked: Path, folder: Path, recordings: Digests, about: Mapping) -> None:
-    import pandas as pd
-
     (folder / MANIFEST).unlink(missing_ok=True)  # its recordings are about to change
     storage.write_json(folder / SOURCE, about)
     if (folder / AUDIO).exists():
@@ -208,5 +206,4 @@ def _put_in_place(unpacked: Path, folder: Path, recordings: Digests, about: Mapp
         table.replace(folder / METADATA / table.name)
     os.sync()  # the recordings must be on the disk before the manifest, which is flushed
     rows = [(file, *digest) for file, digest in sorted(recordings.items())]
-    table = pd.DataFrame(rows, columns=["file", "bytes", "sha256"])
-    storage.write_text(folder / MANIFEST, table.to_csv(index=False, lineterminator="\n"))
+    storage.write_csv(folder / MANIFEST, ["file", "bytes", "sha256"], rows)

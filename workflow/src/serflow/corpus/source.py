@@ -5,7 +5,6 @@ The controller lists the corpus when it reads the Snakefile and writes ``listing
 the files of their own shard; a job on a cluster, which reads the Snakefile again, does not list the corpus again.
 """
 
-import csv
 import hashlib
 import os
 import re
@@ -141,8 +140,7 @@ def _list_made(location: Location, pending: Pending) -> list[Entry]:
     format_ = FORMATS[location.format].load()
     table = location.path.parent / "manifest.csv"
     if table.is_file():
-        with table.open(newline="", encoding="utf-8") as file:
-            fetched = {row["file"]: int(row["bytes"]) for row in csv.DictReader(file)}
+        fetched = {row["file"]: int(row["bytes"]) for row in storage.read_csv(table)}
         if not pending.archive or fetched == dict(pending.files):
             entries = list_entries(format_, location.path) if location.path.is_dir() else []
             missing = sorted(fetched.keys() - {entry.file for entry in entries})

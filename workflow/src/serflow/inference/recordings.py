@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 # The suffixes of libsndfile's formats that are used for speech.
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}
@@ -18,7 +19,7 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", "
 class RecordingToLabel(NamedTuple):
     """A recording: its name in tables and messages, its bytes if it is not a file, its path if that is not the name.
 
-    ``speaker`` is who speaks, if that is known.
+    The name is text; bytes of a path that are not UTF-8 are escapes in it. ``speaker`` is who speaks, if that is known.
     """
 
     name: str
@@ -27,10 +28,13 @@ class RecordingToLabel(NamedTuple):
     speaker: str | None = None
 
     def open(self):
-        """Return what libsndfile opens."""
+        """Return what libsndfile opens; raise ``OSError`` for what is not a regular file."""
         from serflow.audio.io import Content
 
-        return self.path or self.name if self.content is None else Content(self.content)
+        if self.content is not None:
+            return Content(self.content)
+        check_regular(self.path or self.name)
+        return os.fsencode(self.path or self.name)
 
     def read(self) -> bytes:
         """Return all its bytes; errors are those of :func:`serflow.audio.io.read_content`."""
@@ -59,16 +63,21 @@ def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterat
     for name in inputs:
         if name == "-":
             yield from _from_stdin()
-        elif Path(name).is_dir():
+        elif os.path.isdir(name):  # noqa: PTH112 - False for a name that is too long
             paths = (Path(folder, file) for folder, _, files in os.walk(name) for file in files)
             found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
             if not found:
                 raise UserError(f"{name}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
-            yield from (RecordingToLabel(str(path)) for path in found)
+            yield from (_recording(str(path)) for path in found)
         elif Path(name).suffix.lower() == ".csv":
             yield from _from_csv(Path(name), speaker)
         else:
-            yield RecordingToLabel(name)
+            yield _recording(name)
+
+
+def _recording(path: str) -> RecordingToLabel:
+    name = os.fsencode(path).decode(errors="backslashreplace")
+    return RecordingToLabel(name, path=None if name == path else path)
 
 
 def shard_of_recording(recording: RecordingToLabel, shards: int) -> int:
@@ -82,11 +91,13 @@ def recording_digests(folder: str | None, shards: int) -> list[str]:
     ``folder`` is an input, or None; ``UserError`` is raised if it does not exist.
     """
     digests = [hashlib.sha256() for _ in range(shards)]
-    if folder is not None and not Path(folder).exists():
+    if folder is not None and not os.path.exists(folder):  # noqa: PTH110 - False for a path that is too long
         raise UserError(f"config: input: {folder}: no such file or folder; check the path")
     for recording in list_recordings([folder] if folder else []):
-        path = Path(recording.name)
-        status = path.stat() if path.exists() else None
+        try:
+            status = check_regular(recording.path or recording.name)
+        except OSError:  # which labelling it reports
+            status = None
         line = f"{recording.name}\0{status and (status.st_size, status.st_mtime_ns)}\n"
         digests[shard_of_recording(recording, shards)].update(os.fsencode(line))
     return [digest.hexdigest()[:16] for digest in digests]
@@ -94,6 +105,7 @@ def recording_digests(folder: str | None, shards: int) -> list[str]:
 
 def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
     try:
+        check_regular(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             for column in filter(None, ("file", speaker)):
@@ -101,7 +113,9 @@ def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
                     raise UserError(f"{path}: has no column {column!r}; its first line names the columns")
             for row in reader:
                 if row["file"]:
-                    yield RecordingToLabel(str(path.parent / row["file"]), speaker=row[speaker] if speaker else None)
+                    yield RecordingToLabel(
+                        str(path.parent / row["file"]), speaker=(row[speaker] or None) if speaker else None
+                    )
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:

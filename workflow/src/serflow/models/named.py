@@ -75,7 +75,10 @@ def models_schema(models: Mapping) -> dict:
             "required": [setting for setting, rule in rules.items() if "default" not in rule],
             "properties": {"architecture": {"type": "string"}, **rules},
         }
-    names = {"description": "letters, digits, hyphens and underscores", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"}
+    names = {
+        "description": "letters, digits, hyphens and underscores, at most 100",
+        "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z",
+    }
     return {"type": "object", "propertyNames": names, "properties": schemas}
 
 

@@ -8,7 +8,7 @@ import altair as alt
 from serflow.metrics.scores import STATISTICS
 from serflow.report import run_charts
 from serflow.report.charts import PER_CENT, REFERENCE, chart_of, dots, intervals, per_cent, save_charts, shown
-from serflow.storage import read_json, write_text
+from serflow.storage import read_json, write_csv
 
 UAR = "UAR, per cent"
 
@@ -25,11 +25,8 @@ def compare_runs(evaluation: Path, *, table: Path, figure: Path) -> None:
     figure
         PNG file to write.
     """
-    import pandas as pd
-
     rows = read_json(evaluation)["comparison"]
-    # As objects, so that whole numbers stay whole beside missing ones.
-    write_text(table, pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n"))
+    write_csv(table, list(rows[0]), [row.values() for row in rows])
     save_charts(figure, comparison(rows), width=330)
 
 

@@ -16,7 +16,7 @@ from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
 from serflow.splits import PROTOCOLS
-from serflow.storage import read_json, write_text
+from serflow.storage import read_csv, read_json, write_text
 
 # Counted as code by the fingerprint, in addition to this file.
 DATA_FILES = ("templates",)
@@ -79,7 +79,6 @@ def render_report(
     output
         The page to write.
     """
-    import pandas as pd
     import vl_convert
 
     environment = jinja2.Environment(
@@ -108,7 +107,7 @@ def render_report(
         themes={scheme: theme(dark=scheme == "dark") for scheme in ("light", "dark")},
         played=PLAYED_SECONDS,
         audit=read_json(audit),
-        flagged=pd.read_csv(excluded, sep="\t", dtype=str, keep_default_na=False).to_dict("records"),
+        flagged=read_csv(excluded),
         length=read_json(length),
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),

@@ -7,7 +7,7 @@ from pathlib import Path
 from serflow.runtime.errors import UserError
 
 MAX_VALUES = 100_000
-MAX_LENGTH = 4096  # of a text in characters, as of a path in Linux
+MAX_LENGTH = 4000  # bytes of a text: of a path in Linux 4,095, with the name of a file in that folder
 _MAX_NAME = 255  # bytes of a file name in Linux
 _MAX_NUMBER = 10**18
 _SHOWN = 200  # characters of a key or value in a message
@@ -76,13 +76,22 @@ def check_size(config: Mapping) -> None:
             raise UserError(
                 f"config: {section} has more than {MAX_VALUES} values or refers to itself; check its aliases"
             )
-        if isinstance(value, str) and len(value) > MAX_LENGTH:
-            raise UserError(f"config: {key} has {len(value)} characters; at most {MAX_LENGTH} are allowed")
-        if isinstance(value, str) and max(map(len, os.fsencode(value).split(b"/"))) > _MAX_NAME:
-            raise UserError(f"config: {key} is too long for the name of a file: at most {_MAX_NAME} bytes")
-        if isinstance(value, str) and "\0" in value:
-            raise UserError(f"config: {key} contains a zero byte; remove it")
+        if isinstance(value, str):
+            _check_text(key, value)
         if isinstance(value, int) and abs(value) > _MAX_NUMBER:
             raise UserError(f"config: {key} is a number of more than 18 digits")
         below = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
         waiting += [((*path, name), inner) for name, inner in below]
+
+
+def _check_text(key: str, text: str) -> None:
+    try:
+        content = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise UserError(f"config: {key} contains half a character (a lone surrogate); remove it") from error
+    if len(content) > MAX_LENGTH:
+        raise UserError(f"config: {key} has {len(content)} bytes; at most {MAX_LENGTH} are allowed")
+    if max(map(len, content.split(b"/"))) > _MAX_NAME:
+        raise UserError(f"config: {key} is too long for the name of a file: at most {_MAX_NAME} bytes")
+    if "\0" in text:
+        raise UserError(f"config: {key} contains a zero byte; remove it")

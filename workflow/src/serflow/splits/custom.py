@@ -7,6 +7,7 @@ from pathlib import Path
 from serflow.runtime.errors import UserError
 from serflow.splits import PARTS, Row
 from serflow.splits.folds import rows_of_fold
+from serflow.storage import check_regular
 
 TITLE = "the split of your own table"
 ORDER = 4
@@ -55,6 +56,7 @@ def read_table(table: str | Path) -> list[dict[str, str]]:
         With the table and the row or column that is wrong.
     """
     try:
+        check_regular(table)
         with Path(table).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             rows, columns = list(reader), reader.fieldnames or []

@@ -6,6 +6,7 @@ from pathlib import Path
 from serflow import storage
 from serflow.corpus.audit import AUDITED, audit_clips, excluded_clips
 from serflow.corpus.copies import KINDS
+from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.splits.leaks import check_leaks
 
@@ -52,6 +53,10 @@ def split_clips(
     usable = [row for row in rows if row["problem"] is None]
     left_out = excluded_clips(audit_clips(usable, audit), audit) if audit else set()
     labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
+    if not labels:
+        raise UserError(
+            "the audit leaves no clip to split; catalog/excluded.tsv says why, catalog.audit sets its rules"
+        )
     plan = storage.read_tables(plans).to_pylist()
     copies = [
         (copy["clip"], copy["origin"])

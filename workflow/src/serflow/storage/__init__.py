@@ -14,28 +14,33 @@ from pathlib import Path
 from serflow.storage.archives import read_archive, read_arrays, write_archive, write_arrays
 from serflow.storage.arrays import ArrayWriter, FileArray, npy_header, open_array
 from serflow.storage.checksums import file_checksum
+from serflow.storage.csv_tables import read_csv, stream_csv, write_csv
 from serflow.storage.documents import read_json, write_json, write_text
-from serflow.storage.files import readable, replacing, tidy
+from serflow.storage.files import check_regular, readable, replacing, tidy
 from serflow.storage.rows import table_of, table_of_frame
 from serflow.storage.tables import read_row_groups, read_table, read_tables, write_table, write_tables
 
 __all__ = [
     "ArrayWriter",
     "FileArray",
+    "check_regular",
     "checksum",
     "open_array",
     "read_archive",
     "read_arrays",
+    "read_csv",
     "read_json",
     "read_row_groups",
     "read_table",
     "read_tables",
     "replacing",
+    "stream_csv",
     "table_of",
     "table_of_frame",
     "tidy",
     "write_archive",
     "write_arrays",
+    "write_csv",
     "write_json",
     "write_table",
     "write_tables",

@@ -4,13 +4,14 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EISDIR}
 
 
 @contextlib.contextmanager
@@ -48,7 +49,7 @@ def replacing(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
                 os.fsync(written.fileno())
         partial.replace(path)
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in _UNWRITABLE:
             raise _unwritten(path, error) from error
         raise
     finally:
@@ -59,6 +60,18 @@ def replacing(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
 def _unwritten(path: Path, error: OSError) -> UserError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     return UserError(f"{path}: cannot be written ({reason}); make room or give access there, then run again")
+
+
+def check_regular(path: str | Path) -> os.stat_result:
+    """Return the status of a file; raise ``OSError`` for a pipe or the like, which might never end."""
+    try:
+        status = Path(path).stat()
+    except ValueError as error:  # a zero byte
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    if not stat.S_ISREG(status.st_mode):
+        what = "folder" if stat.S_ISDIR(status.st_mode) else "pipe, socket or device"
+        raise OSError(errno.EINVAL, f"a {what}, not a file", str(path))
+    return status
 
 
 def tidy(folder: str | Path) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 from serflow.corpus.ids import escape_name, escape_speaker
 from serflow.corpus.listing import Entry, FileStatus, Utterance
 from serflow.runtime.errors import UserError
+from serflow.storage import check_regular
 
 TITLE = "manifest"
-TEXTS = ("file", "speaker", "label")
+LONGEST = {"file": 4096, "speaker": 200, "label": 200}  # characters
+TEXTS = tuple(LONGEST)
 TIMES = ("start", "end")
 _FIRST = {".csv": 2, ".parquet": 1}  # number of the first row: the header of a CSV is row 1
 
@@ -52,6 +54,8 @@ def list_recordings(path: Path) -> list[Entry]:
     for name in TEXTS:
         if "" in columns[name]:
             fail(columns[name].index(""), name, "is empty")
+        if len(longest := max(columns[name], key=len)) > LONGEST[name]:
+            fail(columns[name].index(longest), name, f"has more than {LONGEST[name]:,} characters")
     if "\0" in "".join(files):
         fail(next(row for row, file in enumerate(files) if "\0" in file), "file", "contains a zero byte")
     starts, ends = (_seconds(columns.get(name, [None] * len(files)), name, fail) for name in TIMES)
@@ -109,6 +113,7 @@ def _read(path: Path) -> dict[str, list]:
     if kind not in _FIRST:
         raise UserError(f"audio: {path}: a manifest is a table in a .csv or .parquet file")
     try:
+        check_regular(path)
         if kind == ".csv":
             with path.open(newline="", encoding="utf-8-sig") as file:
                 names = next(csv.reader(file), [])

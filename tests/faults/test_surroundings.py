@@ -92,7 +92,7 @@ def test_dates_alone_find_nothing_stale(finished):
 
 
 @pytest.mark.parametrize(
-    ("limit", "enough"), [("-f 12", False), ("-v 1500000", False), ("-n 12", False), ("-n 20", False), ("-n 40", True)]
+    ("limit", "enough"), [("-f 12", False), ("-v 1500000", False), ("-n 12", False), ("-n 20", True)]
 )
 def test_a_limit_of_the_system(tiny, fresh, limit, enough):
     done = limited(fresh, f"ulimit {limit}", "--cores", "1", *TARGETS)

@@ -15,7 +15,7 @@ import soundfile as sf
 
 from demo_server import LOOPBACK, Demo
 from serflow.corpus.labels import LABELS
-from workspace import BUNDLED_RUN
+from workspace import ADAPTED, BUNDLED_RUN
 
 NASTY = """<img src=x onerror=alert(1)>$(touch hacked)`id`'"${alert(2)}{{7*7}} &amp;.wav"""
 
@@ -52,7 +52,7 @@ def give(page, path, wait="#result h2, #result [role=alert]"):
     if page.locator("#result").inner_text().strip():
         page.get_by_label("Clear").first.click()
         page.wait_for_function("!document.querySelector('#result').innerText.trim()")
-    page.locator("input[type=file]").set_input_files(path)
+    page.locator("input[type=file]").first.set_input_files(path)
     page.wait_for_selector(wait, timeout=120_000)
     return page.locator("#result").inner_text()
 
@@ -64,8 +64,8 @@ def shown(page):
     return {words[-1].upper(): float(share.removesuffix(" %")) / 100 for words, share in cells}
 
 
-def predicted(bundle, path):
-    command = [sys.executable, "-m", "serflow", "predict", str(bundle), str(path)]
+def predicted(bundle, path, *options):
+    command = [sys.executable, "-m", "serflow", "predict", str(bundle), str(path), *map(str, options)]
     (row,) = csv.DictReader(io.StringIO(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     return row
 
@@ -100,6 +100,29 @@ def test_a_real_recording(browse, running, bundle, crema_d):
     with browse(running.at) as watched:
         expect_the_same(watched.page, give(watched.page, clip), predicted(bundle, clip))
         assert not watched.errors
+
+
+def test_it_is_taught_a_voice(browse, bundled, clips, tmp_path):
+    bundle = bundled.results() / f"bundles/{BUNDLED_RUN.format(ADAPTED)}.zip"
+    tested, *known = clips[:5]
+    (tmp_path / "voice").mkdir()
+    for clip in known:
+        shutil.copy(clip, tmp_path / "voice")
+    unknown, adapted = predicted(bundle, tested), predicted(bundle, tested, "--enrol", tmp_path / "voice")
+    assert unknown != adapted
+    demo = Demo(bundle, tmp_path, "--port", "0")
+    with browse(demo.address()) as watched:
+        page = watched.page
+        expect_the_same(page, give(page, tested), unknown)
+        page.get_by_text("Teach it this voice").click()
+        page.locator("input[type=file][multiple]").set_input_files(known)
+        page.wait_for_selector("#taught p")
+        assert page.locator("#taught").inner_text() == "Adapted to this voice by 4 windows."
+        text = give(page, tested)
+        expect_the_same(page, text, adapted)
+        assert "reads the recording as a whole as in training" in text
+        assert not watched.errors
+    demo.end()
 
 
 def test_a_long_recording_has_a_timeline(browse, running, bundle, talk):

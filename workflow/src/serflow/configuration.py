@@ -85,11 +85,17 @@ def _defaults(settings: Mapping[str, Mapping]) -> dict:
 
 
 def runs_on(config: Mapping, corpora: Collection[str]) -> list[Mapping]:
-    """Return the configured runs; with several corpora and no ``cross-corpus`` run, one is added like the last."""
+    """Return the configured runs; with several corpora and no ``cross-corpus`` run, one is added like the last.
+
+    If it has ``logreg_embedding``, ``logreg_embedding_corpus`` comes first: it suits corpora of different rooms best.
+    """
     runs = config["runs"]
     if len(corpora) < 2 or any(run["protocol"] == "cross-corpus" for run in runs):
         return runs
-    return [*runs, {**runs[-1], "protocol": "cross-corpus"}]
+    models = runs[-1]["models"]
+    if "logreg_embedding" in models:
+        models = list(dict.fromkeys(["logreg_embedding_corpus", *models]))
+    return [*runs, {**runs[-1], "protocol": "cross-corpus", "models": models}]
 
 
 def _check_pairs(config: Mapping) -> None:

@@ -56,9 +56,10 @@ def test_the_page_is_small_and_each_part_is_there(sample):
 def test_every_chart_is_drawn_and_nothing_leaves_the_page(browse, address, width):
     with browse(address, width) as watched:
         page = watched.page
-        # Before anybody scrolls, only what is in view is drawn.
+        # Only what has been in view is drawn.
         page.wait_for_selector(READY, state="attached")
-        assert page.locator("#headline .plot svg.marks").count() == 1
+        page.locator("#headline .plot").scroll_into_view_if_needed()
+        page.wait_for_selector("#headline .plot svg.marks")
         assert page.locator(".plot.drawn").count() < page.locator(".plot").count() / 2
         assert overflow(page) <= 0
         draw_all(page, OPEN_ALL)
@@ -266,7 +267,7 @@ def test_snakemakes_report_has_figures_tables_and_captions(sample, browse, tmp_p
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path)
         names = [name.rpartition("/")[2] for name in packed.namelist()]
-    for kind, count in (("curves.png", 13), ("confusion.png", 13), ("evaluation.json", 1), ("comparison.csv", 1)):
+    for kind, count in (("curves.png", 19), ("confusion.png", 19), ("evaluation.json", 1), ("comparison.csv", 1)):
         assert names.count(kind) == count, kind
     assert {"clip11.png", "mistake07.png", "mistakes.json", "audit.json", "excluded.tsv", "length.json"} <= set(names)
     assert {"reliability.png", "risk_coverage.png", "leakage.png", "comparison.png", "index.html"} <= set(names)

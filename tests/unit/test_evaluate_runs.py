@@ -233,7 +233,14 @@ def write_page(folder, paths, page):
         "clips": {"clips": []},
         "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
         | {"wrong": 0, "n_clips": 9, "n_copies": 0},
-        "provenance": {"python": "3", "packages": {}, "splits": {}, "seconds": {}, "corpus": {"sha256": ""}}
+        "provenance": {
+            "python": "3",
+            "packages": {},
+            "splits": {},
+            "encoders": [],
+            "seconds": {},
+            "corpus": {"sha256": ""},
+        }
         | {"serflow": {"version": "0", "commit": None}, "hardware": {"system": "s", "cores": 1, "processor": "p"}},
     }.items():
         if name == "mistakes":

@@ -113,16 +113,16 @@ def test_runs(sample, model, seed):
 def test_comparison(sample):
     rows = list(csv.DictReader((sample.results() / "report/all/comparison.csv").open()))
     assert [(row["model"], row["seed"]) for row in rows[:4]] == [(model, str(seed)) for model, seed in RUNS]
-    # Three models over all folds and by fold, then chance and majority class of both protocols.
-    assert [row["fold"] for row in rows[4:16]] == ["", "0", "1", "2"] * 3
-    assert [row["source"] for row in rows[16:]] == ["reference"] * 4
+    # Five models over all folds and by fold, then chance and majority class of both protocols.
+    assert [row["fold"] for row in rows[4:24]] == ["", "0", "1", "2"] * 5
+    assert [row["source"] for row in rows[24:]] == ["reference"] * 4
     assert all(("leaky" in row["run"]) == (row["leaky"] == "True") for row in rows)
 
 
 def test_report_stands_alone(sample):
     page = (sample.results() / "report/all/index.html").read_text()
     assert page.count("<audio") == page.count('alt="Waveform and mel-spectrogram') == 12 + 8
-    assert page.count('<details class="run"') == 7 and page.count('<details class="fold"') == 13
+    assert page.count('<details class="run"') == 9 and page.count('<details class="fold"') == 19
     assert "Synthetic speech" in page and "Protocol notebook is leaky" in page
     assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", re.sub(r"<script.*?</script>", "", page, flags=re.S))
     assert "recurses" in page and "fix_length" in page and "n_fft=1569" in page

@@ -30,7 +30,9 @@ rule bundle_model:
         architecture=architecture_of,
         settings=settings_of_run,
         encoder=lambda wildcards, input: (
-            f"--encoder {input.encoder} --description {input.description}" if input.encoder else ""
+            f"--encoder {shlex.quote(input.encoder)} --description {shlex.quote(input.description)}"
+            if input.encoder
+            else ""
         ),
         corpus=CORPUS,
         preprocessing=lambda wildcards: json.dumps(kind_settings(MODELS[wildcards.model].features, config)),

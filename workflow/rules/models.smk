@@ -27,7 +27,7 @@ rule train_model:
     params:
         architecture=architecture_of,
         settings=settings_of_run,
-        encoder=lambda wildcards, input: f"--encoder {input.encoder}" if input.encoder else "",
+        encoder=lambda wildcards, input: f"--encoder {shlex.quote(input.encoder)}" if input.encoder else "",
         code=lambda wildcards: code_of("train_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow train_model --model {wildcards.model} --architecture {params.architecture}"

@@ -139,6 +139,12 @@ def quick(checkout, command):
     assert "extract_embedding" in planned and "extract_functionals" in planned and "extract_mel" not in planned
 
 
+def compared(checkout, command):
+    script = readme.PROJECT / "tests/bench/embeddings.py"
+    said = checkout.shell(f"python {script} results/sample")
+    assert "| all blocks, mean and std" in said and "| MLP" in said and command.startswith("python tests/bench/")
+
+
 def fetched(checkout, command):
     assert "fetch_corpus" in without_running(checkout, command)
 
@@ -246,6 +252,7 @@ CHECKS = {
     "snakemake --containerize": elsewhere("workflow/test_containerize.py::test_every_environment_is_in_the_image"),
     "python -m serflow extract_mel --help": helped,
     "python -c": names_the_line,
+    "python tests/bench/embeddings.py": compared,
     "pip install kaggle": of_the_system,
     "git lfs pull": of_the_system,
     "ffmpeg -i old.wav new.wav": of_the_system,

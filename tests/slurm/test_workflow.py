@@ -97,6 +97,7 @@ def finished(cluster, sample, tmp_path):
 
 def digests(results):
     files = [results / "length.json", *(path for folder in FEATURES for path in (results / folder).rglob("*.*"))]
+    files = [path for path in files if path.is_file()]  # and not the folder of an encoder
     return {str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

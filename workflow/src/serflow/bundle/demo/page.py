@@ -15,7 +15,7 @@ def build_page(bundle: Bundle, folder: Path):
     """
     import gradio
 
-    def label(path: str | None, classifier: Classifier | None, progress=gradio.Progress()) -> str:  # noqa: B008
+    def label(path: str | None, classifier: Classifier | None = None, progress=gradio.Progress()) -> str:  # noqa: B008
         if not path:
             return ""
         check_upload(path, folder)
@@ -38,8 +38,9 @@ def build_page(bundle: Bundle, folder: Path):
             microphone = gradio.Audio(
                 sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
             )
-        voice = gradio.State(None)  # the model adapted to it, for this session
+        voice = []  # the model adapted to it, for this session
         if bundle.classifier.moments:
+            voice = [gradio.State(None)]
             with gradio.Accordion("Teach it this voice", open=False):
                 gradio.Markdown("Recordings of one speaker, of several emotions if possible. They are not labelled.")
                 with gradio.Row():
@@ -48,11 +49,11 @@ def build_page(bundle: Bundle, folder: Path):
                         sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
                     )
                 taught = gradio.HTML(js_on_load=None, elem_id="taught")
-                several.change(teach, several, [voice, taught], concurrency_id="model", **private)
+                several.change(teach, several, [*voice, taught], concurrency_id="model", **private)
                 spoken.change(
                     lambda path: teach([path] if path else None),
                     spoken,
-                    [voice, taught],
+                    [*voice, taught],
                     concurrency_id="model",
                     **private,
                 )
@@ -60,7 +61,7 @@ def build_page(bundle: Bundle, folder: Path):
         with gradio.Accordion("Model card", open=False):
             gradio.Markdown(bundle.card, latex_delimiters=[])
         for component, event in ((file, file.upload), (microphone, microphone.input)):
-            event(label, [component, voice], shown, concurrency_id="model", **private)
+            event(label, [component, *voice], shown, concurrency_id="model", **private)
             component.clear(lambda: "", None, shown, **private)
     # Recordings of 20 people can wait; one is labelled at a time.
     return page.queue(max_size=20, default_concurrency_limit=1, api_open=False)

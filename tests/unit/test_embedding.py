@@ -12,7 +12,8 @@ from serflow.encoders.run import open_encoder
 from serflow.features import compute_features
 from serflow.features.extract import extract_features
 from serflow.models.data import Features, read_split
-from serflow.models.enrolment import Moments, evaluate_enrolment, shrink
+from serflow.models.enrolment import evaluate_enrolment
+from serflow.models.moments import Moments, moments_of, shrink
 from serflow.models.predict import predict_test
 from serflow.models.standardize import GroupStandardized, open_features
 from serflow.models.train import train_model
@@ -237,8 +238,23 @@ def test_adaptation_helps_and_its_curve_rises(trained, tmp_path):
 def test_shrinking():
     training = Moments(np.zeros(2, np.float32), np.ones(2, np.float32))
     clips = np.array([[2, 4], [4, 8]], np.float32)
-    assert shrink(clips[:0], training, 3) is training
-    mean, sd = shrink(clips, training, 2)
+    known = moments_of([clips[:1], clips[1:]])
+    np.testing.assert_allclose(known, [[3, 6], [1, 2]])
+    mean, sd = shrink(known, 2, training, 2)
     np.testing.assert_allclose([mean, sd], [[1.5, 3], [1, 1.5]])
-    mean, sd = shrink(clips, training, 0)
-    np.testing.assert_allclose([mean, sd], [[3, 6], [1, 2]])
+    mean, sd = shrink(moments_of([clips[:1]]), 1, training, 1)  # of a single clip the standard deviation is 0
+    np.testing.assert_allclose([mean, sd], [[1, 2], [0.5, 0.5]])
+
+
+def test_moments_of_bands_and_of_columns_in_frames():
+    """A speaker's clips at prediction are standardised as in training: bands over time, a column over its frames."""
+    values = np.random.default_rng(0).normal(size=(5, 3, 4, 1)).astype(np.float32)
+    values[:, 2] = 7  # a constant stays finite
+    moments = moments_of([values[:2], values[2:]])
+    np.testing.assert_allclose(moments.mean, values.mean(axis=(0, 2, 3)), rtol=1e-4, atol=1e-6)
+    standard = moments.standardize(values)
+    np.testing.assert_allclose(standard.std(axis=(0, 2, 3)), [1, 1, 0], atol=1e-5)
+    rows = values[:, :2].reshape(5, 8, 1)
+    names = [f"{name}_{frame:03d}" for name in ("zcr", "rms") for frame in range(4)]
+    columns = moments_of([rows], names)
+    np.testing.assert_allclose(columns.mean, np.repeat(moments.mean[:2], 4), rtol=1e-5)

@@ -1,27 +1,22 @@
-"""From clips of one length to what models read: a rule for each kind of features in serflow/features/."""
+"""From audio to what models read: a rule for each kind of features in serflow/features/."""
+
+# What a kind reads, if not another kind → the samples and their index.
+READ = {
+    "fixed": (paths.fixed, paths.fixed_index),
+    "audio": (audio_of(paths.recordings, paths.augmented), audio_of(paths.recordings_index, paths.augmented_index)),
+}
 
 for KIND in KINDS.values():
-    FROM_CLIPS, FROM_AUDIO, WHICH = KIND.reads == "fixed", KIND.reads == "audio", shard_of(KIND.name)
+    FROM_AUDIO, WHICH = KIND.reads == "audio", shard_of(KIND.name)
+    SAMPLES, INDEX = READ[KIND.reads] if KIND.reads in READ else (feature_path(KIND.reads), feature_index(KIND.reads))
 
     rule:
         """Compute one kind of features of a shard."""
         name:
             f"extract_{KIND.name}"
         input:
-            samples=(
-                paths.fixed
-                if FROM_CLIPS
-                else audio_of(paths.recordings, paths.augmented) if FROM_AUDIO else feature_path(KIND.reads)
-            ),
-            index=(
-                paths.fixed_index
-                if FROM_CLIPS
-                else (
-                    audio_of(paths.recordings_index, paths.augmented_index)
-                    if FROM_AUDIO
-                    else feature_index(KIND.reads)
-                )
-            ),
+            samples=SAMPLES,
+            index=INDEX,
             length=[] if FROM_AUDIO else target_length,
             encoder=paths.encoder if KIND.encoder else [],
             description=paths.encoder_description if KIND.encoder else [],
@@ -36,7 +31,7 @@ for KIND in KINDS.values():
             "../../envs/audio.yaml"
         threads: config["threads"]["features"]
         resources:
-            mem_mb=memory(1000, 1 if FROM_CLIPS else 10),
+            mem_mb=memory(1000, 1 if KIND.reads == "fixed" else 10),
             runtime=minutes(240 if KIND.encoder else 30),
         params:
             kind=KIND.name,

@@ -27,7 +27,9 @@ def model_card(about: Mapping, measures: Mapping, groups: Mapping, n_speakers: i
     leak
         Why the protocol is leaky; None if it is not.
     """
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True, trim_blocks=True
+    )
     template = environment.from_string(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     how = {"groups": groups, "n_speakers": n_speakers, "leak": leak, "statistics": STATISTICS}
     how["padded"] = pads(about["features"])

@@ -18,10 +18,10 @@ from serflow.evaluation.predictions import load_runs
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
-from serflow.models.enrolment import trained_recordings, training_moments
+from serflow.models.enrolment import trained_recordings
 from serflow.models.keras_run import load_model
 from serflow.models.named import GROUPS
-from serflow.models.standardize import open_features
+from serflow.models.standardize import mean_and_sd, open_features
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, replacing
@@ -119,8 +119,8 @@ def bundle_model(
     if encoder is not None:
         about["encoder"], more["encoder.onnx"] = read_json(description), encoder.read_bytes()
     if settings["standardize"] in GROUPS:
-        trained_on = trained_recordings(predictions, settings)
-        moments = training_moments(data.original, trained_on)
+        plain = data.original
+        moments = mean_and_sd(plain, plain.places(trained_recordings(predictions, settings)))
         about["shrinkage"] = (read_json(training)["chosen"] or {}).get("shrinkage", 1)
         with io.BytesIO() as file:
             np.save(file, np.stack(moments), allow_pickle=False)

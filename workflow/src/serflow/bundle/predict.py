@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from serflow.bundle.output import table_format, write_rows
@@ -10,6 +10,7 @@ from serflow.bundle.reader import open_bundle
 from serflow.inference.label import label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.metrics.calibration import apply_temperature
+from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
 
 
@@ -82,8 +83,8 @@ def predict_recordings(
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, windows = 0, 0, []
 
-    def by_speaker() -> Iterator[tuple]:
-        """Yield the model adapted to each speaker, and the recordings of the speaker."""
+    def by_speaker() -> Iterable[tuple]:
+        """Return the model adapted to each speaker, and the recordings of the speaker."""
         if not (speaker or speaker_from_folder or one_speaker or enrol):
             if classifier.moments:
                 print(
@@ -91,29 +92,30 @@ def predict_recordings(
                     "--speaker-from-folder, --one-speaker or --enrol); it is used as for an unknown speaker",
                     file=sys.stderr,
                 )
-            yield classifier, recordings
-            return
+            return [(classifier, recordings)]
         if not classifier.moments:
             raise UserError(
                 f"{bundle}: cannot be adapted to speakers; its model has standardize: {about['standardize']}"
             )
         if enrol:
-            adapted, count = classifier.adapted(list_recordings([enrol]))
-            if not count:
+            adapted, known = classifier.adapted(list_recordings([enrol]))
+            if not known:
                 raise UserError(f"{enrol}: none of the recordings to enrol can be read")
-            yield adapted, recordings
-            return
+            return [(adapted, recordings)]
         of_speaker: dict[str | None, list] = {}
         for recording in recordings:
             folder = str(Path(recording.name).parent)
             who = folder if speaker_from_folder else "" if one_speaker else recording.speaker
             of_speaker.setdefault(who, []).append(recording)
-        for who, found in of_speaker.items():
-            yield classifier if who is None else classifier.adapted(found)[0], found
+        return (
+            (classifier if who is None else classifier.adapted(found)[0], found) for who, found in of_speaker.items()
+        )
+
+    pairs = by_speaker()  # before the first row, so that an error leaves no output
 
     def rows() -> Iterator[tuple]:
         nonlocal count, failed
-        for prediction in itertools.chain.from_iterable(label_recordings(*pair) for pair in by_speaker()):
+        for prediction in itertools.chain.from_iterable(label_recordings(*pair) for pair in pairs):
             count += 1
             if prediction.problem:
                 failed += 1
@@ -130,7 +132,7 @@ def predict_recordings(
                     for start, end, row in prediction.windows
                 )
 
-    shares = {f"p_{name}": "float32" for name in classes}
+    shares = {PROBABILITY.format(name): "float32" for name in classes}
     columns = {"file": "string", "label": "string", "confidence": "float64", **shares}
     write_rows(rows(), {**columns, "seconds": "float64", "windows": "int32", "problem": "string"}, output, format)
     if timeline:

@@ -17,7 +17,7 @@ from serflow.encoders.settings import DESCRIPTION
 from serflow.features import KINDS
 from serflow.inference.label import Classifier
 from serflow.inference.onnx_model import Network, are_probabilities
-from serflow.models.enrolment import Moments
+from serflow.models.moments import Moments
 from serflow.models.named import GROUPS, NONE, TRAINING
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular

@@ -56,6 +56,11 @@ def lineage(kind: str) -> list[str]:
     return [*(lineage(reads) if reads in KINDS else []), kind]
 
 
+def column_names(kind: str, settings: Mapping) -> list[str] | None:
+    """Return the names of the columns of a kind, None if its rows are arrays; ``settings`` as for ``compute``."""
+    return KINDS[kind].load().column_names(settings) if KINDS[kind].writes == "parquet" else None
+
+
 def compute_features(
     kind: str, clips: "Sequence[np.ndarray]", settings: Mapping, threads: int = 1, encoder: "Encoder | None" = None
 ) -> "np.ndarray":

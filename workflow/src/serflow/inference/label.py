@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from serflow.encoders.run import Encoder
-from serflow.features import compute_features, pads
+from serflow.features import column_names, compute_features, pads
 from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, cut
-from serflow.models.enrolment import Moments, shrink
+from serflow.models.moments import Moments, moments_of, shrink
 from serflow.runtime.errors import UserError
 
 BATCH = 16
@@ -47,7 +47,7 @@ class Classifier(NamedTuple):
         """
         features = self._features(clips)
         if self.moments:
-            features = (features - self.moments.mean[:, None]) / self.moments.sd[:, None]
+            features = self.moments.standardize(features)
         return self.network.probabilities(features)
 
     def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Classifier", int]:
@@ -55,17 +55,20 @@ class Classifier(NamedTuple):
 
         Recordings that cannot be read are left out. ``moments`` must be those of the training clips.
         """
-        rows, batch = [np.empty((0, len(self.moments.mean)), np.float32)], []
+        batches, batch = [], []
         for recording in recordings:
             with contextlib.suppress(UserError):
                 batch += [window.samples for window in cut(recording, self.preprocessing, self.pads)]
             if len(batch) >= BATCH:
-                rows.append(self._features(batch)[..., 0])
+                batches.append(self._features(batch))
                 batch = []
         if batch:
-            rows.append(self._features(batch)[..., 0])
-        known = np.concatenate(rows)
-        return self._replace(moments=shrink(known, self.moments, self.shrinkage)), len(known)
+            batches.append(self._features(batch))
+        count = sum(map(len, batches))
+        if not count:
+            return self, 0
+        known = moments_of(batches, column_names(self.features, self.preprocessing))
+        return self._replace(moments=shrink(known, count, self.moments, self.shrinkage)), count
 
     def _features(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         clips = np.stack(clips) if self.pads else clips

@@ -6,7 +6,6 @@ their mean and standard deviation are shrunk to those of the training clips.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from serflow.corpus.copies import random_number
 from serflow.corpus.ids import is_copy, speaker_of
 from serflow.metrics.scores import confusion_matrix, scores_from_confusion
 from serflow.models.keras_run import load_model, prepare
-from serflow.models.standardize import mean_and_sd, open_features
+from serflow.models.moments import Moments, moments_of, shrink
+from serflow.models.standardize import mean_and_sd, plain_features
 from serflow.storage import read_json, read_table, write_json
 
 COUNTS = (0, 1, 3, 5, 10, 20)  # clips to enrol
@@ -22,32 +22,6 @@ ALL = None
 DRAWS = 5
 ANY, NEUTRAL, TWO_CLASSES = "any", "neutral", "two classes"
 SHRINKAGES = (1, 3, 10)
-
-
-class Moments(NamedTuple):
-    """Mean and standard deviation of features, float32 of shape (n,)."""
-
-    mean: np.ndarray
-    sd: np.ndarray
-
-
-def shrink(clips: np.ndarray, training: Moments, shrinkage: float) -> Moments:
-    """Return mean and standard deviation of a speaker of whom some clips are known.
-
-    Parameters
-    ----------
-    clips
-        Features of the N clips, float32 of shape (N, n); N may be 0.
-    training
-        Those of the training clips.
-    shrinkage
-        The weight of the clips is N / (N + shrinkage), that of the training clips the rest.
-    """
-    if not len(clips):
-        return training
-    weight = np.float32(len(clips) / (len(clips) + shrinkage))
-    found = clips.mean(axis=0), clips.std(axis=0)
-    return Moments(*(weight * own + (1 - weight) * other for own, other in zip(found, training, strict=True)))
 
 
 def choose_shrinkage(network, features, valid: Mapping[str, list], codes: np.ndarray, training: Moments) -> float:
@@ -66,11 +40,6 @@ def choose_shrinkage(network, features, valid: Mapping[str, list], codes: np.nda
             ])
         )  # fmt: skip
     return SHRINKAGES[int(np.argmax(uars))]
-
-
-def training_moments(features, clips: Sequence[str]) -> Moments:
-    """Return mean and standard deviation of the recordings that a model is trained on; ``features`` are not adapted."""
-    return Moments(*mean_and_sd(features, features.places(clips)))
 
 
 def trained_recordings(predictions: Path, settings: Mapping) -> list[str]:
@@ -124,12 +93,12 @@ def evaluate_enrolment(
     prepare(0, threads)
     trained = read_json(training)
     classes, chosen = trained["classes"], trained["chosen"]
-    data, network = open_features(architecture, features, indices, settings).original, load_model(model, architecture)
+    data, network = plain_features(architecture, features, indices), load_model(model, architecture)
     rows = read_table(predictions, ["clip", "origin", "part", "label"]).to_pylist()
     rows = [row for row in rows if row["part"] == "test" and row["clip"] == row["origin"]]
     tested = {"clip": [row["clip"] for row in rows]}
     codes = np.searchsorted(classes, [row["label"] for row in rows])
-    moments = training_moments(data, trained_recordings(predictions, settings))
+    moments = mean_and_sd(data, data.places(trained_recordings(predictions, settings)))
     kinds = {ANY: None, TWO_CLASSES: (0, len(classes) - 1)}
     if "NEU" in classes:
         kinds[NEUTRAL] = (classes.index("NEU"),)
@@ -186,6 +155,9 @@ def _predictions(
                     tested = np.arange(len(truth))
                     if count is not ALL:
                         tested = np.setdiff1d(tested, enrolled)
-                    moments = shrink(values[enrolled][..., 0], training, 0 if count is ALL else shrinkage)
-                    inputs = (values[tested] - moments.mean[:, None]) / moments.sd[:, None]
-                    yield kind, count, str(speaker), truth[tested], convert_to_numpy(network(inputs)).argmax(axis=1)
+                    moments = training
+                    if len(enrolled):
+                        known = moments_of([values[enrolled]], features.columns)
+                        moments = known if count is ALL else shrink(known, len(enrolled), training, shrinkage)
+                    answers = convert_to_numpy(network(moments.standardize(values[tested])))
+                    yield kind, count, str(speaker), truth[tested], answers.argmax(axis=1)

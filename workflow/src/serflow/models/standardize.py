@@ -4,7 +4,6 @@ By the training rows it is the first layer of a model, so that the model file is
 all recordings of a speaker or corpus, without their labels and also those of the test, before the model sees them.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from serflow.corpus.ids import is_copy
 from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features
+from serflow.models.moments import Moments, moments_of
 from serflow.models.named import GROUPS
 
 LAYER = "standardization"
@@ -59,48 +59,28 @@ class GroupStandardized:
         return (self.original.take(places) - self._mean[codes]) / self._sd[codes]
 
 
+def plain_features(architecture: str, features: Sequence[Path], indices: Sequence[Path]) -> Features:
+    """Return the features that a model reads, as they are."""
+    return Features(features, indices, flat=not KINDS[ARCHITECTURES[architecture].features].time)
+
+
 def open_features(
     architecture: str, features: Sequence[Path], indices: Sequence[Path], settings: Mapping
 ) -> Features | GroupStandardized:
     """Return the features that a model reads, standardised by speaker or corpus if its settings say so."""
-    data = Features(features, indices, flat=not KINDS[ARCHITECTURES[architecture].features].time)
+    data = plain_features(architecture, features, indices)
     group_of = GROUPS.get(settings["standardize"])
     return GroupStandardized(data, group_of) if group_of else data
 
 
-def mean_and_sd(features: Features, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of features along their first axis.
+def mean_and_sd(features: Features, places: np.ndarray) -> Moments:
+    """Return mean and standard deviation of rows of features; ``sd`` is 1 where a feature is constant.
 
-    Parameters
-    ----------
-    features
-        Of shape (n, …): bands of a spectrogram, or named columns. Columns of one feature in several frames,
-        ``{feature}_{frame}``, share one mean: a frame late in the clip is padding in most rows, and a value that is
-        almost constant in training must not become huge in testing.
-    places
-        The training rows, shape (rows, 2).
-
-    Returns
-    -------
-    mean, sd : ndarray
-        float32 of shape (n,); ``sd`` is 1 where a feature is constant.
+    ``places`` are the rows, shape (rows, 2); :func:`serflow.models.moments.moments_of` says what shares a mean.
     """
-    columns = features.columns or [str(index) for index in range(features.shape[0])]
-    groups = np.unique([re.sub(r"_\d+$", "", name) for name in columns], return_inverse=True)[1]
-    sums, squares, size = np.zeros(len(columns)), np.zeros(len(columns)), 0
-    for start in range(0, len(places), _BATCH):
-        taken = features.take(places[start : start + _BATCH]).astype(np.float64)
-        values = np.moveaxis(taken, 1, 0).reshape(len(columns), -1)
-        sums += values.sum(axis=1)
-        squares += np.square(values).sum(axis=1)
-        size += values.shape[1]
-    counts = np.bincount(groups) * size
-    mean = np.bincount(groups, sums) / counts
-    variance = np.bincount(groups, squares) / counts - mean**2
-    # The variance of a constant is not exactly 0, because of rounding.
-    constant = variance <= 1e-10 * np.maximum(mean**2, np.finfo(float).tiny)
-    sd = np.where(constant, 1, np.sqrt(np.maximum(variance, 0)))
-    return mean[groups].astype(np.float32), sd[groups].astype(np.float32)
+    batches = (features.take(places[start : start + _BATCH]) for start in range(0, len(places), _BATCH))
+    mean, sd = moments_of(batches, features.columns)
+    return Moments(mean, np.where(sd > 0, sd, np.float32(1)))
 
 
 def with_standardization(network, input_shape: tuple[int, ...], mean: np.ndarray, sd: np.ndarray):

@@ -12,7 +12,7 @@ from serflow.corpus.ids import is_copy
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.backup import backup_path, resumable_stopping
 from serflow.models.data import Features, Rows, read_split
-from serflow.models.enrolment import choose_shrinkage, training_moments
+from serflow.models.enrolment import choose_shrinkage
 from serflow.models.keras_run import dataset, prepare
 from serflow.models.named import TRAINING
 from serflow.models.predict import probability_table
@@ -123,8 +123,9 @@ def train_model(
             plugin.load().fit(inner, _arrays(network, data, train), _arrays(network, data, valid), settings, seed) or {}
         )
         if settings["standardize"] == "speaker":
-            moments = training_moments(data.original, [clip for clip in parts["train"]["clip"] if not is_copy(clip)])
-            chosen["shrinkage"] = choose_shrinkage(network, data.original, parts["valid"], valid.labels, moments)
+            plain, recordings = data.original, [clip for clip in parts["train"]["clip"] if not is_copy(clip)]
+            moments = mean_and_sd(plain, plain.places(recordings))
+            chosen["shrinkage"] = choose_shrinkage(network, plain, parts["valid"], valid.labels, moments)
         epochs, best_epoch = [_scores(network, data, train, valid)], 1
         if settings.get("refit"):
             earlier = {part: parts[part] for part in ("valid", "test")}

@@ -7,6 +7,7 @@ import soundfile as sf
 
 from serflow.audio import augment, io, length
 from serflow.audio.read_recordings import Recordings
+from serflow.corpus.copies import NOTEBOOK
 from serflow.runtime.errors import UserError
 from serflow.storage import open_array, read_json, read_table
 from steps import read_corpus, rows_of
@@ -166,7 +167,7 @@ def test_from_recordings_to_one_length_without_losing_a_label(folder):
     assert found["measured_length"] == 82_400 // 5 and found["clips"] == 5
     assert read_json(target)["target_length"] == found["target_length"]
     outputs = {"output": folder / "f.npy", "output_index": folder / "f.parquet"}
-    length.fix_length(samples, indices, target, **outputs)
+    length.fix_length(samples, indices, target, copies=NOTEBOOK, **outputs)
     fixed, size = open_array(folder / "f.npy"), found["target_length"]
     assert fixed.shape == (5, size)
     rows = read_table(folder / "f.parquet").to_pylist()
@@ -178,6 +179,32 @@ def test_from_recordings_to_one_length_without_losing_a_label(folder):
     np.testing.assert_array_equal(fixed[4], np.pad(stretched, (0, size))[:size])
 
 
+def test_copies_at_another_speed_neither_change_the_length_nor_join_the_others_unasked(folder):
+    speed = {"speed": {"clips": 1.0, "rates": [0.5, 1.25]}}
+    read_corpus(folder, folder / "audio", augment=AUGMENT | speed)
+    samples, indices = make_copies(folder)
+    made = [row for row in read_table(indices[1]).to_pylist() if row["kind"] == "speed"]
+    assert [row["length"] for row in made if row["origin"] == "1001_DFA_ANG_XX"] == [2 * 16_000, 12_800]
+    target, outputs = folder / "target.json", {"output": folder / "f.npy", "output_index": folder / "f.parquet"}
+    length.measure_length(indices, setting="average", output=folder / "length.json", target=target)
+    assert read_json(folder / "length.json")["measured_length"] == 82_400 // 5
+    for copies, count in ((NOTEBOOK, 5), (["speed"], 9)):
+        length.fix_length(samples, indices, target, copies=copies, **outputs)
+        assert len(open_array(folder / "f.npy")) == count
+    names, slow = read_table(folder / "f.parquet")["clip"].to_pylist(), augment.change_speed
+    recorded = io.read_clip(folder / "audio/1002_DFA_HAP_XX.wav", RATE)
+    fixed = open_array(folder / "f.npy")[names.index("1002_DFA_HAP_XX.speed@0.5")]
+    np.testing.assert_array_equal(fixed, length.truncate_or_pad([slow(recorded, 0.5, RATE)], fixed.size)[0])
+
+
+def test_another_speed_changes_tempo_and_pitch_together():
+    tone = np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)
+    faster = augment.change_speed(tone, 1.25, RATE)
+    assert len(faster) == RATE / 1.25
+    spectrum = np.abs(np.fft.rfft(faster * np.hanning(len(faster))))
+    assert abs(spectrum.argmax() * RATE / len(faster) - 550) < 2
+
+
 def test_an_unusable_recording_has_no_copy_and_no_clip_of_the_common_length(folder):
     (folder / "audio/1002_DFA_HAP_XX.wav").write_bytes(b"")
     read_corpus(folder, folder / "audio", policy="exclude", augment=AUGMENT)
@@ -185,9 +212,8 @@ def test_an_unusable_recording_has_no_copy_and_no_clip_of_the_common_length(fold
     assert read_table(indices[1])["kind"].to_pylist() == ["time_stretch"]
     length.measure_length(indices, setting="average", output=folder / "length.json", target=folder / "target.json")
     assert read_json(folder / "length.json")["measured_length"] == (16_000 + 9_600 + 12_000) // 3
-    length.fix_length(
-        samples, indices, folder / "target.json", output=folder / "f.npy", output_index=folder / "f.parquet"
-    )
+    outputs = {"output": folder / "f.npy", "output_index": folder / "f.parquet"}
+    length.fix_length(samples, indices, folder / "target.json", copies=NOTEBOOK, **outputs)
     clips = read_table(folder / "f.parquet")["clip"].to_pylist()
     assert clips == ["1001_DFA_ANG_XX", "1001_DFA_SAD_XX", "1001_DFA_SAD_XX.time_stretch"]
     assert len(open_array(folder / "f.npy")) == 3
@@ -201,7 +227,7 @@ def test_samples_that_are_not_those_of_the_index_are_refused(folder):
     samples, index = folder / "a/recordings/s00.npy", folder / "b/recordings/s00.parquet"
     outputs = {"output": folder / "f.npy", "output_index": folder / "f.parquet"}
     with pytest.raises(UserError, match=r"s00\.npy: does not hold the clips of .*s00\.parquet"):
-        length.fix_length([samples], [index], folder / "target.json", **outputs)
+        length.fix_length([samples], [index], folder / "target.json", copies=NOTEBOOK, **outputs)
     assert not (folder / "f.npy").exists()
 
 

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from serflow.corpus import copies, metadata
 from serflow.corpus import crema_d_names as names
 from serflow.corpus.formats import FORMATS, crema_d
+from serflow.corpus.ids import copy_kind, is_copy
 from serflow.corpus.listing import list_entries
 from serflow.corpus.shards import shard_of
 from serflow.runtime.errors import UserError
@@ -80,7 +81,7 @@ def test_a_draw_depends_on_the_clip_alone():
     clips = corpus()
     whole = {copy.clip: copy for copy in copies.plan_copies(clips, AUGMENT)}
     assert {copy.clip: copy for copy in copies.plan_copies(clips[::-1], AUGMENT)} == whole
-    share = AUGMENT | {kind: AUGMENT[kind] | {"clips": 0.2} for kind in copies.KINDS}
+    share = AUGMENT | {kind: AUGMENT[kind] | {"clips": 0.2} for kind in copies.NOTEBOOK}
     all_clips, without = copies.plan_copies(clips, share), copies.plan_copies(clips[1:], share)
     assert [copy for copy in all_clips if copy.origin != clips[0]] == without
     assert abs(len(all_clips) / len(clips) - 0.4) < 0.03
@@ -90,6 +91,17 @@ def test_a_draw_depends_on_the_clip_alone():
 
 def test_more_copies_than_clips_are_capped():
     assert len(copies.plan_copies(corpus()[:10], AUGMENT)) == 20
+
+
+def test_copies_at_other_speeds_have_every_rate_and_names_of_their_own():
+    speed = {"speed": {"clips": 1.0, "rates": [0.9, 1.1]}}
+    plan = [copy for copy in copies.plan_copies(corpus()[:10], AUGMENT | speed) if copy.kind == "speed"]
+    assert len({copy.clip for copy in plan}) == len(plan) == 20
+    assert {(copy.clip.removeprefix(copy.origin), copy.parameter) for copy in plan} == {
+        (".speed@0.9", 0.9),
+        (".speed@1.1", 1.1),
+    }
+    assert all(copy_kind(copy.clip, copy.origin) == "speed" and is_copy(copy.clip) for copy in plan)
 
 
 def test_notebook_split_is_scikit_learns_and_of_the_published_sizes():

@@ -106,7 +106,8 @@ rule fix_length:
         mem_mb=memory(1000, 1),
         runtime=minutes(20),
     params:
+        copies=FIXED_COPIES,
         code=code_of("fix_length"),
     shell:
         "python -m serflow fix_length --samples {input.samples:q} --indices {input.indices:q} --length {input.length:q}"
-        " --output {output.fixed:q} --output-index {output.index:q} --log {log:q}"
+        " --copies {params.copies} --output {output.fixed:q} --output-index {output.index:q} --log {log:q}"

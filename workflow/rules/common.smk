@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from serflow.inference.recordings import recording_digests
 from serflow.cli import function_of
 from serflow.configuration import configure, runs_on
+from serflow.corpus.copies import KINDS as COPY_KINDS
+from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
@@ -75,6 +77,13 @@ USED_FEATURES = [
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
 USED_PROTOCOLS = list(dict.fromkeys(run.protocol for run in RUNS))
 # What the target quick trains: no network.
+# A model over clips of one length may ask for more kinds than the notebook has.
+FIXED_COPIES = [
+    copies
+    for copies in COPY_KINDS
+    if copies in NOTEBOOK
+    or any(copies in model.settings["copies"] for model, kind in USED_FEATURES if KINDS[kind].reads == "fixed")
+]
 QUICK = ("logreg_embedding", "logreg_embedding_speaker", "svm_functionals")
 
 # ---- Paths -------------------------------------------------------------------------------------------------------
@@ -86,7 +95,7 @@ wildcard_constraints:
     fold=r"\d+",
     model="|".join(map(re.escape, MODELS)),
     encoder="|".join(map(re.escape, config["encoders"])),
-    part="(copies/)?",
+    part=f"(({'|'.join(COPY_KINDS)})/)?",
     protocol="|".join(PROTOCOLS),
     selection="|".join(["all", "quick", *PROTOCOLS]),
 
@@ -149,7 +158,7 @@ def benchmark_of(rule, *wildcards):
 
 
 def shard_of(kind):
-    """Return the wildcards that name a file of features: of an encoder, of recordings or copies, of a shard."""
+    """Return the wildcards of a file of features: an encoder, a kind of copies if they are copies, and a shard."""
     encoder = "{encoder}/" if KINDS[kind].encoder else ""
     return encoder + ("{part}{shard}" if KINDS[kind].reads == "audio" else "{shard}")
 
@@ -165,8 +174,8 @@ def feature_index(kind):
 
 
 def filled(pattern, model):
-    """Fill a path pattern of features with what a model reads; copies have files of their own if it trains on them."""
-    parts = ["", "copies/"] if model.settings["copies"] else [""]
+    """Fill a path pattern of features with what a model reads; each kind of copies has files of its own."""
+    parts = ["", *(f"{kind}/" for kind in model.settings["copies"])]
     return collect(pattern, encoder=model.settings.get("encoder"), part=parts, shard=SHARDS) if pattern else []
 
 

@@ -39,6 +39,7 @@ for KIND in KINDS.values():
             files=lambda wildcards, input, output: " ".join(
                 f"--{option} {shlex.quote(path)}"
                 for option, path in [
+                    ("copies", wildcards.get("part", "").rstrip("/")),
                     ("index", input.index),
                     ("length", input.length),
                     ("encoder", input.encoder),

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.source import SAMPLE
 from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.features import KINDS, lineage
@@ -107,7 +108,7 @@ def _check_pairs(config: Mapping) -> None:
         For the first settings that contradict each other.
     """
     for kind, section in config["augment"].items():
-        if isinstance(section, Mapping) and section["low"] > section["high"]:
+        if isinstance(section, Mapping) and "low" in section and section["low"] > section["high"]:
             low, high = section["low"], section["high"]
             raise UserError(f"config: augment.{kind}.low is {low}, above augment.{kind}.high ({high})")
     if config["split"]["test"] + config["split"]["valid"] >= 1:
@@ -130,6 +131,9 @@ def _check_pairs(config: Mapping) -> None:
                 raise UserError(
                     f"config: models.{name}.encoder is {encoder!r}, but encoders has: {', '.join(config['encoders'])}"
                 )
+            for copy in model.settings["copies"]:
+                if copy not in NOTEBOOK and not config["augment"][copy]["clips"]:
+                    raise UserError(f"config: models.{name}.copies names {copy}, but augment.{copy}.clips is 0")
             before = first.setdefault((run["protocol"], name, seed), number)
             if before != number or run["models"].count(name) > 1 or run["seeds"].count(seed) > 1:
                 raise UserError(

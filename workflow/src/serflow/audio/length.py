@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow import storage
+from serflow.corpus.copies import NOTEBOOK
 from serflow.runtime.errors import UserError
 
 FIRST_FACTOR = 15
@@ -44,7 +45,8 @@ def measure_length(indices: Sequence[Path], *, setting: str, output: Path, targe
     Parameters
     ----------
     indices
-        Indices of the recordings and copies of all shards; not read if the length is set.
+        Indices of the recordings and copies of all shards; not read if the length is set. Of the copies those of the
+        kinds that the notebook has are measured.
     setting
         ``average``, or the length in samples.
     output
@@ -60,8 +62,8 @@ def measure_length(indices: Sequence[Path], *, setting: str, output: Path, targe
     """
     found = {}
     if setting == "average":
-        lengths = np.concatenate([storage.read_table(index, ["length"])["length"].to_numpy() for index in indices])
-        lengths = lengths[lengths > 0]  # unusable recordings have no samples
+        usable = (_usable(storage.read_table(index).to_pylist(), NOTEBOOK) for index in indices)
+        lengths = np.array([row["length"] for rows in usable for row in rows])
         if not len(lengths):
             raise UserError("no clips to measure: the corpus is empty")
         wanted = int(lengths.sum() // len(lengths))
@@ -85,6 +87,11 @@ def measure_length(indices: Sequence[Path], *, setting: str, output: Path, targe
     storage.write_json(target, chosen)
 
 
+def _usable(rows: Sequence[dict], copies: Sequence[str]) -> list[dict]:
+    """Return rows of an index without recordings that cannot be used, and without copies of other kinds."""
+    return [row for row in rows if row["length"] and row.get("kind", copies[0]) in copies]
+
+
 def truncate_or_pad(clips: Sequence[np.ndarray], length: int) -> np.ndarray:
     """Truncate or zero-pad clips of shape (samples,) to a float32 array of shape (clips, ``length``)."""
     fixed = np.zeros((len(clips), length), dtype=np.float32)
@@ -94,7 +101,13 @@ def truncate_or_pad(clips: Sequence[np.ndarray], length: int) -> np.ndarray:
 
 
 def fix_length(
-    samples: Sequence[Path], indices: Sequence[Path], length: Path, *, output: Path, output_index: Path
+    samples: Sequence[Path],
+    indices: Sequence[Path],
+    length: Path,
+    *,
+    copies: Sequence[str],
+    output: Path,
+    output_index: Path,
 ) -> None:
     """Truncate or pad every recording and copy of a shard to the common length.
 
@@ -104,6 +117,8 @@ def fix_length(
         Arrays of clips end to end, the recordings and the copies of a shard, and their indices.
     length
         ``target.json``.
+    copies
+        Kinds of copies to take.
     output, output_index
         float32 array of shape (clips, common length), and the names of the clips in the same order with their
         ``origin`` and ``kind`` (``original`` for a recording).
@@ -117,13 +132,15 @@ def fix_length(
     rows = []
     with storage.ArrayWriter(output, (target,)) as out:
         for path, index in zip(samples, indices, strict=True):
-            clips = [row for row in storage.read_table(index).to_pylist() if row["length"]]
-            recorded, ends = storage.FileArray(path), np.cumsum([row["length"] for row in clips], dtype=np.int64)
-            if len(recorded) != (ends[-1] if len(ends) else 0):
+            known, recorded = storage.read_table(index).to_pylist(), storage.FileArray(path)
+            clips = _usable(known, copies)
+            if len(recorded) != sum(row["length"] for row in known):
                 raise UserError(f"{path}: does not hold the clips of {index}; delete both to have them made again")
-            for batch in range(0, len(ends), CLIPS_AT_ONCE):
-                start = ends[batch - 1] if batch else 0
-                stops = ends[batch : batch + CLIPS_AT_ONCE] - start
-                out.write(truncate_or_pad(np.split(recorded[start : start + stops[-1]], stops[:-1]), target))
+            for place in range(0, len(clips), CLIPS_AT_ONCE):
+                batch = clips[place : place + CLIPS_AT_ONCE]
+                first = batch[0]["offset"]
+                held = recorded[first : batch[-1]["offset"] + batch[-1]["length"]]
+                taken = [held[row["offset"] - first :][: row["length"]] for row in batch]
+                out.write(truncate_or_pad(taken, target))
             rows += [(row["clip"], row.get("origin", row["clip"]), row.get("kind", "original")) for row in clips]
     storage.write_table(output_index, storage.table_of(rows, dict.fromkeys(("clip", "origin", "kind"), "string")))

@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-KINDS = ("pitch_shift", "time_stretch")  # in the order in which the notebook appends them
+NOTEBOOK = ("pitch_shift", "time_stretch")  # in the order in which the notebook appends them
+KINDS = (*NOTEBOOK, "speed")
 
 
 class Copy(NamedTuple):
@@ -37,7 +38,8 @@ def plan_copies(clips: Sequence[str], settings: Mapping) -> list[Copy]:
     clips
         Names of all clips of the corpus.
     settings
-        The section ``augment`` of the configuration: ``seed`` and, for each kind, ``clips``, ``low`` and ``high``.
+        The section ``augment`` of the configuration: ``seed`` and, for each kind that is wanted, ``clips``, and
+        ``low`` and ``high`` or ``rates``, of which each gives a copy.
         An integer ``clips`` is a number of copies, at most one per clip: the clips with the lowest random numbers.
         A fraction is the probability of each clip, so that a new clip never changes which others are copied.
 
@@ -47,14 +49,18 @@ def plan_copies(clips: Sequence[str], settings: Mapping) -> list[Copy]:
         By kind in the order of :data:`KINDS`, then by name.
     """
     plan = []
-    for kind in KINDS:
-        wanted, low, high = (settings[kind][key] for key in ("clips", "low", "high"))
+    for kind in (kind for kind in KINDS if kind in settings):
+        wanted = settings[kind]["clips"]
         numbers = {clip: random_number(settings["seed"], clip, f"{kind} chosen") for clip in clips}
         if isinstance(wanted, float):
             chosen = [clip for clip in clips if numbers[clip] < wanted]
         else:
             chosen = sorted(clips, key=numbers.__getitem__)[:wanted]
         for clip in sorted(chosen):
-            parameter = low + (high - low) * random_number(settings["seed"], clip, f"{kind} parameter")
-            plan.append(Copy(f"{clip}.{kind}", clip, kind, parameter))
+            if "rates" in settings[kind]:
+                plan += [Copy(f"{clip}.{kind}@{rate:g}", clip, kind, rate) for rate in settings[kind]["rates"]]
+            else:
+                low, high = settings[kind]["low"], settings[kind]["high"]
+                parameter = low + (high - low) * random_number(settings["seed"], clip, f"{kind} parameter")
+                plan.append(Copy(f"{clip}.{kind}", clip, kind, parameter))
     return plan

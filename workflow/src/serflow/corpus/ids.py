@@ -1,5 +1,7 @@
 """Names of clips: ``SPEAKER_…``, in a union of corpora ``CORPUS:SPEAKER_…``, of a copy ``….KIND``.
 
+Several copies of one kind are ``….KIND@PARAMETER``.
+
 Formats keep these separators free: a speaker contains no underscore, and the name of a recording no full stop.
 """
 
@@ -25,7 +27,7 @@ def of_corpus(name: str, id_: str) -> str:
 
 def copy_kind(clip: str, origin: str) -> str | None:
     """Return the kind of a copy of the recording ``origin``; None for the recording itself."""
-    return None if clip == origin else clip.removeprefix(f"{origin}.")
+    return None if clip == origin else clip.removeprefix(f"{origin}.").partition("@")[0]
 
 
 def is_copy(clip: str) -> bool:

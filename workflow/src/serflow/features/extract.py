@@ -21,6 +21,7 @@ def extract_features(
     *,
     index: Path | None = None,
     length: Path | None = None,
+    copies: str | None = None,
     encoder: Path | None = None,
     description: Path | None = None,
     settings: Mapping,
@@ -40,6 +41,8 @@ def extract_features(
         Names of the clips, in the order of ``samples``; not needed for a table, which has them.
     length
         ``target.json``, for kinds that read clips of the common length.
+    copies
+        Kind of the copies to take, if ``samples`` are copies.
     encoder, description
         ONNX file and description of the encoder, for kinds that need one.
     settings
@@ -61,8 +64,9 @@ def extract_features(
         known = storage.read_json(length)
         settings = {**settings, "target_length": known["target_length"], "frame_size": known["frame_size"]}
     if plugin.reads == "audio":
-        clips = storage.read_table(index, ["clip", "offset", "length"])
-        clips = clips.filter(np.asarray(clips["length"]) > 0)  # the others are not usable
+        clips = storage.read_table(index, ["clip", "offset", "length", *(["kind"] if copies else [])])
+        wanted = np.asarray(clips["length"]) > 0  # the others are not usable
+        clips = clips.filter(wanted & np.isin(clips["kind"], copies) if copies else wanted)
         computed = _with_progress(
             plugin.load().compute(_audio(samples, clips), settings, threads, **needed),
             len(clips),

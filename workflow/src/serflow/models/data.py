@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.corpus.copies import KINDS as COPY_KINDS
+from serflow.corpus.copies import KINDS
 from serflow.corpus.ids import copy_kind
 from serflow.runtime.errors import UserError
 from serflow.splits import PARTS
@@ -91,9 +91,7 @@ class Features:
         return taken[..., None]
 
 
-def read_split(
-    split: Path, fold: int, copies: Sequence[str] = COPY_KINDS
-) -> tuple[list[str], dict[str, dict[str, list]]]:
+def read_split(split: Path, fold: int, copies: Sequence[str] = KINDS) -> tuple[list[str], dict[str, dict[str, list]]]:
     """Read one fold of a split table, with the recordings and the copies of some kinds.
 
     Returns

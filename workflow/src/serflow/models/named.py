@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serflow.corpus.copies import KINDS as COPY_KINDS
+from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
@@ -17,11 +18,11 @@ GROUPS = {"corpus": corpus_of, "speaker": speaker_of}  # ways to standardise by 
 COMMON = {
     "standardize": {"enum": [NONE, TRAINING, *GROUPS], "default": TRAINING},
     "copies": {
-        "description": f"a list of {' and '.join(COPY_KINDS)}",
+        "description": f"a list of kinds of copies, of {', '.join(COPY_KINDS)}",
         "type": "array",
         "uniqueItems": True,
         "items": {"enum": list(COPY_KINDS)},
-        "default": list(COPY_KINDS),
+        "default": list(NOTEBOOK),
     },
 }
 ENCODER = {"encoder": {"type": "string", "default": "whisper-tiny.en"}}  # of those that read embeddings

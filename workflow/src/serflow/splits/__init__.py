@@ -20,6 +20,7 @@ corpus → its format) and ``usable`` (all readable clips). It raises ``UserErro
 
 from collections.abc import Mapping, Sequence
 
+from serflow.corpus.copies import KINDS
 from serflow.runtime.plugins import REQUIRED, Plugins
 
 PARTS = ("train", "valid", "test")
@@ -31,7 +32,7 @@ PROTOCOLS = Plugins(
         "TITLE": REQUIRED,
         "ORDER": REQUIRED,
         "LEAKY": None,
-        "COPIES": ("pitch_shift", "time_stretch"),
+        "COPIES": KINDS,
         "APART": (),
         "HEADLINE": False,
         "FORCES": {},

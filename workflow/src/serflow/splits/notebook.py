@@ -8,6 +8,7 @@ from serflow.splits.stratified import stratified_parts
 TITLE = "the notebook's random split of recordings and their copies"
 ORDER = 0
 LEAKY = "copies of test clips, and the test speakers, are in training"
+COPIES = ("pitch_shift", "time_stretch")
 FORCES = {"standardize": "none"}  # the notebook feeds raw features
 
 

@@ -158,7 +158,7 @@ def sample(make_once, project) -> Workspace:
 
 
 BUNDLED = ("cnn1d", "cnn2d", "svm_functionals", "logreg_embedding")
-ADAPTED = "logreg_embedding_speaker"
+ADAPTED, ENSEMBLE = "logreg_embedding_speaker", "ensemble"
 BUNDLED_RUN = "speaker-independent/{}/seed0/fold0"
 
 
@@ -170,6 +170,8 @@ def bundled(sample, make_once) -> Workspace:
         shutil.copytree(sample.folder, folder, symlinks=True, dirs_exist_ok=True)
         runs = [*map(BUNDLED_RUN.format, (*BUNDLED, ADAPTED)), "notebook/cnn1d/seed0/fold0"]
         Workspace(folder, sample.project, QUICK).run(*(f"results/sample/bundles/{run}.zip" for run in runs))
+        settings = {**QUICK, "runs": [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]}
+        Workspace(folder, sample.project, settings).run(f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip")
 
     return Workspace(make_once("bundled", fill), sample.project, QUICK)
 

@@ -12,7 +12,7 @@ import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
 from serflow.storage import read_json, read_table
-from workspace import ADAPTED
+from workspace import ADAPTED, ENSEMBLE
 from workspace import BUNDLED as MODELS
 from workspace import BUNDLED_RUN as RUN
 
@@ -55,7 +55,7 @@ def expect_the_probabilities_of_the_run(results, run, audio, output):
     return len(files)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, ENSEMBLE])
 def test_the_same_probabilities_as_the_run(bundled, audio, tmp_path, model):
     assert expect_the_probabilities_of_the_run(bundled.results(), RUN.format(model), audio, tmp_path / "x.parquet") > 10
 
@@ -80,6 +80,7 @@ def test_a_bundle_is_adapted_to_speakers(bundled, audio, tmp_path):
 
     unknown, told = labels("1001", "1002")
     assert "it is used as for an unknown speaker" in told
+    assert unknown == labels("1001", "1002", bundle=plain)[0]  # the model that the bundle also holds
     by_column, told = labels("list.csv", "--speaker", "who")
     assert not told and set(by_column) == set(files) and by_column != unknown
     assert labels("1001", "1002", "--speaker-from-folder")[0] == by_column
@@ -95,6 +96,30 @@ def test_a_bundle_is_adapted_to_speakers(bundled, audio, tmp_path):
         assert done.returncode == 1 and message in done.stderr and done.stderr.count(b"\n") == 1
 
 
+def test_a_bundle_without_its_encoder_finds_it_or_names_it(bundled, audio, tmp_path):
+    whole, bundle = bundle_of(bundled, "logreg_embedding"), tmp_path / "small.zip"
+    with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(bundle, "w") as smaller:
+        encoder = archive.read("encoder.onnx")
+        for name in archive.namelist():
+            if name != "encoder.onnx":
+                smaller.writestr(name, archive.read(name))
+    assert bundle.stat().st_size < whole.stat().st_size / 10
+    clip = min(audio.glob("*.wav"))
+    expected = predict(whole, clip).stdout
+    for options, message in (
+        ((), b"needs the encoder whisper-tiny.en, sha256 "),
+        (("--encoder", clip), b"is another file"),
+        (("--encoder", tmp_path / "none.onnx"), b"name its ONNX file with --encoder"),
+    ):
+        done = predict(bundle, clip, *options, cwd=tmp_path)
+        assert done.returncode == 1 and message in done.stderr and done.stderr.count(b"\n") == 1
+    (tmp_path / "e.onnx").write_bytes(encoder)
+    assert predict(bundle, clip, "--encoder", tmp_path / "e.onnx").stdout == expected
+    (tmp_path / "resources/encoders").mkdir(parents=True)
+    (tmp_path / "e.onnx").rename(tmp_path / "resources/encoders/whisper-tiny.en.onnx")
+    assert predict(bundle, clip, cwd=tmp_path).stdout == expected
+
+
 @pytest.mark.extended
 def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(sample, audio, tmp_path):
     settings = {
@@ -105,14 +130,14 @@ def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(sample,
         "frames": {"n_mfcc": 9},
         "mel": {"n_mels": 40, "n_fft": 512, "hop_length": 200},
         "augment": {"seed": 3, "time_stretch": {"clips": 0.3}, "pitch_shift": {"clips": 0}},
-        "runs": [{"protocol": "random", "models": list(MODELS), "seeds": [0]}],
+        "runs": [{"protocol": "random", "models": [*MODELS, ENSEMBLE], "seeds": [0]}],
     }
     workspace = type(sample)(tmp_path, sample.project, sample.settings | settings)
     workspace.run("bundles")
     results = workspace.results("mine")
     durations = read_table(results / "catalog/clips.parquet")["duration"].to_numpy()
     assert max(durations) * 8000 > 2 * 6000
-    for model in MODELS:
+    for model in (*MODELS, ENSEMBLE):
         run = f"random/{model}/seed0/fold0"
         assert expect_the_probabilities_of_the_run(results, run, audio, tmp_path / "x.parquet") > 10
 

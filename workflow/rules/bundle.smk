@@ -7,19 +7,23 @@ rule bundle_model:
         model=paths.model,
         features=feature_shards,
         indices=feature_indices,
-        encoder=encoder_of(paths.encoder),
+        encoder=encoder_of(paths.encoder) if config["bundles"]["encoder"] else [],
         description=encoder_of(paths.encoder_description),
         training=paths.training,
         predictions=paths.predictions,
         metrics=paths.metrics,
         length=paths.length,
         clips=paths.clips,
+        plain=plain_model(paths.model),
+        plain_metrics=plain_model(paths.metrics),
     output:
         paths.bundle,
     log:
         log_of("bundle_model", RUN),
     benchmark:
         benchmark_of("bundle_model", RUN)
+    wildcard_constraints:
+        model=NETWORKS,
     conda:
         "../../envs/models.yaml"
     threads: 1
@@ -29,10 +33,10 @@ rule bundle_model:
     params:
         architecture=architecture_of,
         settings=settings_of_run,
-        encoder=lambda wildcards, input: (
-            f"--encoder {shlex.quote(input.encoder)} --description {shlex.quote(input.description)}"
-            if input.encoder
-            else ""
+        more=lambda wildcards, input: " ".join(
+            f"--{option.replace('_', '-')} {shlex.quote(input[option])}"
+            for option in ("encoder", "description", "plain", "plain_metrics")
+            if input[option]
         ),
         corpus=CORPUS,
         preprocessing=lambda wildcards: json.dumps(kind_settings(MODELS[wildcards.model].features, config)),
@@ -40,10 +44,42 @@ rule bundle_model:
         code=lambda wildcards: code_of("bundle_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow bundle_model --model {input.model:q} --architecture {params.architecture}"
-        " --features {input.features:q} --indices {input.indices:q} {params.encoder}"
+        " --features {input.features:q} --indices {input.indices:q} {params.more}"
         " --settings {params.settings:q} --training {input.training:q} --predictions {input.predictions:q}"
         " --metrics {input.metrics:q} --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
         " --preprocessing {params.preprocessing:q} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
+
+
+rule bundle_ensemble:
+    """Pack an ensemble with all of its members into one file."""
+    input:
+        members=of_members(paths.bundle),
+        training=paths.training,
+        predictions=paths.predictions,
+        metrics=paths.metrics,
+        clips=paths.clips,
+    output:
+        paths.bundle,
+    log:
+        log_of("bundle_ensemble", RUN),
+    benchmark:
+        benchmark_of("bundle_ensemble", RUN)
+    wildcard_constraints:
+        model=ENSEMBLES,
+    conda:
+        "../../envs/models.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, 4),
+        runtime=minutes(20),
+    params:
+        corpus=CORPUS,
+        resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
+        code=code_of("bundle_ensemble"),
+    shell:
+        "python -m serflow bundle_ensemble {input.members:q} --training {input.training:q}"
+        " --predictions {input.predictions:q} --metrics {input.metrics:q} --clips {input.clips:q}"
+        " --corpus {params.corpus} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
 
 
 rule predict_recordings:

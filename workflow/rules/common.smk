@@ -19,7 +19,7 @@ from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
 from serflow.features import KINDS, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
-from serflow.models.named import named_models, training_settings
+from serflow.models.named import TRAINING, named_models, training_settings
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.encoders.settings import encoder_files
@@ -65,13 +65,22 @@ try:
 except UserError as error:
     stop(error)
 
+
+def members_of(run):
+    """Return the runs whose probabilities a run averages, if it is an ensemble; otherwise the run itself."""
+    model = MODELS[run.model]
+    seeds = model.settings.get("seeds") or [run.seed]
+    return [run._replace(model=name, seed=seed) for name in model.members for seed in seeds] or [run]
+
+
+TRAINED = list(dict.fromkeys(member for run in RUNS for member in members_of(run)))
 SHARDS = shard_names(config["shards"])
 PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]
 USED_FEATURES = [
     (model, kind)
     for name, model in MODELS.items()
-    if name in {run.model for run in RUNS}
+    if name in {run.model for run in TRAINED}
     for kind in lineage(model.features)
 ]
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
@@ -82,19 +91,28 @@ FIXED_COPIES = [
     copies
     for copies in COPY_KINDS
     if copies in NOTEBOOK
-    or any(copies in model.settings["copies"] for model, kind in USED_FEATURES if KINDS[kind].reads == "fixed")
+    or any(copies in model.copies for model, kind in USED_FEATURES if KINDS[kind].reads == "fixed")
 ]
 QUICK = ("logreg_embedding", "logreg_embedding_speaker", "svm_functionals")
 
 # ---- Paths -------------------------------------------------------------------------------------------------------
 
 
+def one_of(names):
+    """Return a regular expression that matches these names; nothing if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+NETWORKS = one_of(name for name, model in MODELS.items() if not model.members)
+ENSEMBLES = one_of(name for name, model in MODELS.items() if model.members)
+
+
 wildcard_constraints:
     shard=r"s\d+",
     seed=r"\d+",
     fold=r"\d+",
-    model="|".join(map(re.escape, MODELS)),
-    encoder="|".join(map(re.escape, config["encoders"])),
+    model=one_of(MODELS),
+    encoder=one_of(config["encoders"]),
     part=f"(({'|'.join(COPY_KINDS)})/)?",
     protocol="|".join(PROTOCOLS),
     selection="|".join(["all", "quick", *PROTOCOLS]),
@@ -175,7 +193,7 @@ def feature_index(kind):
 
 def filled(pattern, model):
     """Fill a path pattern of features with what a model reads; each kind of copies has files of its own."""
-    parts = ["", *(f"{kind}/" for kind in model.settings["copies"])]
+    parts = ["", *(f"{kind}/" for kind in model.copies)]
     return collect(pattern, encoder=model.settings.get("encoder"), part=parts, shard=SHARDS) if pattern else []
 
 
@@ -223,11 +241,16 @@ def of_runs(pattern):
     return lambda wildcards: [at(pattern, run) for run in runs_of(wildcards.selection)]
 
 
+def run_of(wildcards):
+    """Return the run that wildcards name."""
+    return Run(wildcards.protocol, wildcards.model, int(wildcards.seed), int(wildcards.fold))
+
+
 def configured(pattern):
-    """Return an input function for a file of a run that refuses runs that are not configured."""
+    """Return an input function for a file of a run that refuses runs that are not configured, or needed by those."""
 
     def path(wildcards):
-        if Run(wildcards.protocol, wildcards.model, int(wildcards.seed), int(wildcards.fold)) not in RUNS:
+        if run_of(wildcards) not in [*RUNS, *TRAINED, *map(plain_sibling, TRAINED)]:
             folds = FOLDS.get(wildcards.protocol, 0)
             stop(
                 UserError(
@@ -245,7 +268,7 @@ def adapted_runs(pattern):
     return lambda wildcards: [
         at(pattern, run)
         for run in runs_of(wildcards.selection)
-        if MODELS[run.model].settings["standardize"] == "speaker" and not MODELS[run.model].by_gradient
+        if MODELS[run.model].adapted == "speaker" and not MODELS[run.model].by_gradient
     ]
 
 
@@ -277,6 +300,40 @@ def report_on(selection):
         *collect(patterns, selection=selection),
         *(at(path, run) for run in runs for path in (paths.curves, paths.confusion)),
     ]
+
+
+def of_members(pattern):
+    """Return an input function that fills the members of an ensemble into a path pattern."""
+
+    def filled_in(wildcards):
+        configured(pattern)(wildcards)
+        return [at(pattern, member) for member in members_of(run_of(wildcards))]
+
+    return filled_in
+
+
+def plain_sibling(run):
+    """Return the run of a model like that of ``run`` which is not adapted to speakers, if there is one."""
+    model = MODELS[run.model]
+    if model.adapted:
+        for name, other in MODELS.items():
+            same = (other.architecture, other.settings.get("encoder")) == (
+                model.architecture,
+                model.settings.get("encoder"),
+            )
+            if same and other.settings.get("standardize") == TRAINING:
+                return run._replace(model=name)
+    return None
+
+
+def plain_model(pattern):
+    """Return an input function for a file of the run that an adapted model's bundle holds for unknown speakers."""
+
+    def path(wildcards):
+        sibling = plain_sibling(run_of(wildcards))
+        return at(pattern, sibling) if sibling else []
+
+    return path
 
 
 def architecture_of(wildcards):

@@ -85,7 +85,11 @@ rule record_provenance:
         encoders=lambda wildcards: [
             paths.encoder_description.format(encoder=encoder)
             for encoder in sorted(
-                {MODELS[run.model].settings.get("encoder", "") for run in runs_of(wildcards.selection)}
+                {
+                    MODELS[member.model].settings.get("encoder", "")
+                    for run in runs_of(wildcards.selection)
+                    for member in members_of(run)
+                }
             )
             if encoder
         ],

@@ -18,6 +18,8 @@ rule train_model:
         log_of("train_model", RUN),
     benchmark:
         benchmark_of("train_model", RUN)
+    wildcard_constraints:
+        model=NETWORKS,
     conda:
         "../../envs/models.yaml"
     threads: lambda wildcards: config["threads"]["training"] if MODELS[wildcards.model].by_gradient else 1
@@ -51,6 +53,8 @@ rule predict_test:
         log_of("predict_test", RUN),
     benchmark:
         benchmark_of("predict_test", RUN)
+    wildcard_constraints:
+        model=NETWORKS,
     conda:
         "../../envs/models.yaml"
     threads: config["threads"]["prediction"]
@@ -66,6 +70,38 @@ rule predict_test:
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
         " --before-refit {input.before_refit:q} --settings {params.settings:q}"
         " --fold {wildcards.fold} --threads {threads} --output {output:q} --log {log:q}"
+
+
+rule combine_members:
+    """Average the probabilities of the members of an ensemble, with weights fitted on the validation clips."""
+    input:
+        predictions=of_members(paths.predictions),
+        trainings=of_members(paths.training),
+    output:
+        predictions=paths.predictions,
+        history=paths.history,
+        training=paths.training,
+    log:
+        log_of("combine_members", RUN),
+    benchmark:
+        benchmark_of("combine_members", RUN)
+    wildcard_constraints:
+        model=ENSEMBLES,
+    conda:
+        "../../envs/models.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, 10),
+        runtime=minutes(10),
+    params:
+        members=lambda wildcards, input: [
+            "{0.model}, seed {0.seed}".format(run) for run in members_of(run_of(wildcards))
+        ],
+        code=code_of("combine_members"),
+    shell:
+        "python -m serflow combine_members {params.members:q} --model {wildcards.model}"
+        " --predictions {input.predictions:q} --trainings {input.trainings:q} --output {output.predictions:q}"
+        " --history {output.history:q} --training {output.training:q} --log {log:q}"
 
 
 rule evaluate_model:

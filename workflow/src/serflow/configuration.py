@@ -8,7 +8,7 @@ from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.source import SAMPLE
 from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.features import KINDS, lineage
-from serflow.models.named import find_model, models_schema, named_models
+from serflow.models.named import NamedModel, find_model, models_schema, named_models
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings, fill, read_scalars
 from serflow.runtime.yaml_files import check_size, read_file
@@ -125,15 +125,9 @@ def _check_pairs(config: Mapping) -> None:
                 )
         for name, seed in itertools.product(run["models"], run["seeds"]):
             model = find_model(models, name, f"config: runs.{number}.models")
-            kinds.update(lineage(model.features))
-            encoder = model.settings.get("encoder")
-            if encoder and encoder not in config["encoders"]:
-                raise UserError(
-                    f"config: models.{name}.encoder is {encoder!r}, but encoders has: {', '.join(config['encoders'])}"
-                )
-            for copy in model.settings["copies"]:
-                if copy not in NOTEBOOK and not config["augment"][copy]["clips"]:
-                    raise UserError(f"config: models.{name}.copies names {copy}, but augment.{copy}.clips is 0")
+            for member in model.members or [name]:
+                _check_model(config, member, find_model(models, member, f"config: models.{name}.members"))
+                kinds.update(lineage(models[member].features))
             before = first.setdefault((run["protocol"], name, seed), number)
             if before != number or run["models"].count(name) > 1 or run["seeds"].count(seed) > 1:
                 raise UserError(
@@ -142,3 +136,17 @@ def _check_pairs(config: Mapping) -> None:
     for kind in sorted(kinds):
         if "check_settings" in KINDS[kind].functions:
             KINDS[kind].load().check_settings(config)
+
+
+def _check_model(config: Mapping, name: str, model: NamedModel) -> None:
+    """Check a model that is trained against other sections of the configuration."""
+    if model.members:
+        raise UserError(f"config: models.{name} is an ensemble, and cannot be a member of another")
+    encoder = model.settings.get("encoder")
+    if encoder and encoder not in config["encoders"]:
+        raise UserError(
+            f"config: models.{name}.encoder is {encoder!r}, but encoders has: {', '.join(config['encoders'])}"
+        )
+    for copy in model.copies:
+        if copy not in NOTEBOOK and not config["augment"][copy]["clips"]:
+            raise UserError(f"config: models.{name}.copies names {copy}, but augment.{copy}.clips is 0")

@@ -32,5 +32,5 @@ def model_card(about: Mapping, measures: Mapping, groups: Mapping, n_speakers: i
     )
     template = environment.from_string(Path(__file__).with_name("card.md").read_text(encoding="utf-8"))
     how = {"groups": groups, "n_speakers": n_speakers, "leak": leak, "statistics": STATISTICS}
-    how["padded"] = pads(about["features"])
+    how["padded"] = "features" in about and pads(about["features"])
     return template.render(about=about, measures=measures, **how)

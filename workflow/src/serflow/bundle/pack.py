@@ -35,6 +35,8 @@ def bundle_model(
     indices: Sequence[Path],
     encoder: Path | None = None,
     description: Path | None = None,
+    plain: Path | None = None,
+    plain_metrics: Path | None = None,
     settings: Mapping,
     training: Path,
     predictions: Path,
@@ -59,7 +61,11 @@ def bundle_model(
     indices
         Index tables of the feature shards, in the same order, where these are ``.npy`` arrays.
     encoder, description
-        ONNX file and description of the encoder, for models that read embeddings.
+        ONNX file and description of the encoder, for models that read embeddings. Without the file the bundle names
+        the encoder by its sha256.
+    plain, plain_metrics
+        ``model.keras`` and ``metrics.json`` of the run of a model that is not adapted to speakers, for a bundle of one
+        that is.
     settings
         All settings of the model.
     training
@@ -80,66 +86,80 @@ def bundle_model(
         ``resamples`` and ``seed`` of the intervals in the model card.
     output
         A zip archive: ``bundle.json``, ``model.keras``, ``model.onnx``, ``card.md``; ``encoder.onnx`` of a model that
-        reads embeddings; ``moments.npy`` of one that standardises by speaker or corpus.
+        reads embeddings; ``moments.npy`` of one that standardises by speaker or corpus, and ``plain.onnx``.
 
     Raises
     ------
     UserError
         If the probabilities of the converted model differ from those of the original.
     """
-    measured, lengths = read_json(metrics), read_json(length)
-    catalog = read_table(clips).to_pandas().set_index("clip")
+    measured, trained, lengths = read_json(metrics), read_json(training), read_json(length)
     (run,) = load_runs([metrics], [predictions])
     converted, data = to_onnx(load_model(model, architecture)), open_features(architecture, features, indices, settings)
     found = Network(converted).probabilities(data.take(data.places(run.pooled.clips[:64])))
     difference = float(np.abs(found - run.pooled.probabilities[:64]).max())
     if difference > TOLERANCE:
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
-    longest = catalog["duration"].max() * preprocessing["sampling_rate"]
-    counts = ("n_train", "n_valid", "n_test")
-    about = {
-        "bundle_format": BUNDLE_FORMAT,
-        "serflow": __version__,
-        "corpus": corpus,
-        **{key: measured[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", "temperature")},
-        "architecture": architecture,
+    longest = max(read_table(clips, ["duration"])["duration"].to_pylist()) * preprocessing["sampling_rate"]
+    about = described(measured, trained, corpus) | {
         "features": ARCHITECTURES[architecture].features,
-        "standardize": settings["standardize"],
-        "refit": read_json(training)["refit"],
         "preprocessing": {
             **preprocessing,
             **{key: lengths[key] for key in ("target_length", "frame_size")},
             # Longer recordings are split into windows; up to here they are truncated or padded, as in training.
             "longest": max(math.ceil(longest), 2 * lengths["target_length"]),
         },
-        "metrics": {key: measured[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
         "onnx_difference": difference,
     }
-    more = {}
+    files = {"model.keras": Path(model).read_bytes(), "model.onnx": converted}
+    if description is not None:
+        about["encoder"] = read_json(description)
     if encoder is not None:
-        about["encoder"], more["encoder.onnx"] = read_json(description), encoder.read_bytes()
+        files["encoder.onnx"] = encoder.read_bytes()
+    if plain is not None:
+        about["plain"] = {key: read_json(plain_metrics)[key] for key in ("model", "temperature")}
+        files["plain.onnx"] = to_onnx(load_model(plain, architecture))
     if settings["standardize"] in GROUPS:
         plain = data.original
         moments = mean_and_sd(plain, plain.places(trained_recordings(predictions, settings)))
-        about["shrinkage"] = (read_json(training)["chosen"] or {}).get("shrinkage", 1)
+        about["shrinkage"] = (trained["chosen"] or {}).get("shrinkage", 1)
         with io.BytesIO() as file:
             np.save(file, np.stack(moments), allow_pickle=False)
-            more["moments.npy"] = file.getvalue()
-    confusions, how = run.pooled.confusions(), Resampling(**resampling)
-    card = model_card(
+            files["moments.npy"] = file.getvalue()
+    card = model_card_of(about, metrics, predictions, clips, resampling)
+    write_bundle(output, about, {"card.md": card, **files})
+
+
+def described(metrics: Mapping, training: Mapping, corpus: str) -> dict:
+    """Return what ``bundle.json`` says of every run; ``metrics`` and ``training`` are those of the run."""
+    counts = ("n_train", "n_valid", "n_test")
+    return {
+        "bundle_format": BUNDLE_FORMAT,
+        "serflow": __version__,
+        "corpus": corpus,
+        **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", "temperature")},
+        **{key: training[key] for key in ("architecture", "standardize", "refit")},
+        "metrics": {key: metrics[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
+    }
+
+
+def model_card_of(about: Mapping, metrics: Path, predictions: Path, clips: Path, resampling: Mapping) -> str:
+    """Return the model card of a run; the arguments are those of :func:`bundle_model`, ``about`` is ``bundle.json``."""
+    (run,) = load_runs([metrics], [predictions])
+    catalog, how = read_table(clips).to_pandas().set_index("clip"), Resampling(**resampling)
+    confusions = run.pooled.confusions()
+    return model_card(
         about,
         intervals(confusions, how),
         by_group(run.pooled, catalog, how),
         n_speakers=len(confusions),
-        leak=PROTOCOLS[measured["protocol"]].leaky,
+        leak=PROTOCOLS[about["protocol"]].leaky,
     )
-    content = {
-        "bundle.json": json.dumps(about, indent=1, ensure_ascii=False),
-        "card.md": card,
-        "model.keras": Path(model).read_bytes(),
-        "model.onnx": converted,
-        **more,
-    }
+
+
+def write_bundle(output: Path, about: Mapping, files: Mapping[str, str | bytes]) -> None:
+    """Write a bundle: ``bundle.json`` and other files by name."""
+    content = {"bundle.json": json.dumps(about, indent=1, ensure_ascii=False), **files}
     with replacing(output) as partial, zipfile.ZipFile(partial, "w") as archive:
         for name, data in content.items():
             archive.writestr(zipfile.ZipInfo(name), data)  # of 1980, so that equal contents give equal bytes

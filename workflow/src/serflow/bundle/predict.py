@@ -1,6 +1,5 @@
 """Labelling recordings with a bundle."""
 
-import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ def predict_recordings(
     speaker_from_folder: bool = False,
     one_speaker: bool = False,
     enrol: str | None = None,
+    encoder: str | None = None,
 ) -> None:
     """Label recordings and write a row for each.
 
@@ -61,6 +61,9 @@ def predict_recordings(
     enrol
         Adapt the model by the recordings in this folder, or this recording, of the speaker who is to be labelled.
 
+    encoder
+        ONNX file of the encoder, for a bundle that does not hold it; by default that in ``resources/encoders/``.
+
     Raises
     ------
     UserError
@@ -74,7 +77,7 @@ def predict_recordings(
     table_format(output, format)
     if timeline:
         table_format(timeline)
-    about, classifier, _ = open_bundle(bundle, threads or 1)
+    about, classifier, _ = open_bundle(bundle, threads or 1, encoder)
     classes = about["classes"]
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
         raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
@@ -86,14 +89,14 @@ def predict_recordings(
     def by_speaker() -> Iterable[tuple]:
         """Return the model adapted to each speaker, and the recordings of the speaker."""
         if not (speaker or speaker_from_folder or one_speaker or enrol):
-            if classifier.moments:
+            if classifier.adaptable:
                 print(
                     f"serflow predict: {bundle} can be adapted to speakers, but who speaks is not given (--speaker, "
                     "--speaker-from-folder, --one-speaker or --enrol); it is used as for an unknown speaker",
                     file=sys.stderr,
                 )
-            return [(classifier, recordings)]
-        if not classifier.moments:
+            return [(classifier.unadapted, recordings)]
+        if not classifier.adaptable:
             raise UserError(
                 f"{bundle}: cannot be adapted to speakers; its model has standardize: {about['standardize']}"
             )
@@ -108,14 +111,16 @@ def predict_recordings(
             who = folder if speaker_from_folder else "" if one_speaker else recording.speaker
             of_speaker.setdefault(who, []).append(recording)
         return (
-            (classifier if who is None else classifier.adapted(found)[0], found) for who, found in of_speaker.items()
+            (classifier.unadapted if who is None else classifier.adapted(found)[0], found)
+            for who, found in of_speaker.items()
         )
 
     pairs = by_speaker()  # before the first row, so that an error leaves no output
 
     def rows() -> Iterator[tuple]:
         nonlocal count, failed
-        for prediction in itertools.chain.from_iterable(label_recordings(*pair) for pair in pairs):
+        labelled = ((used, prediction) for used, found in pairs for prediction in label_recordings(used, found))
+        for used, prediction in labelled:
             count += 1
             if prediction.problem:
                 failed += 1
@@ -123,7 +128,7 @@ def predict_recordings(
                 yield (prediction.file, *[None] * (len(classes) + 4), prediction.problem)
                 continue
             mean = prediction.probabilities
-            confidence = apply_temperature(mean[None], about["temperature"]).max()
+            confidence = apply_temperature(mean[None], used.temperature).max()
             known = prediction.seconds, len(prediction.windows), None
             yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
             if timeline:

@@ -1,5 +1,6 @@
 """Opening a bundle. It may come from anybody: what is damaged or hostile is refused in one line."""
 
+import hashlib
 import io
 import json
 import struct
@@ -15,21 +16,16 @@ from serflow.bundle import BUNDLE_FORMAT
 from serflow.encoders.run import Encoder
 from serflow.encoders.settings import DESCRIPTION
 from serflow.features import KINDS
-from serflow.inference.label import Classifier
+from serflow.inference.classifier import Classifier, Ensemble
 from serflow.inference.onnx_model import Network, are_probabilities
 from serflow.models.moments import Moments
 from serflow.models.named import GROUPS, NONE, TRAINING
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular
 
-_ALWAYS = ("bundle.json", "card.md", "model.onnx")
-_LARGEST = {
-    "bundle.json": 2**24,
-    "card.md": 2**20,
-    "model.onnx": 2**30,
-    "encoder.onnx": 2**31,
-    "moments.npy": 2**26,
-}  # bytes
+_LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "moments.npy": 2**26}  # bytes
+_LARGEST_MODEL = 2**31
+_TEMPERATURE = {"type": "number", "minimum": 0.01, "maximum": 100}
 _WHOLE = {"type": "integer", "minimum": 1}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": "^[^\ud800-\udfff]+\\Z"}
 _PREPROCESSING = {
@@ -39,6 +35,7 @@ _PREPROCESSING = {
     "frame_size": {**_WHOLE, "maximum": 23_040_000},
     **{name: rule for kind in KINDS.values() for name, rule in kind.settings.items()},
 }
+_OF_ONE_MODEL = ("features", "preprocessing")
 # The format comes first, since another one explains all other differences. A bundle holds more than is read.
 SCHEMA = {
     "type": "object",
@@ -49,8 +46,19 @@ SCHEMA = {
         "leaky": {"type": "boolean"},
         "features": {"enum": list(KINDS)},
         "classes": {"type": "array", "minItems": 2, "maxItems": 1000, "items": _NAME, "uniqueItems": True},
-        "temperature": {"type": "number", "minimum": 0.01, "maximum": 100},
+        "temperature": _TEMPERATURE,
         "standardize": {"enum": [NONE, TRAINING, *GROUPS]},
+        "plain": {"type": "object", "required": ["temperature"], "properties": {"temperature": _TEMPERATURE}},
+        "members": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 100,
+            "items": {
+                "type": "object",
+                "required": ["weight"],
+                "properties": {"weight": {"type": "number", "minimum": 0, "maximum": 1}},
+            },
+        },
         "preprocessing": {
             "type": "object",
             "required": ["sampling_rate", "target_length", "longest"],
@@ -59,10 +67,14 @@ SCHEMA = {
     },
 }
 SCHEMA["allOf"] = [
-    {"required": list(SCHEMA["properties"])},
+    {"required": sorted(SCHEMA["properties"].keys() - {"plain", "members", *_OF_ONE_MODEL})},
+    {"anyOf": [{"required": ["members"]}, {"required": list(_OF_ONE_MODEL)}]},
     {"properties": {"encoder": DESCRIPTION, "shrinkage": {"type": "number", "minimum": 0, "maximum": 1000}}},
     *(
-        {"if": {"properties": {"features": {"const": name}}}, "then": {"required": ["encoder"]}}
+        {
+            "if": {"required": ["features"], "properties": {"features": {"const": name}}},
+            "then": {"required": ["encoder"]},
+        }
         for name, kind in KINDS.items()
         if kind.encoder
     ),
@@ -75,64 +87,131 @@ class Bundle(NamedTuple):
     """What a bundle holds: ``about`` is its ``bundle.json``, ``card`` the model card in Markdown."""
 
     about: Mapping
-    classifier: Classifier
+    classifier: Classifier | Ensemble
     card: str
 
 
-def open_bundle(path: str | Path, threads: int = 1) -> Bundle:
+class _Content(NamedTuple):
+    about: Mapping
+    card: str
+    files: Mapping[str, bytes]
+    members: "list[_Content]"
+
+
+def open_bundle(path: str | Path, threads: int = 1, encoder: str | Path | None = None) -> Bundle:
     """Return an opened bundle whose model has answered for a clip of noise.
 
     Parameters
     ----------
     path
-        A file that ``bundle_model`` wrote.
+        A file that ``bundle_model`` or ``bundle_ensemble`` wrote.
     threads
         Threads of the features and of the model.
+    encoder
+        ONNX file of the encoder, for a bundle without it; by default that in ``resources/encoders/``.
 
     Raises
     ------
     UserError
-        If it is missing, damaged, or not a bundle that this version of serflow reads.
+        If it is missing, damaged, or not a bundle that this version of serflow reads, or lacks its encoder.
     """
     try:
         check_regular(path)
         with zipfile.ZipFile(path) as archive:
-            about, card, model = (_member(archive, name) for name in _ALWAYS)
-            about, card = json.loads(about, parse_constant=_refuse_constant), card.decode()
-            _check(about)
-            described, adapts = about.get("encoder"), about["standardize"] in GROUPS
-            encoder = _member(archive, "encoder.onnx") if described else None
-            moments = _moments(_member(archive, "moments.npy")) if adapts else None
+            content = _read(archive)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; make a bundle with the target 'bundles'") from error
     except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: not a serflow bundle ({reason}); make it with the target 'bundles'") from error
-    network = Network(model, threads, str(path))
-    encoder = Encoder(encoder, described) if described else None
-    more = encoder, moments, about.get("shrinkage", 1.0)
-    classifier = Classifier(network, about["features"], about["preprocessing"], threads, *more)
-    if fault := _fault(classifier, len(about["classes"])):
+    about = content.about
+    if content.members:
+        members = [_classifier(member, threads, str(path), encoder) for member in content.members]
+        classifier = Ensemble(members, [member["weight"] for member in about["members"]], about["temperature"])
+    else:
+        classifier = _classifier(content, threads, str(path), encoder)
+    if fault := _fault(classifier, len(about["classes"])) or _fault(classifier.unadapted, len(about["classes"])):
         raise UserError(f"{path}: {fault}; make the bundle again")
-    return Bundle(about, classifier, card)
+    return Bundle(about, classifier, content.card)
+
+
+def _read(archive: zipfile.ZipFile, whole: bool = True) -> _Content:
+    """Read what a bundle holds; ``whole`` is false of a member of an ensemble."""
+    about, card = _member(archive, "bundle.json"), _member(archive, "card.md").decode()
+    about = json.loads(about, parse_constant=_refuse_constant)
+    _check(about)
+    if "members" not in about:
+        names = [name for name in ("encoder.onnx", "plain.onnx") if name in archive.namelist()]
+        names += ["moments.npy"] if about["standardize"] in GROUPS else []
+        return _Content(about, card, {name: _member(archive, name) for name in ("model.onnx", *names)}, [])
+    if not whole:
+        raise ValueError("an ensemble is a member of an ensemble")
+    members = []
+    for number in range(len(about["members"])):
+        with zipfile.ZipFile(io.BytesIO(_member(archive, f"member{number}.zip"))) as inner:
+            members.append(_read(inner, whole=False))
+    for key in ("sampling_rate", "target_length", "longest"):
+        if len({member.about["preprocessing"][key] for member in members}) > 1:
+            raise ValueError(f"members differ in {key}")
+    if any(member.about["classes"] != about["classes"] for member in members):
+        raise ValueError("members differ in their classes")
+    return _Content(about, card, {}, members)
+
+
+def _classifier(content: _Content, threads: int, name: str, encoder_file: str | Path | None) -> Classifier:
+    about, files = content.about, content.files
+    described, encoder = about.get("encoder"), None
+    if described:
+        model = files.get("encoder.onnx") or _encoder_outside(described, name, encoder_file)
+        encoder = Encoder(model, described)
+    how = about["features"], about["preprocessing"], threads, encoder
+    plain = None
+    if "plain.onnx" in files:
+        plain = Classifier(Network(files["plain.onnx"], threads, name), *how, temperature=about["plain"]["temperature"])
+    return Classifier(
+        Network(files["model.onnx"], threads, name),
+        *how,
+        moments=_moments(files["moments.npy"], name) if "moments.npy" in files else None,
+        shrinkage=about.get("shrinkage", 1.0),
+        temperature=about["temperature"],
+        plain=plain,
+    )
+
+
+def _encoder_outside(described: Mapping, name: str, path: str | Path | None) -> bytes:
+    """Read the encoder of a bundle that does not hold it."""
+    path = Path(path or Path("resources/encoders", Path(described["name"]).name + ".onnx"))
+    wanted = f"{name}: needs the encoder {described['name']}, sha256 {described['sha256']}"
+    try:
+        check_regular(path)
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{wanted}; name its ONNX file with --encoder ({path}: {error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != described["sha256"]:
+        raise UserError(f"{wanted}, and {path} is another file")
+    return content
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is compressed in another way than zip's usual one")
-    if member.file_size > _LARGEST[name]:
-        raise ValueError(f"{name} is larger than {_LARGEST[name] >> 20} MB")
+    largest = _LARGEST.get(name, _LARGEST_MODEL)
+    if member.file_size > largest:
+        raise ValueError(f"{name} is larger than {largest >> 20} MB")
     return archive.read(member)
 
 
-def _moments(content: bytes) -> Moments:
+def _moments(content: bytes, name: str) -> Moments:
     """Read mean and standard deviation of the training clips."""
-    values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    try:
+        values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except _UNREADABLE as error:
+        raise UserError(f"{name}: not a serflow bundle (moments.npy: {error})") from error
     if values.dtype != np.float32 or values.ndim != 2 or len(values) != 2 or not np.isfinite(values).all():
-        raise ValueError("moments.npy is not two rows of finite float32")
+        raise UserError(f"{name}: not a serflow bundle (moments.npy is not two rows of finite float32)")
     if not (values[1] > 0).all():
-        raise ValueError("moments.npy has a standard deviation that is not positive")
+        raise UserError(f"{name}: not a serflow bundle (moments.npy has a standard deviation that is not positive)")
     return Moments(*values)
 
 
@@ -151,7 +230,7 @@ def _check(about) -> None:
         raise ValueError(f"bundle.json: {error.json_path[2:] or 'content'}: {error.message[:200]}")
 
 
-def _fault(classifier: Classifier, classes: int) -> str | None:
+def _fault(classifier: Classifier | Ensemble, classes: int) -> str | None:
     """Ask the model about a clip of noise: preparation, input, output and classes must agree."""
     length = classifier.preprocessing["target_length"]
     clip = np.random.default_rng(0).uniform(-0.1, 0.1, (1, length)).astype(np.float32)

@@ -1,78 +1,15 @@
 """Labelling recordings with a model: windows in batches, and the mean of their probabilities."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from serflow.encoders.run import Encoder
-from serflow.features import column_names, compute_features, pads
+from serflow.inference.classifier import BATCH, Classifier, Ensemble
 from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, cut
-from serflow.models.moments import Moments, moments_of, shrink
 from serflow.runtime.errors import UserError
-
-BATCH = 16
-
-
-class Classifier(NamedTuple):
-    """A trained model with everything between a waveform and its probabilities.
-
-    ``network.probabilities`` maps features of the kind ``features``, float32 of shape (clips, …), to float32 of shape
-    (clips, classes). ``preprocessing`` has the settings of the features, and those of
-    :func:`serflow.inference.windows.cut`. ``encoder`` is needed by models that read embeddings. Models that standardise
-    by speaker or corpus have ``moments``: mean and standard deviation of the training clips, or of a speaker.
-    """
-
-    network: Any
-    features: str
-    preprocessing: Mapping
-    threads: int
-    encoder: Encoder | None = None
-    moments: Moments | None = None
-    shrinkage: float = 1.0
-
-    @property
-    def pads(self) -> bool:
-        """Whether the model reads clips of one length."""
-        return pads(self.features)
-
-    def probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Return float32 of shape (clips, classes) for waveforms, each float32 of shape (samples,).
-
-        They have ``target_length`` samples if the model reads clips of one length.
-        """
-        features = self._features(clips)
-        if self.moments:
-            features = self.moments.standardize(features)
-        return self.network.probabilities(features)
-
-    def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Classifier", int]:
-        """Return the classifier for the speaker of some recordings, and how many windows were read of them.
-
-        Recordings that cannot be read are left out. ``moments`` must be those of the training clips.
-        """
-        batches, batch = [], []
-        for recording in recordings:
-            with contextlib.suppress(UserError):
-                batch += [window.samples for window in cut(recording, self.preprocessing, self.pads)]
-            if len(batch) >= BATCH:
-                batches.append(self._features(batch))
-                batch = []
-        if batch:
-            batches.append(self._features(batch))
-        count = sum(map(len, batches))
-        if not count:
-            return self, 0
-        known = moments_of(batches, column_names(self.features, self.preprocessing))
-        return self._replace(moments=shrink(known, count, self.moments, self.shrinkage)), count
-
-    def _features(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        clips = np.stack(clips) if self.pads else clips
-        return compute_features(self.features, clips, self.preprocessing, self.threads, self.encoder)
 
 
 @dataclass
@@ -98,7 +35,7 @@ class Prediction:
 
 
 def label_recordings(
-    classifier: Classifier,
+    classifier: Classifier | Ensemble,
     recordings: Iterable[RecordingToLabel],
     labelled: Callable[[Sequence[Window]], None] = lambda windows: None,
 ) -> Iterator[Prediction]:

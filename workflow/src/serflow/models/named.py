@@ -34,6 +34,31 @@ BY_GRADIENT = {
     "batch_size": {"type": "integer", "minimum": 1, "maximum": 65536, "default": 32},
     "learning_rate": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "default": 0.001},
 }
+# Not a file in architectures/, since it has no network: serflow.models.ensemble combines the members' predictions.
+ENSEMBLE = Plugin(
+    "ensemble",
+    "serflow.models.ensemble",
+    frozenset(),
+    {
+        "features": None,
+        "settings": {
+            "members": {
+                "description": "a list of names of models, each once",
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": True,
+                "items": {"type": "string"},
+            },
+            "seeds": {
+                "description": "a list of seeds of the members; empty: the seed of the ensemble",
+                "type": "array",
+                "uniqueItems": True,
+                "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+                "default": [],
+            },
+        },
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -44,14 +69,30 @@ class NamedModel:
     settings: Mapping
 
     @property
-    def features(self) -> str:
-        """The kind of features that the model reads."""
+    def features(self) -> str | None:
+        """The kind of features that the model reads; None for an ensemble."""
         return self.architecture.features
 
     @property
     def by_gradient(self) -> bool:
         """Whether Keras trains the model."""
-        return "fit" not in self.architecture.functions
+        return "build" in self.architecture.functions and "fit" not in self.architecture.functions
+
+    @property
+    def copies(self) -> list[str]:
+        """The kinds of copies that the model is trained on."""
+        return self.settings.get("copies", [])
+
+    @property
+    def adapted(self) -> str | None:
+        """What the model is adapted to by unlabelled recordings, a corpus or a speaker, if it is."""
+        standardize = self.settings.get("standardize")
+        return standardize if standardize in GROUPS else None
+
+    @property
+    def members(self) -> list[str]:
+        """Names of the models whose probabilities the model averages, if it is an ensemble."""
+        return self.settings.get("members", [])
 
 
 def models_schema(models: Mapping) -> dict:
@@ -103,13 +144,18 @@ def _architectures(models: Mapping) -> dict[str, Plugin]:
     found = dict(ARCHITECTURES.items())
     for name, section in models.items():
         architecture = section.get("architecture", name) if isinstance(section, Mapping) else name
-        found[name] = ARCHITECTURES.find(str(architecture), f"config: models.{name}")
+        if architecture == ENSEMBLE.name:
+            found[name] = ENSEMBLE
+        else:
+            found[name] = ARCHITECTURES.find(str(architecture), f"config: models.{name}")
     return found
 
 
 def _rules(architecture: Plugin) -> dict[str, dict]:
     """Return the JSON Schema rule of each setting of an architecture's models."""
     file, rules = f"{architecture.name}.py", architecture.settings
+    if architecture is ENSEMBLE:
+        return rules
     if architecture.features not in KINDS:
         raise UserError(f"{file}: FEATURES must name what the model reads, one of {', '.join(KINDS)}")
     if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
@@ -129,5 +175,5 @@ def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> Named
 def training_settings(model: NamedModel, protocol: str) -> dict:
     """Return the settings that a model is trained with under a protocol."""
     forced = PROTOCOLS[protocol].forces if model.by_gradient else {}
-    copies = [kind for kind in model.settings["copies"] if kind in PROTOCOLS[protocol].copies]
+    copies = [kind for kind in model.copies if kind in PROTOCOLS[protocol].copies]
     return {**model.settings, **forced, "copies": copies}

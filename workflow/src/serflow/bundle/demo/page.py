@@ -5,7 +5,7 @@ from pathlib import Path
 from serflow.bundle.demo.guard import check_upload
 from serflow.bundle.demo.result import introduction, learned, result
 from serflow.bundle.reader import Bundle
-from serflow.inference.label import Classifier
+from serflow.inference.classifier import Classifier, Ensemble
 
 
 def build_page(bundle: Bundle, folder: Path):
@@ -15,14 +15,16 @@ def build_page(bundle: Bundle, folder: Path):
     """
     import gradio
 
-    def label(path: str | None, classifier: Classifier | None = None, progress=gradio.Progress()) -> str:  # noqa: B008
+    def label(path: str | None, classifier: Classifier | Ensemble | None = None, progress=gradio.Progress()) -> str:  # noqa: B008
         if not path:
             return ""
         check_upload(path, folder)
-        known = bundle if classifier is None else bundle._replace(classifier=classifier)
-        return result(known, path, lambda done, whole: progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s"))
+        used = classifier or bundle.classifier.unadapted
+        return result(
+            bundle, used, path, lambda done, whole: progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s")
+        )
 
-    def teach(paths: list[str] | None) -> tuple[Classifier | None, str]:
+    def teach(paths: list[str] | None) -> tuple[Classifier | Ensemble | None, str]:
         if not paths:
             return None, ""
         for path in paths:
@@ -39,7 +41,7 @@ def build_page(bundle: Bundle, folder: Path):
                 sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
             )
         voice = []  # the model adapted to it, for this session
-        if bundle.classifier.moments:
+        if bundle.classifier.adaptable:
             voice = [gradio.State(None)]
             with gradio.Accordion("Teach it this voice", open=False):
                 gradio.Markdown("Recordings of one speaker, of several emotions if possible. They are not labelled.")

@@ -10,7 +10,8 @@ from serflow.bundle.demo.picture import Spectrogram, draw
 from serflow.bundle.reader import Bundle
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
-from serflow.inference.label import Classifier, label_recordings
+from serflow.inference.classifier import Classifier, Ensemble
+from serflow.inference.label import label_recordings
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import Window, count_samples
 from serflow.metrics.calibration import apply_temperature
@@ -31,7 +32,7 @@ def introduction(bundle: Bundle) -> str:
     return _pages.get_template("introduction.html").render(about=about, synthetic=about["corpus"] == SAMPLE)
 
 
-def learned(classifier: Classifier, paths: Sequence[str]) -> tuple[Classifier | None, str]:
+def learned(classifier: Classifier | Ensemble, paths: Sequence[str]) -> tuple[Classifier | Ensemble | None, str]:
     """Return the model adapted to the speaker of some recordings, and what to say of it; None if none can be read."""
     recordings = [RecordingToLabel(Path(path).name, path=path) for path in paths]
     adapted, count = classifier.adapted(recordings)
@@ -42,13 +43,15 @@ def learned(classifier: Classifier, paths: Sequence[str]) -> tuple[Classifier | 
     ).render(count=count)
 
 
-def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> str:
+def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: Callable[[float, float], None]) -> str:
     """Label a recording.
 
     Parameters
     ----------
     bundle
-        The model.
+        The model, and what its classes are.
+    classifier
+        That of the bundle, or one adapted to a speaker.
     path
         The recording.
     show
@@ -60,11 +63,11 @@ def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> s
         HTML: the label, a table of probabilities, the picture and the timeline; or, of a recording that cannot be
         labelled, what is wrong with it.
     """
-    source, how = RecordingToLabel(Path(path).name, path=path), bundle.classifier.preprocessing
+    source, how = RecordingToLabel(Path(path).name, path=path), classifier.preprocessing
     # A recording that cannot be opened is refused, with the reason, when it is labelled.
     rate = how["sampling_rate"]
     samples = count_samples(source, rate) or rate
-    seconds, length, padded = samples / rate, how["target_length"] / rate, bundle.classifier.pads
+    seconds, length, padded = samples / rate, how["target_length"] / rate, classifier.pads
     spectrogram = Spectrogram(how, seconds if samples > how["longest"] or not padded else min(seconds, length))
 
     def labelled(windows: Sequence[Window]) -> None:
@@ -78,7 +81,7 @@ def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> s
         )
     else:
         try:
-            (prediction,) = label_recordings(bundle.classifier, [source], labelled)
+            (prediction,) = label_recordings(classifier, [source], labelled)
             problem = prediction.problem
         except UserError as error:
             problem = str(error)
@@ -89,7 +92,7 @@ def result(bundle: Bundle, path: str, show: Callable[[float, float], None]) -> s
     return _pages.get_template("result.html").render(
         name=source.name,
         label=names[int(mean.argmax())],
-        confidence=float(apply_temperature(mean[None], bundle.about["temperature"]).max()),
+        confidence=float(apply_temperature(mean[None], classifier.temperature).max()),
         shares=list(zip(classes, names, map(float, mean), strict=True)),
         picture=base64.b64encode(draw(spectrogram, prediction.windows, names)).decode(),
         windows=[

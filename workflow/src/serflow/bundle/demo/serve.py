@@ -27,6 +27,7 @@ def demo(
     host: str | None = None,
     port: int | None = None,
     threads: int | None = None,
+    encoder: str | None = None,
     no_browser: bool = False,
 ) -> None:
     """Serve a page that labels recordings, until Ctrl-C.
@@ -43,6 +44,8 @@ def demo(
         The port; by default the first free one from 7860 on; 0 for any free one.
     threads
         Threads of the features and of the model; by default as many as there are processors.
+    encoder
+        ONNX file of the encoder, for a bundle that does not hold it; by default that in ``resources/encoders/``.
     no_browser
         Do not open the page in a browser.
 
@@ -55,7 +58,7 @@ def demo(
         signal.signal(number, lambda *_, code=code: sys.exit(code))
     try:
         with tempfile.TemporaryDirectory(prefix="serflow-demo-") as folder:
-            opened = open_bundle(bundle, threads or os.cpu_count() or 1)
+            opened = open_bundle(bundle, threads or os.cpu_count() or 1, encoder)
             address = _address(host or "127.0.0.1", port)
             _serve(opened, Path(folder).resolve(), *address, browser=not no_browser)
     except SystemExit as end:

@@ -1,0 +1,52 @@
+"""Packing an ensemble: the bundles of its members in one file, with their weights."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from serflow.bundle.pack import described, model_card_of, write_bundle
+from serflow.storage import read_json
+
+
+def bundle_ensemble(
+    members: Sequence[Path],
+    *,
+    training: Path,
+    predictions: Path,
+    metrics: Path,
+    clips: Path,
+    corpus: str,
+    resampling: Mapping,
+    output: Path,
+) -> None:
+    """Write the bundle of an ensemble.
+
+    Parameters
+    ----------
+    members
+        Bundles of the members.
+    training
+        ``training.json`` of the ensemble, with the weights of the members in the same order.
+    predictions
+        ``predictions.parquet`` of the ensemble.
+    metrics
+        ``metrics.json`` of the ensemble.
+    clips
+        ``clips.parquet``: the groups that speakers belong to.
+    corpus
+        Name of the corpus.
+    resampling
+        ``resamples`` and ``seed`` of the intervals in the model card.
+    output
+        A zip archive: ``bundle.json``, ``card.md`` and the members, ``member0.zip``, ``member1.zip`` …
+    """
+    trained = read_json(training)
+    chosen = zip(trained["layers"], *(trained["chosen"][name] for name in ("weights", "temperatures")), strict=True)
+    about = described(read_json(metrics), trained, corpus) | {
+        "members": [
+            {"name": layer["name"], "weight": weight, "temperature": temperature}
+            for layer, weight, temperature in chosen
+        ]
+    }
+    card = model_card_of(about, metrics, predictions, clips, resampling)
+    files = {f"member{number}.zip": Path(path).read_bytes() for number, path in enumerate(members)}
+    write_bundle(output, about, {"card.md": card, **files})

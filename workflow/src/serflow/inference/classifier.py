@@ -1,0 +1,130 @@
+"""From waveforms to probabilities: a trained model, or the weighted mean of several."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from serflow.audio.length import truncate_or_pad
+from serflow.encoders.run import Encoder
+from serflow.features import column_names, compute_features, pads
+from serflow.inference.recordings import RecordingToLabel
+from serflow.inference.windows import cut
+from serflow.metrics.calibration import apply_temperature
+from serflow.models.moments import Moments, moments_of, shrink
+from serflow.runtime.errors import UserError
+
+BATCH = 16
+
+
+class Classifier(NamedTuple):
+    """A trained model with everything between a waveform and its probabilities.
+
+    ``network.probabilities`` maps features of the kind ``features``, float32 of shape (clips, …), to float32 of shape
+    (clips, classes). ``preprocessing`` has the settings of the features, and those of
+    :func:`serflow.inference.windows.cut`. ``encoder`` is needed by models that read embeddings. Models that standardise
+    by speaker or corpus have ``moments``: mean and standard deviation of the training clips, or of a speaker; ``plain``
+    is a model of the same kind that knows no speakers. ``temperature`` is that of its probabilities.
+    """
+
+    network: Any
+    features: str
+    preprocessing: Mapping
+    threads: int
+    encoder: Encoder | None = None
+    moments: Moments | None = None
+    shrinkage: float = 1.0
+    temperature: float = 1.0
+    plain: "Classifier | None" = None
+
+    @property
+    def pads(self) -> bool:
+        """Whether the model reads clips of one length."""
+        return pads(self.features)
+
+    @property
+    def adaptable(self) -> bool:
+        """Whether the model can be adapted to a speaker."""
+        return self.moments is not None
+
+    @property
+    def unadapted(self) -> "Classifier":
+        """The classifier for a speaker of whom no recording is known."""
+        return self.plain or self
+
+    def probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Return float32 of shape (clips, classes) for waveforms, each float32 of shape (samples,).
+
+        They have ``target_length`` samples if the model reads clips of one length.
+        """
+        features = self._features(clips)
+        if self.moments:
+            features = self.moments.standardize(features)
+        return self.network.probabilities(features)
+
+    def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Classifier", int]:
+        """Return the classifier for the speaker of some recordings, and how many windows were read of them.
+
+        Recordings that cannot be read are left out. ``moments`` must be those of the training clips.
+        """
+        batches, batch = [], []
+        for recording in recordings:
+            with contextlib.suppress(UserError):
+                batch += [window.samples for window in cut(recording, self.preprocessing, self.pads)]
+            if len(batch) >= BATCH:
+                batches.append(self._features(batch))
+                batch = []
+        if batch:
+            batches.append(self._features(batch))
+        count = sum(map(len, batches))
+        if not count:
+            return self, 0
+        known = moments_of(batches, column_names(self.features, self.preprocessing))
+        return self._replace(moments=shrink(known, count, self.moments, self.shrinkage)), count
+
+    def _features(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        clips = np.stack(clips) if self.pads else clips
+        return compute_features(self.features, clips, self.preprocessing, self.threads, self.encoder)
+
+
+class Ensemble(NamedTuple):
+    """The mean of the calibrated probabilities of several classifiers, which read windows of one length and rate."""
+
+    members: Sequence[Classifier]
+    weights: Sequence[float]
+    temperature: float
+
+    @property
+    def preprocessing(self) -> Mapping:
+        """That of the first member: rate and length of windows are the same for all."""
+        return self.members[0].preprocessing
+
+    @property
+    def pads(self) -> bool:
+        """Windows come at their own length, since not every member reads clips of one length."""
+        return False
+
+    @property
+    def adaptable(self) -> bool:
+        """Whether a member can be adapted to a speaker."""
+        return any(member.adaptable for member in self.members)
+
+    @property
+    def unadapted(self) -> "Ensemble":
+        """The ensemble for a speaker of whom no recording is known."""
+        return self._replace(members=[member.unadapted for member in self.members])
+
+    def probabilities(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Return float32 of shape (clips, classes) for waveforms, each float32 of shape (samples,)."""
+        found = 0
+        for member, weight in zip(self.members, self.weights, strict=True):
+            own = truncate_or_pad(clips, member.preprocessing["target_length"]) if member.pads else clips
+            found = found + weight * apply_temperature(member.probabilities(own), member.temperature)
+        return found.astype(np.float32)
+
+    def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Ensemble", int]:
+        """Return the ensemble for the speaker of some recordings, and how many windows were read of them."""
+        recordings = list(recordings)
+        found = [member.adapted(recordings) if member.adaptable else (member, 0) for member in self.members]
+        return self._replace(members=[member for member, _ in found]), max(count for _, count in found)

@@ -20,6 +20,7 @@ from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_co
 from serflow.features import KINDS, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
 from serflow.models.named import TRAINING, named_models, training_settings
+from serflow.runtime.device import VARIABLE as DEVICE_VARIABLE
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.encoders.settings import encoder_files
@@ -34,10 +35,6 @@ def stop(error):
     print(f"serflow: {error}", file=sys.stderr)
     sys.exit(1)
 
-
-# The path may contain anything. Snakemake reads a brace as its own unless it is doubled.
-PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}}")
-shell.prefix(f"export PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
 # ---- Configuration, corpus and runs ------------------------------------------------------------------------------
 
@@ -74,6 +71,11 @@ def members_of(run):
 
 
 TRAINED = list(dict.fromkeys(member for run in RUNS for member in members_of(run)))
+# The path may contain anything. Snakemake reads a brace as its own unless it is doubled.
+PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}}")
+# The device is no parameter, since another one makes nothing stale.
+shell.prefix(f"export {DEVICE_VARIABLE}={config['device']} PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
+
 SHARDS = shard_names(config["shards"])
 PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]

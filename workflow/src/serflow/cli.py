@@ -17,6 +17,7 @@ from typing import NoReturn, TextIO
 
 from serflow.features import KINDS
 from serflow.runtime.arguments import Parser, summary
+from serflow.runtime.device import DEVICES, VARIABLE
 from serflow.runtime.errors import UserError, did_you_mean, printable
 from serflow.runtime.locking import LOCK_VARIABLE, end_with_run
 from serflow.runtime.memory import keep_freed_memory
@@ -54,6 +55,7 @@ COMMANDS = {
     "demo": "serflow.bundle.demo.serve",
 }
 ALIASES = {"predict": "predict_recordings", "bundle": "bundle_model"}
+ON_DEVICE = ("predict_recordings", "demo")  # rules set the variable of the environment
 PEOPLE = ("demo",)  # no rule calls these, so they print to the terminal and need no --log
 
 
@@ -84,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError(f"there is no such command{did_you_mean(name, [*COMMANDS, *ALIASES])}; see serflow --help")
         parser = _parser(shown, name)
         options = vars(parser.parse_args(arguments[1:]))
+        if device := options.pop("device", None):
+            os.environ[VARIABLE] = device
         if log := options.pop("log", None):
             terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")
             _log_to(log)
@@ -110,6 +114,9 @@ def _parser(shown: str, name: str) -> Parser:
     parser = Parser(shown, step)
     if name not in PEOPLE:
         parser.add_argument("--log", type=Path, metavar="PATH", help="write all output there; errors show on both")
+    if name in ON_DEVICE:
+        about = "where networks run; auto: on a GPU if there is one that the installed packages can use"
+        parser.add_argument("--device", choices=DEVICES, help=about)
     return parser
 
 

@@ -8,12 +8,16 @@ import numpy as np
 
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, Rows
+from serflow.runtime.device import missing_gpu, wanted_device
 from serflow.runtime.errors import UserError
 from serflow.storage import read_archive
 
 
 def prepare(seed: int, threads: int):
-    """Import Keras, set its seed and threads, switch deterministic operations on, and return the module."""
+    """Import Keras, set its seed, threads and device, switch deterministic operations on, and return the module.
+
+    ``UserError`` if there is no GPU though one is asked for.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     import keras
@@ -21,6 +25,13 @@ def prepare(seed: int, threads: int):
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+    device, found = wanted_device(), tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not found:
+        raise UserError(missing_gpu("TensorFlow", "tensorflow[and-cuda]"))
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in found:
+        tf.config.experimental.set_memory_growth(gpu, True)  # else one job takes all of its memory
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return keras

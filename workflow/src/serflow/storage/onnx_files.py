@@ -3,7 +3,10 @@
 import os
 from collections.abc import Iterator
 
+from serflow.runtime.device import missing_gpu, wanted_device
 from serflow.runtime.errors import UserError
+
+_GPU = "CUDAExecutionProvider"
 
 
 def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bool = True):
@@ -27,7 +30,8 @@ def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bo
     Raises
     ------
     UserError
-        If onnxruntime cannot load the bytes, or the model refers to other files.
+        If onnxruntime cannot load the bytes, the model refers to other files, or there is no GPU though one is asked
+        for.
     """
     # It would keep a log of its use in the user's home, for its maker; it reads this when it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -40,10 +44,16 @@ def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bo
     options.enable_mem_pattern = memory_pattern
     # Bytes can be an ONNX model, which was checked, and a model in onnxruntime's own format at the same time.
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    device, providers = wanted_device(), ["CPUExecutionProvider"]
+    if device != "cpu" and _GPU in onnxruntime.get_available_providers():
+        providers.insert(0, _GPU)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's errors have no common class
         raise onnx_error(name, "cannot be loaded", error) from error
+    if device == "gpu" and _GPU not in session.get_providers():
+        raise UserError(missing_gpu("onnxruntime", "onnxruntime-gpu"))
+    return session
 
 
 def onnx_error(name: str, what: str, error: Exception) -> UserError:

@@ -7,6 +7,8 @@ from scipy.optimize import minimize
 from serflow.configuration import configure
 from serflow.metrics.calibration import apply_temperature, negative_log_likelihood
 from serflow.models.ensemble import combine_members, fit_weights
+from serflow.models.named import named_models
+from serflow.runs import Run, Runs
 from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table, write_json, write_table
 from serflow.storage.arrow import pa
@@ -100,3 +102,21 @@ def test_ensembles_that_cannot_be(models, message):
     runs = [{"protocol": "speaker-independent", "models": ["both"], "seeds": [0]}]
     with pytest.raises(UserError, match=message):
         configure({"models": models, "runs": runs}, PROJECT)
+
+
+def test_runs_that_others_need():
+    runs = [{"protocol": "speaker-independent", "models": ["both", "logreg_embedding_speaker"], "seeds": [0]}]
+    both = {"architecture": "ensemble", "members": ["cnn1d", "svm_functionals"], "seeds": [1, 2]}
+    config = configure({"models": {"both": both}, "runs": runs}, PROJECT)
+    found = Runs(config, named_models(config["models"]), [""], lambda protocol: 2)
+    assert len(found.configured) == 4 and len(found.trained) == 2 * 4 + 2
+    run = Run("speaker-independent", "both", 0, 1)
+    assert [member[1:] for member in found.members(run)] == [
+        ("cnn1d", 1, 1),
+        ("cnn1d", 2, 1),
+        ("svm_functionals", 1, 1),
+        ("svm_functionals", 2, 1),
+    ]
+    adapted, plain = (run._replace(model=name) for name in ("logreg_embedding_speaker", "logreg_embedding"))
+    assert found.members(adapted) == [adapted] and found.plain(adapted) == plain and found.plain(plain) is None
+    assert found.known(plain) and not found.known(run._replace(model="cnn2d"))

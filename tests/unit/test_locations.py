@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from serflow.configuration import configure, runs_on
+from serflow.configuration import configure
 from serflow.corpus.locations import Location, configured_locations, recording_path
 from serflow.corpus.source import open_corpus
+from serflow.runs import runs_on
 from serflow.runtime.errors import UserError
 
 
@@ -96,7 +97,7 @@ def test_only_song_where_speech_is_wanted(opened, tmp_path):
 
 def test_runs_across_corpora_are_added_to_those_of_several():
     listed = [{"protocol": "random", "models": ["cnn1d"], "seeds": [0]}]
-    assert runs_on({"runs": listed}, ["tess"]) == listed
+    assert runs_on(listed, ["tess"]) == listed
     added = {"protocol": "cross-corpus", "models": ["cnn1d"], "seeds": [0]}
-    assert runs_on({"runs": listed}, ["savee", "tess"]) == [*listed, added]
-    assert runs_on({"runs": [added]}, ["savee", "tess"]) == [added]
+    assert runs_on(listed, ["savee", "tess"]) == [*listed, added]
+    assert runs_on([added], ["savee", "tess"]) == [added]

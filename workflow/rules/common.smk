@@ -5,13 +5,12 @@ import os
 import re
 import shlex
 import sys
-from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
 from serflow.inference.recordings import recording_digests
 from serflow.cli import function_of
-from serflow.configuration import configure, runs_on
+from serflow.configuration import configure
 from serflow.corpus.copies import KINDS as COPY_KINDS
 from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.formats import CREMA_D, FORMATS
@@ -19,12 +18,13 @@ from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
 from serflow.features import KINDS, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
-from serflow.models.named import TRAINING, named_models, training_settings
+from serflow.models.named import named_models, training_settings
 from serflow.runtime.device import VARIABLE as DEVICE_VARIABLE
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.encoders.settings import encoder_files
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
+from serflow.runs import QUICK, Run, Runs
 from serflow.runtime.slurm import prepare_cluster
 from serflow.splits import PROTOCOLS, count_folds
 from serflow.storage import tidy
@@ -38,7 +38,6 @@ def stop(error):
 
 # ---- Configuration, corpus and runs ------------------------------------------------------------------------------
 
-Run = namedtuple("Run", "protocol model seed fold")
 try:
     config = configure(config, Path(BASE), workflow.configfiles)
     CORPUS = config["corpus"]
@@ -48,46 +47,32 @@ try:
     for path in filter(None, (DATA.archive, *DATA.metadata.values(), config["split"]["table"], config["bundle"])):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and words in <>, as its own; rename the folder or file")
-    FOLDS = {
-        run["protocol"]: count_folds(run["protocol"], DATA.speakers, DATA.formats, config["split"]["table"])
-        for run in runs_on(config, DATA.formats)
-    }
-    RUNS = [
-        Run(run["protocol"], model, seed, fold)
-        for run in runs_on(config, DATA.formats)
-        for model in run["models"]
-        for seed in run["seeds"]
-        for fold in range(FOLDS[run["protocol"]])
-    ]
+    ALL_RUNS = Runs(
+        config,
+        MODELS,
+        DATA.formats,
+        lambda protocol: count_folds(protocol, DATA.speakers, DATA.formats, config["split"]["table"]),
+    )
 except UserError as error:
     stop(error)
 
-
-def members_of(run):
-    """Return the runs whose probabilities a run averages, if it is an ensemble; otherwise the run itself."""
-    model = MODELS[run.model]
-    seeds = model.settings.get("seeds") or [run.seed]
-    return [run._replace(model=name, seed=seed) for name in model.members for seed in seeds] or [run]
-
-
-TRAINED = list(dict.fromkeys(member for run in RUNS for member in members_of(run)))
 # The path may contain anything. Snakemake reads a brace as its own unless it is doubled.
 PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}}")
 # The device is no parameter, since another one makes nothing stale.
 shell.prefix(f"export {DEVICE_VARIABLE}={config['device']} PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
+RUNS = ALL_RUNS.configured
 SHARDS = shard_names(config["shards"])
-PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]
+PROTOCOL_MODULES = [PROTOCOLS[name].module for name in ALL_RUNS.folds]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]
 USED_FEATURES = [
     (model, kind)
     for name, model in MODELS.items()
-    if name in {run.model for run in TRAINED}
+    if name in {run.model for run in ALL_RUNS.trained}
     for kind in lineage(model.features)
 ]
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
 USED_PROTOCOLS = list(dict.fromkeys(run.protocol for run in RUNS))
-# What the target quick trains: no network.
 # A model over clips of one length may ask for more kinds than the notebook has.
 FIXED_COPIES = [
     copies
@@ -95,7 +80,6 @@ FIXED_COPIES = [
     if copies in NOTEBOOK
     or any(copies in model.copies for model, kind in USED_FEATURES if KINDS[kind].reads == "fixed")
 ]
-QUICK = ("logreg_embedding", "logreg_embedding_speaker", "svm_functionals")
 
 # ---- Paths -------------------------------------------------------------------------------------------------------
 
@@ -231,16 +215,9 @@ def at(pattern, run):
     return pattern.format(**run._asdict())
 
 
-def runs_of(selection):
-    """Return the configured runs of a selection: all, those of the target quick, or those of a protocol."""
-    if selection == "quick":
-        return [run for run in RUNS if run.protocol == "speaker-independent" and run.model in QUICK]
-    return [run for run in RUNS if selection in ("all", run.protocol)]
-
-
 def of_runs(pattern):
     """Return an input function that fills the runs of a selection into a path pattern."""
-    return lambda wildcards: [at(pattern, run) for run in runs_of(wildcards.selection)]
+    return lambda wildcards: [at(pattern, run) for run in ALL_RUNS.selected(wildcards.selection)]
 
 
 def run_of(wildcards):
@@ -252,8 +229,8 @@ def configured(pattern):
     """Return an input function for a file of a run that refuses runs that are not configured, or needed by those."""
 
     def path(wildcards):
-        if run_of(wildcards) not in [*RUNS, *TRAINED, *map(plain_sibling, TRAINED)]:
-            folds = FOLDS.get(wildcards.protocol, 0)
+        if not ALL_RUNS.known(run_of(wildcards)):
+            folds = ALL_RUNS.folds.get(wildcards.protocol, 0)
             stop(
                 UserError(
                     f"{RUN.format(**wildcards)} is not a configured run: runs has {len(RUNS)} of them, and "
@@ -269,7 +246,7 @@ def adapted_runs(pattern):
     """Return an input function like :func:`of_runs` for those runs whose model is fitted to be adapted to speakers."""
     return lambda wildcards: [
         at(pattern, run)
-        for run in runs_of(wildcards.selection)
+        for run in ALL_RUNS.selected(wildcards.selection)
         if MODELS[run.model].adapted == "speaker" and not MODELS[run.model].by_gradient
     ]
 
@@ -293,7 +270,7 @@ def refuse_selection(protocol):
 
 def report_on(selection):
     """Return the tables, charts and pages of a selection."""
-    runs = runs_of(selection)
+    runs = ALL_RUNS.selected(selection)
     if not runs:
         return lambda wildcards: refuse_selection(selection)
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)
@@ -309,30 +286,16 @@ def of_members(pattern):
 
     def filled_in(wildcards):
         configured(pattern)(wildcards)
-        return [at(pattern, member) for member in members_of(run_of(wildcards))]
+        return [at(pattern, member) for member in ALL_RUNS.members(run_of(wildcards))]
 
     return filled_in
-
-
-def plain_sibling(run):
-    """Return the run of a model like that of ``run`` which is not adapted to speakers, if there is one."""
-    model = MODELS[run.model]
-    if model.adapted:
-        for name, other in MODELS.items():
-            same = (other.architecture, other.settings.get("encoder")) == (
-                model.architecture,
-                model.settings.get("encoder"),
-            )
-            if same and other.settings.get("standardize") == TRAINING:
-                return run._replace(model=name)
-    return None
 
 
 def plain_model(pattern):
     """Return an input function for a file of the run that an adapted model's bundle holds for unknown speakers."""
 
     def path(wildcards):
-        sibling = plain_sibling(run_of(wildcards))
+        sibling = ALL_RUNS.plain(run_of(wildcards))
         return at(pattern, sibling) if sibling else []
 
     return path

@@ -80,15 +80,15 @@ rule record_provenance:
         metrics=of_runs(paths.metrics),
         clips=paths.clips,
         splits=lambda wildcards: collect(
-            paths.split, protocol=sorted({run.protocol for run in runs_of(wildcards.selection)})
+            paths.split, protocol=sorted({run.protocol for run in ALL_RUNS.selected(wildcards.selection)})
         ),
         encoders=lambda wildcards: [
             paths.encoder_description.format(encoder=encoder)
             for encoder in sorted(
                 {
                     MODELS[member.model].settings.get("encoder", "")
-                    for run in runs_of(wildcards.selection)
-                    for member in members_of(run)
+                    for run in ALL_RUNS.selected(wildcards.selection)
+                    for member in ALL_RUNS.members(run)
                 }
             )
             if encoder

@@ -95,7 +95,7 @@ rule combine_members:
         runtime=minutes(10),
     params:
         members=lambda wildcards, input: [
-            "{0.model}, seed {0.seed}".format(run) for run in members_of(run_of(wildcards))
+            "{0.model}, seed {0.seed}".format(run) for run in ALL_RUNS.members(run_of(wildcards))
         ],
         code=code_of("combine_members"),
     shell:

@@ -1,7 +1,7 @@
 """The configuration: config.yaml, its schema, and the settings that plug-ins add to both."""
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow.corpus.copies import NOTEBOOK
@@ -83,20 +83,6 @@ def read_schema(path: Path, models: Mapping) -> dict:
 
 def _defaults(settings: Mapping[str, Mapping]) -> dict:
     return {name: rule["default"] for name, rule in settings.items() if "default" in rule}
-
-
-def runs_on(config: Mapping, corpora: Collection[str]) -> list[Mapping]:
-    """Return the configured runs; with several corpora and no ``cross-corpus`` run, one is added like the last.
-
-    If it has ``logreg_embedding``, ``logreg_embedding_corpus`` comes first: it suits corpora of different rooms best.
-    """
-    runs = config["runs"]
-    if len(corpora) < 2 or any(run["protocol"] == "cross-corpus" for run in runs):
-        return runs
-    models = runs[-1]["models"]
-    if "logreg_embedding" in models:
-        models = list(dict.fromkeys(["logreg_embedding_corpus", *models]))
-    return [*runs, {**runs[-1], "protocol": "cross-corpus", "models": models}]
 
 
 def _check_pairs(config: Mapping) -> None:

@@ -1,0 +1,102 @@
+"""The runs that a configuration asks for: a model with a seed on one fold of a protocol."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from serflow.models.named import TRAINING, NamedModel
+
+QUICK = ("logreg_embedding", "logreg_embedding_speaker", "svm_functionals")  # no network that is trained by gradient
+
+
+class Run(NamedTuple):
+    """A model with a seed on one fold of a protocol."""
+
+    protocol: str
+    model: str
+    seed: int
+    fold: int
+
+
+class Runs:
+    """All runs of a configuration.
+
+    Parameters
+    ----------
+    config
+        The complete configuration.
+    models
+        All models by name.
+    corpora
+        Names of the corpora; one without a name if it is a single corpus.
+    count_folds
+        Returns the number of folds of a protocol.
+
+    Attributes
+    ----------
+    folds : dict
+        Protocol → number of its folds.
+    configured : list of Run
+        Those that are reported on.
+    trained : list of Run
+        The members of ensembles in place of these.
+    """
+
+    def __init__(
+        self,
+        config: Mapping,
+        models: Mapping[str, NamedModel],
+        corpora: Collection[str],
+        count_folds: Callable[[str], int],
+    ):
+        self._models, wanted = models, runs_on(config["runs"], corpora)
+        self.folds = {run["protocol"]: count_folds(run["protocol"]) for run in wanted}
+        self.configured = [
+            Run(run["protocol"], model, seed, fold)
+            for run in wanted
+            for model in run["models"]
+            for seed in run["seeds"]
+            for fold in range(self.folds[run["protocol"]])
+        ]
+        self.trained = list(dict.fromkeys(member for run in self.configured for member in self.members(run)))
+
+    def selected(self, selection: str) -> list[Run]:
+        """Return the configured runs of a selection: ``all``, those of the target ``quick``, or those of a protocol."""
+        if selection == "quick":
+            return [run for run in self.configured if run.protocol == "speaker-independent" and run.model in QUICK]
+        return [run for run in self.configured if selection in ("all", run.protocol)]
+
+    def members(self, run: Run) -> list[Run]:
+        """Return the runs whose probabilities a run averages, if it is an ensemble; otherwise the run itself."""
+        model = self._models[run.model]
+        seeds = model.settings.get("seeds") or [run.seed]
+        return [run._replace(model=name, seed=seed) for name in model.members for seed in seeds] or [run]
+
+    def plain(self, run: Run) -> Run | None:
+        """Return the run of a model like that of ``run`` which is not adapted to speakers, if there is one."""
+        model = self._models[run.model]
+        if model.adapted:
+            wanted = {"standardize": TRAINING, "encoder": model.settings.get("encoder")}
+            for name, other in self._models.items():
+                if (
+                    other.architecture == model.architecture
+                    and wanted.items() <= {"encoder": None, **other.settings}.items()
+                ):
+                    return run._replace(model=name)
+        return None
+
+    def known(self, run: Run) -> bool:
+        """Return whether a run is configured, or needed by one that is."""
+        return run in self.configured or run in self.trained or run in map(self.plain, self.trained)
+
+
+def runs_on(runs: list[Mapping], corpora: Collection[str]) -> list[Mapping]:
+    """Return the configured runs; with several corpora and no ``cross-corpus`` run, one is added like the last.
+
+    If it has ``logreg_embedding``, ``logreg_embedding_corpus`` comes first: it suits corpora of different rooms best.
+    """
+    if len(corpora) < 2 or any(run["protocol"] == "cross-corpus" for run in runs):
+        return runs
+    models = runs[-1]["models"]
+    if "logreg_embedding" in models:
+        models = list(dict.fromkeys(["logreg_embedding_corpus", *models]))
+    return [*runs, {**runs[-1], "protocol": "cross-corpus", "models": models}]

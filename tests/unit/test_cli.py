@@ -158,7 +158,7 @@ def test_a_command_that_does_not_exist():
 
 
 FIX = ("fix_length", "--samples", "none.npy", "--indices", "none.parquet", "--length", "none.json")
-FIX += ("--output", "x.npy", "--output-index", "x.parquet")
+FIX += ("--copies", "speed", "--output", "x.npy", "--output-index", "x.parquet")
 
 
 def test_a_mistake_is_one_line_on_the_terminal_and_in_the_log(tmp_path):

@@ -13,7 +13,7 @@ import yaml
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, read_split
 from serflow.models.keras_run import load_model
-from serflow.models.named import BY_GRADIENT, find_model, models_schema, named_models, training_settings
+from serflow.models.named import BY_GRADIENT, ENSEMBLE, find_model, models_schema, named_models, training_settings
 from serflow.models.train import _build, _layers
 from serflow.runtime.errors import UserError
 from serflow.runtime.plugins import Plugin
@@ -131,8 +131,8 @@ def test_what_build_must_return(plugin, body, message):
 def test_config_yaml_shows_the_defaults_of_the_architectures(project):
     shown = yaml.safe_load((project / "config.yaml").read_text())["models"]
     variants = {name: section for name, section in shown.items() if "architecture" in section}
-    assert set(shown) - set(variants) == set(ARCHITECTURES)
-    assert named_models(shown) == named_models(variants)
+    assert set(shown) - set(variants) == {*ARCHITECTURES, ENSEMBLE.name}
+    assert named_models(shown) == named_models(variants | {"ensemble": shown["ensemble"]})
 
 
 def test_named_models():

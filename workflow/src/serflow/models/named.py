@@ -162,7 +162,8 @@ def _rules(architecture: Plugin) -> dict[str, dict]:
         raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
     encoder = ENCODER if KINDS[architecture.features].encoder else {}
     more = {} if "fit" in architecture.functions else BY_GRADIENT
-    return {**COMMON, **encoder, **more, **rules}
+    usual = {**COMMON, **encoder, **more}
+    return usual | {setting: usual.get(setting, {}) | rule for setting, rule in rules.items()}
 
 
 def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:

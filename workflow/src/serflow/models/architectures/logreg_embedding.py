@@ -13,13 +13,7 @@ from serflow.runtime.errors import UserError
 
 FEATURES = "embedding"
 SETTINGS = {
-    "copies": {
-        "description": "a list of pitch_shift and time_stretch",
-        "type": "array",
-        "uniqueItems": True,
-        "items": {"enum": ["pitch_shift", "time_stretch"]},
-        "default": [],
-    },
+    "copies": {"default": []},
     "layers": {
         "description": "all, best, or a list of layer numbers",
         "anyOf": [

@@ -16,7 +16,9 @@ from serflow.storage.files import readable, replacing
 _ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, KeyError, OverflowError)
 
 
-def write_archive(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_archive(
+    path: str | Path, write: Callable[[Path], None], change: Callable[[str, bytes], bytes] | None = None
+) -> None:
     """Write a zip file.
 
     Parameters
@@ -25,9 +27,18 @@ def write_archive(path: str | Path, write: Callable[[Path], None]) -> None:
         The file to write.
     write
         Writes the archive to the path that it is given.
+    change
+        Returns what to store as a member, from its name and its content. The archive is then without dates, so that
+        equal members give equal bytes. None: the archive stays as it was written.
     """
     with replacing(path) as partial:
         write(partial)
+        if change is not None:
+            with zipfile.ZipFile(partial) as archive:
+                members = {name: change(name, archive.read(name)) for name in archive.namelist()}
+            with zipfile.ZipFile(partial, "w") as archive:
+                for name, content in members.items():
+                    archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def read_archive(path: str | Path, kind: str) -> bytes:

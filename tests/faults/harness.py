@@ -7,7 +7,7 @@ are deleted and asked for, and at a random moment of the job it is killed, or th
 of the run at once; this counts when the job was still at work. The next run must find a killed job unfinished. When a
 rule has been killed often enough, all is asked for again, and every result must be that of the reference. Then the
 whole run is done once more and killed again and again. The exit code is 1 when a result was lost, or when a run that
-was not killed printed a traceback.
+was not killed printed a traceback. A result counts as lost, too, if it was half-written after a kill.
 """
 
 import argparse
@@ -66,10 +66,9 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def jobs(folder: Path) -> dict[str, list[list[str]]]:
-    """Return the rules of the default run, from its graph, each with the results of its jobs."""
+def jobs(text: str) -> dict[str, list[list[str]]]:
+    """Return the rules of a run, from what a dry run with ``--forceall`` says, each with the results of its jobs."""
     found: dict[str, list[list[str]]] = {}
-    text = run(folder, "--dry-run", "--forceall", *TARGETS)
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)+)", text, re.M):
         if outputs := re.search(r"^    output: (.*)$", block, re.M):
             found.setdefault(rule, []).append(outputs[1].split(", "))
@@ -93,10 +92,10 @@ def _described(path: Path, modified: int, size: int, every_byte: bool) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def state(folder: Path) -> dict[str, str]:
+def state(folder: Path, corpus: str = "sample") -> dict[str, str]:
     """Describe every result: the digest of what must be the same in each run."""
     found = {}
-    results = folder / "results/sample"
+    results = folder / "results" / corpus
     for path in [*results.rglob("*"), *(folder / "resources").rglob("*")]:
         name = str(path.relative_to(folder))
         if path.is_dir() or any(part in ("logs", "benchmarks") for part in path.parts):
@@ -177,11 +176,16 @@ def kill_job(folder: Path, rule: str, outputs: list[str], after: float, what: st
     return hit and process.returncode != 0  # or else it was done just before
 
 
-def lost(reference: dict[str, str], folder: Path) -> list[str]:
+def lost(reference: dict[str, str], folder: Path, corpus: str = "sample") -> list[str]:
     """Name the results that are missing, differ, or should not be there."""
-    found = state(folder)
+    found = state(folder, corpus)
     differing = [name for name, digest in reference.items() if found.get(name) != digest]
     return differing + [name for name in found if name not in reference]
+
+
+def half_written(reference: dict[str, str], folder: Path, corpus: str = "sample") -> list[str]:
+    """Name the results that are there and are not those of the reference."""
+    return [name for name, digest in state(folder, corpus).items() if reference.get(name, digest) != digest]
 
 
 def fresh(reference: Path, folder: Path) -> None:
@@ -222,14 +226,14 @@ Row = tuple[str, int, int, int, int]
 def kill_all(reference: Path, folder: Path, options: argparse.Namespace) -> list[Row]:
     """Kill each rule's jobs and give the table: rule, kills of jobs, of runs and of their groups, results lost."""
     expected = state(reference)
-    known = jobs(reference)
+    known = jobs(run(reference, "--dry-run", "--forceall", *TARGETS))
     print(f"seed {options.seed}: {len(known)} rules, {len(expected)} results", flush=True)
     table = []
     fresh(reference, folder)
     for rule in options.rules if options.rules is not None else known:
         draw = random.Random(f"{options.seed} {rule}")
         killed, missed = dict.fromkeys((JOB, RUN, GROUP), 0), 0
-        pending = set()
+        pending, half = set(), set()
         for what in [JOB] * options.kills + [RUN, GROUP]:
             outputs = draw.choice(known[rule])
             pending.add(outputs[0])
@@ -242,8 +246,9 @@ def kill_all(reference: Path, folder: Path, options: argparse.Namespace) -> list
                 end = "killed" if hit else "was done"
                 print(f"{rule}: {what} of {outputs[0]} after {after:.3f} s: {end}", flush=True)
             killed[what] += 1
+            half |= set(half_written(expected, folder))
         run(folder, *sorted(pending))
-        if gone := lost(expected, folder):
+        if gone := sorted(half.union(lost(expected, folder))):
             print(f"LOST {gone}", flush=True)
             fresh(reference, folder)
         table.append((rule, *killed.values(), len(gone)))
@@ -258,7 +263,7 @@ def kill_whole_runs(expected: dict[str, str], reference: Path, folder: Path, opt
     shutil.rmtree(folder)
     folder.mkdir()
     shutil.copytree(reference / SETTINGS["input"], folder / SETTINGS["input"])
-    killed = {RUN: 0, GROUP: 0}
+    killed, half = {RUN: 0, GROUP: 0}, set()
     for number in range(options.controller):
         what = (RUN, GROUP)[number % 2]
         after = draw.uniform(3, 20)
@@ -279,8 +284,9 @@ def kill_whole_runs(expected: dict[str, str], reference: Path, folder: Path, opt
                 process.wait()
                 killed[what] += 1
         print(f"{what}: after {after:.3f} s: {'killed' if process.returncode < 0 else 'was done'}", flush=True)
+        half |= set(half_written(expected, folder))
     run(folder, *TARGETS)
-    differing = lost(expected, folder)
+    differing = sorted(half.union(lost(expected, folder)))
     print(f"LOST {differing}" if differing else "nothing lost", flush=True)
     return "the whole run", 0, *killed.values(), len(differing)
 

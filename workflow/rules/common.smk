@@ -24,7 +24,7 @@ from serflow.encoders.settings import encoder_files
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
 from serflow.runtime.slurm import prepare_cluster
 from serflow.splits import PROTOCOLS, count_folds
-from serflow.storage import tidy
+from serflow.storage import check_own, tidy
 
 
 def stop(error):
@@ -43,6 +43,9 @@ Run = namedtuple("Run", "protocol model seed fold")
 try:
     config = configure(config, Path(BASE), workflow.configfiles)
     CORPUS = config["corpus"]
+    if workflow.is_main_process:
+        check_own(Path("results", CORPUS), below=True)
+        check_own(".snakemake", below=False)
     MODELS = named_models(config["models"])
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
     TO_LABEL = recording_digests(config["input"], config["shards"])
@@ -62,6 +65,8 @@ try:
     ]
 except UserError as error:
     stop(error)
+except OSError as error:  # such as results that another user made for nobody else to read
+    stop(UserError(f"{error.filename}: {error.strerror}; give access there, or run in a folder of your own"))
 
 SHARDS = shard_names(config["shards"])
 PROTOCOL_MODULES = [PROTOCOLS[name].module for name in FOLDS]

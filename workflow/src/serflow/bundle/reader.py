@@ -128,7 +128,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _moments(content: bytes) -> Moments:
     """Read mean and standard deviation of the training clips."""
-    values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    try:
+        values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:  # NumPy passes on any error of Python's parser
+        raise ValueError(f"moments.npy cannot be read: {error}") from error
     if values.dtype != np.float32 or values.ndim != 2 or len(values) != 2 or not np.isfinite(values).all():
         raise ValueError("moments.npy is not two rows of finite float32")
     if not (values[1] > 0).all():

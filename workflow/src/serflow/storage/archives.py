@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -12,8 +13,9 @@ import numpy as np
 from serflow.storage.checksums import Damaged
 from serflow.storage.files import readable, replacing
 
-# What zipfile raises when it reads a damaged archive; NotImplementedError is a RuntimeError.
+# What zipfile and NumPy raise when they read a damaged archive; NotImplementedError is a RuntimeError.
 _ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, KeyError, OverflowError)
+_ERRORS += (tokenize.TokenError, MemoryError)
 
 
 def write_archive(

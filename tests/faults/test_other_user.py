@@ -57,7 +57,6 @@ def refused(workspace, *arguments, **settings):
         ("results/mine/fixed", "frames", "go-rwx"),
         ("results/mine/logs", "frames", "go-w"),
         ("results/mine/fixed/s00.npy", "frames", "go-rwx"),
-        ("results/mine/frames/s00.parquet", "fixed", "go-rwx"),
         ("results/.lock", "predicted", "go-rwx"),
         (".snakemake", "predicted", "go-rwx"),
         (".snakemake", "predicted", "go-w"),

@@ -3,7 +3,7 @@
 # make test-all    every test: also cluster, faults, every setting, hostile inputs, the commands of the documentation
 # make test-slurm  the tests on a SLURM cluster of two nodes, which is started on this machine
 # make faults      kill every rule and the controller at random moments, and every test of faults; about an hour
-# make fuzz        coverage-guided fuzzing of what reads recordings, names and results; SECONDS=60 for each of three targets
+# make fuzz        coverage-guided fuzzing of what reads recordings, names, results, bundles and encoders; SECONDS=60 for each of five targets
 # make bench       the notebook's stages and serflow's side by side; BENCH=--full adds the full size of the corpus
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -44,7 +44,7 @@ faults: env
 SECONDS ?= 60
 fuzz: env
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
-	for target in audio catalog results; do \
+	for target in audio catalog results bundle encoder; do \
 	    $(BIN)/python tests/fuzz/fuzz.py $$target -max_total_time=$(SECONDS) -verbosity=0 -artifact_prefix=results/ || exit 1; done
 
 lint: env

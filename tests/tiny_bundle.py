@@ -64,8 +64,8 @@ def model_of(graph) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def write_bundle(path, about=ABOUT, model=None, card=CARD, compression=zipfile.ZIP_STORED):
-    """Write a bundle; ``about`` may be text, ``model`` bytes."""
+def write_bundle(path, about=ABOUT, model=None, card=CARD, compression=zipfile.ZIP_STORED, **more):
+    """Write a bundle; ``about`` may be text, ``model`` bytes; ``moments`` are the bytes of moments.npy."""
     about = about if isinstance(about, (str, bytes)) else json.dumps(about)
     model = model_of(tiny_graph()) if model is None else model
     content = {
@@ -73,6 +73,7 @@ def write_bundle(path, about=ABOUT, model=None, card=CARD, compression=zipfile.Z
         "card.md": card,
         "model.onnx": model if isinstance(model, bytes) else model.SerializeToString(),
     }
+    content |= {f"{name}.npy": data for name, data in more.items()}
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in content.items():
             archive.writestr(name, data)

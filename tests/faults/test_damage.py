@@ -12,7 +12,7 @@ import pytest
 from harness import untimed
 
 from serflow import storage
-from serflow.models.keras_run import load_model
+from serflow.models.keras_run import load_model, save_model
 from serflow.runtime.errors import UserError
 from serflow.storage.checksums import BLOCK
 from workspace import lines
@@ -34,7 +34,7 @@ def write_table(path):
 
 def write_model(path):
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    storage.write_archive(path, network.save)
+    save_model(path, network)
 
 
 # What writes a file and what reads it.

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from serflow import storage
+from serflow.models.keras_run import save_model
 from serflow.runtime.errors import UserError
 from workspace import SMALL, Workspace, lines
 
@@ -47,7 +48,7 @@ def write_rows(path):
 
 
 def write_model(path):
-    storage.write_archive(path, keras.Sequential([keras.Input((700,)), keras.layers.Dense(700)]).save)
+    save_model(path, keras.Sequential([keras.Input((700,)), keras.layers.Dense(700)]))
 
 
 WRITERS = {

@@ -4,28 +4,41 @@
 libFuzzer. What made it fail is left as results/crash-*; give that file as an argument to see it again.
 """
 
+import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import atheris
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors.numpy
 import soundfile as sf
 
 with atheris.instrument_imports(include=["serflow"]):
     from serflow.audio.containers import plain_wav
     from serflow.audio.io import LOUDEST, MOST_SAMPLES, decode, mono
+    from serflow.bundle.reader import open_bundle
+    from serflow.encoders.describe import describe_onnx
+    from serflow.encoders.fetch_encoder import fetch_encoder
+    from serflow.encoders.run import open_encoder
+    from serflow.encoders.weights import read_ctranslate2
+    from serflow.inference.onnx_model import are_probabilities
     from serflow.runtime.errors import UserError
     from serflow.runtime.yaml_files import read_file
-    from serflow.storage import open_array, read_json, read_table
+    from serflow.storage import open_array, read_arrays, read_json, read_table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import steps
+import tiny_bundle
+from own_encoder import model as own_encoder
+from whisper_reference import ctranslate2_file, random_weights
 
 # What files begin as; the fuzzer changes them.
 KINDS = [
@@ -69,15 +82,30 @@ def seeds() -> list[bytes]:
 
 def finished() -> list[bytes]:
     """Make a small result of each format."""
-    array, table = io.BytesIO(), io.BytesIO()
+    array, arrays, table = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(arrays, a=np.ones(3, np.float32))
     np.save(array, np.ones((4, 3), np.float32))
     pq.write_table(pa.table({"clip": ["a", "b"], "value": [1.0, 2.0]}), table)
-    return [array.getvalue(), table.getvalue(), b'{"a": [1, 2.5, null]}', b"a: {b: [1, x]}\nc: &d {}\ne: *d\n"]
+    return [
+        array.getvalue(),
+        arrays.getvalue(),
+        table.getvalue(),
+        b'{"a": [1, 2.5, null]}',
+        b"a: {b: [1, x]}\nc: &d {}\ne: *d\n",
+    ]
 
 
 def one_line(error: UserError) -> None:
     text = str(error)
     assert text.isprintable() and len(text) > 20, repr(text)
+
+
+def changed(given, content: bytes) -> bytes:
+    """Change some bytes of a file, and perhaps cut it."""
+    content = bytearray(content)
+    for _ in range(given.ConsumeIntInRange(0, 6)):
+        content[given.ConsumeIntInRange(0, len(content) - 1)] = given.ConsumeIntInRange(0, 255)
+    return bytes(content[: given.ConsumeIntInRange(0, len(content))] if given.ConsumeBool() else content)
 
 
 def audio(data: bytes) -> None:
@@ -101,7 +129,7 @@ def results(data: bytes) -> None:
     """Bytes in place of a result or of settings are refused, or are such."""
     path = FOLDER / "x"
     path.write_bytes(data)
-    for read in (open_array, read_table, read_json, read_file):
+    for read in (open_array, read_arrays, read_table, read_json, read_file):
         try:
             read(path)
         except UserError as error:
@@ -119,11 +147,7 @@ def catalog(data: bytes) -> None:
             known = given.PickValueInList(NAMES).encode()
             free = given.ConsumeBytes(given.ConsumeIntInRange(0, 60)).replace(b"/", b"").replace(b"\0", b"")
             name = (known if given.ConsumeBool() else free) + given.PickValueInList([b".wav", b".WAV", b".flac"])
-            content = bytearray(given.PickValueInList(SEEDS))
-            for _ in range(given.ConsumeIntInRange(0, 6)):
-                content[given.ConsumeIntInRange(0, len(content) - 1)] = given.ConsumeIntInRange(0, 255)
-            content = content[: given.ConsumeIntInRange(0, len(content))] if given.ConsumeBool() else content
-            (recordings / os.fsdecode(name)).write_bytes(content)
+            (recordings / os.fsdecode(name)).write_bytes(changed(given, given.PickValueInList(SEEDS)))
         policy = "exclude" if given.ConsumeBool() else "fail"
         try:
             indices = steps.read_corpus(folder, recordings, policy, shards=2)
@@ -141,8 +165,80 @@ def catalog(data: bytes) -> None:
         assert read_table(places["output"]).num_rows + broken == len(read)
 
 
+def members() -> list[dict[str, bytes]]:
+    """Make what is in a bundle of a model over spectrograms, and of one that is adapted to speakers by embeddings."""
+    tiny = tiny_bundle.model_of(tiny_bundle.tiny_graph()).SerializeToString()
+    plain = {"bundle.json": json.dumps(tiny_bundle.ABOUT).encode(), "card.md": b"# tiny", "model.onnx": tiny}
+    encoder = own_encoder().SerializeToString()
+    described = {"name": "own", "licence": "none"} | describe_onnx(encoder, {}, "own.onnx", "encoders.own")
+    about = tiny_bundle.ABOUT | {
+        "features": "embedding",
+        "standardize": "speaker",
+        "encoder": described,
+        "shrinkage": 3,
+    }
+    about["preprocessing"] = about["preprocessing"] | {"pooling": ["mean", "std"]}
+    moments = io.BytesIO()
+    np.save(moments, np.ones((2, 2 * described["width"]), np.float32))
+    more = {"bundle.json": json.dumps(about).encode(), "encoder.onnx": encoder, "moments.npy": moments.getvalue()}
+    return [plain, plain | more]
+
+
+def bundle(data: bytes) -> None:
+    """A bundle that was changed, or a member of it, is refused, or answers with probabilities."""
+    given = atheris.FuzzedDataProvider(data)
+    content = dict(given.PickValueInList(BUNDLES))
+    name = given.PickValueInList([*content, "the archive"])
+    if name in content:
+        content[name] = changed(given, content[name])
+    if name == "encoder.onnx":
+        known, found = (hashlib.sha256(one).hexdigest() for one in (BUNDLES[1][name], content[name]))
+        content["bundle.json"] = content["bundle.json"].replace(known.encode(), found.encode())
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for member, values in content.items():
+            archive.writestr(member, values)
+    path = FOLDER / "x.zip"
+    path.write_bytes(changed(given, packed.getvalue()) if name == "the archive" else packed.getvalue())
+    try:
+        opened = open_bundle(path)
+        rows = opened.classifier.probabilities([np.zeros(opened.about["preprocessing"]["target_length"], np.float32)])
+    except UserError as error:
+        one_line(error)
+    else:
+        assert rows.shape == (1, len(opened.about["classes"])) and are_probabilities(rows[0])
+
+
+def encoders() -> dict[str, bytes]:
+    """Make the weights of an encoder in each format, and an ONNX model."""
+    weights = random_weights()
+    made = {"model.bin": ctranslate2_file(weights), "safetensors": safetensors.numpy.save(weights)}
+    return made | {"onnx": own_encoder(outputs=["hidden_states.0", "hidden_states.1"]).SerializeToString()}
+
+
+def encoder(data: bytes) -> None:
+    """Weights and ONNX models that were changed are refused, or become an encoder that gives finite states."""
+    given = atheris.FuzzedDataProvider(data)
+    kind = given.PickValueInList(list(ENCODERS))
+    # The formats begin with names, shapes and types.
+    head, rest = ENCODERS[kind][:2000], ENCODERS[kind][2000:]
+    path = FOLDER / kind
+    path.write_bytes(changed(given, head) + rest if given.ConsumeBool() else changed(given, head + rest))
+    try:
+        if kind == "model.bin":
+            read_ctranslate2(path)
+            return
+        paths = FOLDER / "out.onnx", FOLDER / "out.json"
+        fetch_encoder(encoder="own", settings={kind: str(path)}, output=paths[0], description=paths[1])
+        opened = open_encoder(*paths)
+        assert np.isfinite(opened.pooled(np.zeros(8000, np.float32))).all()
+    except UserError as error:
+        one_line(error)
+
+
 TARGETS = {"audio": (audio, seeds), "catalog": (catalog, list), "results": (results, finished)}
-SEEDS = seeds()
+TARGETS |= {"bundle": (bundle, list), "encoder": (encoder, list)}
+SEEDS, BUNDLES, ENCODERS = seeds(), members(), encoders()
 FOLDER = Path(os.environ["FUZZ_FOLDER"]) if "FUZZ_FOLDER" in os.environ else None
 LIMITS = ["-rss_limit_mb=700", "-timeout=30", "-max_len=8192", "-print_final_stats=1"]
 

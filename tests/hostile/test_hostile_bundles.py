@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from serflow.bundle.reader import open_bundle
 from serflow.cli import main
 from tiny_bundle import ABOUT, refuse, write_bundle
 
@@ -126,6 +127,42 @@ def test_contents_of_bundle_json(tmp_path, capsys, kind):
 def changed(content, old, new, count=-1):
     assert old in content
     return content.replace(old, new, count)
+
+
+def npy(values, shape=None):
+    """Return an array as ``.npy``; with another shape in its header if one is named."""
+    made = io.BytesIO()
+    np.save(made, values)
+    return made.getvalue() if shape is None else changed(made.getvalue(), str(values.shape).encode(), shape)
+
+
+ONES = np.ones((2, 8), np.float32)
+MOMENTS = {
+    "empty": b"",
+    "text": b"moments",
+    "half": npy(ONES)[:150],
+    "a header that does not end": npy(ONES)[:10] + npy(ONES)[10:128].replace(b")", b"(") + npy(ONES)[128:],
+    "a header of code": npy(ONES, b"(__import__('os').mkdir('x'),)"),
+    "a header of zero bytes": npy(ONES)[:10] + bytes(118),
+    "a shape of 10^15": npy(ONES, b"(2, 1000000000000000)"),
+    "a negative shape": npy(ONES, b"(2,-8)"),
+    "objects": npy(np.array([[None], [1]], object)),
+    "doubles": npy(ONES.astype(float)),
+    "three rows": npy(np.ones((3, 8), np.float32)),
+    "one row": npy(ONES[:1]),
+    "another number of columns": npy(np.ones((2, 5), np.float32)),
+    "no columns": npy(np.ones((2, 0), np.float32)),
+    "NaN": npy(np.full((2, 8), NAN, np.float32)),
+    "infinity": npy(np.full((2, 8), INFINITE, np.float32)),
+    "a deviation of zero": npy(np.zeros((2, 8), np.float32)),
+}
+
+
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_contents_of_moments(tmp_path, capsys, kind):
+    adapted = about(standardize="speaker", shrinkage=1)
+    open_bundle(write_bundle(tmp_path / "good.zip", about=adapted, moments=npy(ONES)))
+    refuse(write_bundle(tmp_path / "x.zip", about=adapted, moments=MOMENTS[kind]), capsys)
 
 
 def set_flag(content):

@@ -1,12 +1,14 @@
-"""Corpora of odd shapes: many classes and speakers, one clip of each class, constant recordings."""
+"""Corpora of odd shapes: many classes and speakers, one clip of each class, constant recordings, broken features."""
 
 import numpy as np
 import pytest
 import soundfile as sf
 
 import steps
+from own_encoder import model as own_encoder
 from serflow.runtime.errors import UserError
-from serflow.storage import read_json
+from serflow.storage import read_json, read_table
+from workspace import Workspace, lines
 
 SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
 
@@ -64,3 +66,65 @@ def test_constant_recordings(tmp_path):
     flagged = steps.read_tsv(paths["flagged"]) + steps.read_tsv(paths["excluded"])
     assert {row["rule"] for row in flagged} >= {"dc_offset", "identical_audio"}
     assert len({row["file"] for row in flagged}) == 8
+
+
+MODELS = {
+    "cnn1d": {"epochs": 1, "blocks": [{"filters": [8], "kernel": 3, "pool": 3}], "dense": 8},
+    "cnn2d": {"epochs": 1, "filters": [4, 4, 4], "dense": [8, 8]},
+    "logreg_embedding": {"encoder": "own"},
+    "logreg_embedding_speaker": {"architecture": "logreg_embedding", "encoder": "own", "standardize": "speaker"},
+    "svm_functionals": {},
+}
+LINEAR = ["svm_functionals", "logreg_embedding"]
+
+
+def whole_run(project, folder, models=tuple(MODELS), protocol="speaker-independent", **settings):
+    """Run everything on a corpus that :func:`corpus` wrote."""
+    (folder / "own.onnx").write_bytes(own_encoder().SerializeToString())
+    given = {"corpus": "odd", "format": "manifest", "audio": "m.csv", "shards": 2, "models": MODELS}
+    given |= {"runs": [{"protocol": protocol, "models": list(models), "seeds": [0]}]}
+    given |= {"augment": {kind: {"clips": 0} for kind in ("time_stretch", "pitch_shift")}}
+    given |= {"encoders": {"own": {"onnx": "own.onnx"}}, "report": {"clips": 2, "mistakes": 2}}
+    given |= {"evaluation": {"resamples": 200}}
+    workspace = Workspace(folder, project, given | settings)
+    return workspace, workspace.snakemake("--cores", "2", "--keep-going", "all", "bundles")
+
+
+def finished(workspace, done, classes):
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr[-3000:]
+    found = sorted(workspace.results("odd").glob("models/**/predictions.parquet"))
+    for path in found:
+        table = read_table(path)
+        shares = np.column_stack([table[name] for name in table.column_names if name.startswith("p_")])
+        assert shares.shape[1] == classes and np.isfinite(shares).all()
+    assert len(found) == len(list(workspace.results("odd").glob("bundles/**/*.zip"))) > 0
+    page = (workspace.results("odd") / "report/all/index.html").read_text()
+    assert page.rstrip().endswith("</html>") and "nan" not in page.lower().split()
+
+
+def test_a_run_of_thirty_classes(project, tmp_path):
+    corpus(tmp_path, speakers=6, classes=30, clips_of_each=30)
+    finished(*whole_run(project, tmp_path), classes=30)
+
+
+def test_a_run_of_a_thousand_speakers(project, tmp_path):
+    corpus(tmp_path, speakers=1000, classes=4, clips_of_each=1)
+    finished(*whole_run(project, tmp_path, models=[*LINEAR, "logreg_embedding_speaker"]), classes=4)
+
+
+def test_a_run_of_one_clip_of_each_class(project, tmp_path):
+    """Each speaker has a class of his own, so that no class that is tested was trained on."""
+    corpus(tmp_path, speakers=6, classes=6, clips_of_each=1)
+    finished(*whole_run(project, tmp_path), classes=6)
+
+
+def test_a_run_of_constant_recordings(project, tmp_path):
+    corpus(tmp_path, speakers=6, classes=2, clips_of_each=4, constant=True)
+    finished(*whole_run(project, tmp_path, catalog={"audit": {"exclude": []}}), classes=2)
+
+
+def test_a_run_of_one_class(project, tmp_path):
+    corpus(tmp_path, speakers=6, classes=1, clips_of_each=2)
+    _, done = whole_run(project, tmp_path)
+    assert done.returncode and "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert set(lines(done)) == {""}

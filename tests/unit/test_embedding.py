@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
-from test_own_encoders import model
 
+from own_encoder import model
 from serflow import storage
 from serflow.encoders.fetch_encoder import fetch_encoder
 from serflow.encoders.run import open_encoder

@@ -120,13 +120,18 @@ def test_what_is_wrong_with_a_ctranslate2_file_is_one_line(tmp_path, change, mes
         ),
         ("layer_norm.bias", np.full(WIDTH, np.nan, np.float32), "norm.bias .* not finite"),
         ("conv1.weight", None, "holds no encoder"),
+        ("layers.0.fc1\n.weight", np.zeros(3, np.float32), None),  # a weight that the encoder does not need
+        ("layers.0.self_attn.q_proj.bias", np.float32(0), "lacks block0.qkv.bias"),
     ],
 )
 def test_what_is_wrong_with_a_safetensors_file_is_one_line(tmp_path, name, values, message):
     changed = {**WEIGHTS, f"model.encoder.{name}": values}
     path = tmp_path / "model.safetensors"
-    safetensors.numpy.save_file({key: array for key, array in changed.items() if array is not None}, path)
-    one_line(path, message, read_safetensors)
+    safetensors.numpy.save_file({key: np.asarray(array) for key, array in changed.items() if array is not None}, path)
+    if message is None:
+        read_safetensors(path)
+    else:
+        one_line(path, message, read_safetensors)
 
 
 def test_a_damaged_safetensors_file_is_one_line(tiny, tmp_path):

@@ -194,7 +194,7 @@ SETTINGS |= {"hop_length": 128}
 SIZES = {"target_length": 4_000, "frame_size": 400}
 
 
-def extract(folder, kind, clips, threads=1):
+def extract(folder, kind, clips, threads=1, settings=SETTINGS):
     """Extract the features of clips and of the kinds that they are computed from; return the output and its index."""
     index = folder / "fixed.parquet"
     with ArrayWriter(folder / "fixed.npy", (4_000,)) as out:
@@ -205,7 +205,7 @@ def extract(folder, kind, clips, threads=1):
     for name in lineage(kind):
         output, output_index = folder / f"{name}.{KINDS[name].writes}", folder / f"{name}_index.parquet"
         paths = {"index": index, "length": folder / "target.json", "output": output, "output_index": output_index}
-        extract_features(name, samples, settings=SETTINGS, threads=threads, **paths)
+        extract_features(name, samples, settings=settings, threads=threads, **paths)
         samples, index = output, output_index
     return samples, index
 
@@ -225,6 +225,28 @@ def test_extraction_and_inference_compute_the_same(tmp_path, kind):
         values = np.column_stack([table[name].to_numpy() for name in columns])
     assert names.to_pylist() == [f"clip{number}" for number in range(len(clips))]
     np.testing.assert_array_equal(values[2_070:], few[..., 0])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300"])
+def test_a_feature_that_is_not_finite_is_refused(odd, tmp_path, value):
+    odd(
+        "import numpy as np\n\n\ndef compute(frames, settings):\n    values = np.zeros(frames.power.shape[:2])\n"
+        f"    values[-1, 2] = {value!r}\n    return values\n"
+    )
+    assert chosen(synthetic(4_000), "odd").shape == (5, 21)
+    settings = SETTINGS | {"features": ["zcr", "odd"]}
+    clips = np.random.default_rng(0).normal(size=(300, 4_000)).astype(np.float32)
+    with pytest.raises(UserError, match=r"frames: the features of clip\d+ hold NaN or infinity; mend what computes"):
+        extract(tmp_path, "frames", clips, settings=settings)
+    assert not (tmp_path / "frames.parquet").exists()
+
+
+def test_samples_that_are_not_finite_give_no_features(tmp_path):
+    clips = np.random.default_rng(0).normal(size=(300, 4_000)).astype(np.float32)
+    clips[297, 17] = np.inf
+    with pytest.raises(UserError, match="mel: the features of clip297 hold NaN or infinity"):
+        extract(tmp_path, "mel", clips)
+    assert not (tmp_path / "mel.npy").exists()
 
 
 @pytest.mark.parametrize("kind", ["frames", "functionals", "mel"])

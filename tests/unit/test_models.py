@@ -12,12 +12,12 @@ import yaml
 
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, read_split
-from serflow.models.keras_run import load_model
+from serflow.models.keras_run import load_model, save_model
 from serflow.models.named import BY_GRADIENT, ENSEMBLE, find_model, models_schema, named_models, training_settings
 from serflow.models.train import _build, _layers
 from serflow.runtime.errors import UserError
 from serflow.runtime.plugins import Plugin
-from serflow.storage import ArrayWriter, write_archive, write_table
+from serflow.storage import ArrayWriter, write_table
 
 NUMBERS = itertools.count()
 
@@ -106,7 +106,7 @@ def test_a_subclass_of_model_is_found_again_when_it_is_loaded(plugin, tmp_path, 
     network = _build(mine, "mine", (3, 4, 1), 2, {})
     assert (network.input_shape, network.output_shape) == ((None, 3, 4, 1), (None, 2))
     assert [layer["type"] for layer in _layers(keras, network)] == ["Flatten", "Dense"]
-    write_archive(tmp_path / "model.keras", network.save)
+    save_model(tmp_path / "model.keras", network)
     with pytest.raises(UserError, match="not a Keras model that can be loaded safely"):
         load_model(tmp_path / "model.keras")
     monkeypatch.setattr(ARCHITECTURES, "find", lambda name, where: mine)

@@ -15,9 +15,9 @@ from serflow.features import functionals
 from serflow.features.extract import extract_features
 from serflow.models.architectures import svm_functionals
 from serflow.models.data import Features
-from serflow.models.keras_run import load_model
+from serflow.models.keras_run import load_model, save_model
 from serflow.models.standardize import mean_and_sd, with_standardization
-from serflow.storage import read_json, read_table, write_archive, write_json, write_table
+from serflow.storage import read_json, read_table, write_json, write_table
 
 CLASSES = ["ANG", "DIS", "FEA"]
 
@@ -175,7 +175,7 @@ def test_standardisation_is_of_the_given_rows_and_travels_with_the_model(tmp_pat
     np.testing.assert_allclose(sd, np.repeat([values[:6, :4].std(), values[:6, 4:].std()], 4), rtol=1e-4)
     plain = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten()])
     network = with_standardization(plain, (8, 1), mean, sd)
-    write_archive(tmp_path / "model.keras", network.save)
+    save_model(tmp_path / "model.keras", network)
     standard = load_model(tmp_path / "model.keras").predict(values[..., None], verbose=0)
     np.testing.assert_allclose(standard, (values - mean) / sd, rtol=1e-4, atol=1e-4)
 

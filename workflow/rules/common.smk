@@ -27,7 +27,7 @@ from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
 from serflow.runs import QUICK, Run, Runs
 from serflow.runtime.slurm import prepare_cluster
 from serflow.splits import PROTOCOLS, count_folds
-from serflow.storage import tidy
+from serflow.storage import check_own, tidy
 
 
 def stop(error):
@@ -41,6 +41,9 @@ def stop(error):
 try:
     config = configure(config, Path(BASE), workflow.configfiles)
     CORPUS = config["corpus"]
+    if workflow.is_main_process:
+        check_own(Path("results", CORPUS), below=True)
+        check_own(".snakemake", below=False)
     MODELS = named_models(config["models"])
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
     TO_LABEL = recording_digests(config["input"], config["shards"])
@@ -55,6 +58,8 @@ try:
     )
 except UserError as error:
     stop(error)
+except OSError as error:  # such as results that another user made for nobody else to read
+    stop(UserError(f"{error.filename}: {error.strerror}; give access there, or run in a folder of your own"))
 
 # The path may contain anything. Snakemake reads a brace as its own unless it is doubled.
 PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}}")

@@ -206,8 +206,8 @@ def _moments(content: bytes, name: str) -> Moments:
     """Read mean and standard deviation of the training clips."""
     try:
         values = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except _UNREADABLE as error:
-        raise UserError(f"{name}: not a serflow bundle (moments.npy: {error})") from error
+    except Exception as error:  # NumPy passes on any error of Python's parser
+        raise UserError(f"{name}: not a serflow bundle (moments.npy cannot be read: {error})") from error
     if values.dtype != np.float32 or values.ndim != 2 or len(values) != 2 or not np.isfinite(values).all():
         raise UserError(f"{name}: not a serflow bundle (moments.npy is not two rows of finite float32)")
     if not (values[1] > 0).all():

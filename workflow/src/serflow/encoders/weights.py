@@ -158,7 +158,7 @@ def _from_transformers(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
     """Rename arrays, and put query, key and value side by side; the key has no bias."""
     weights = {}
     for name, values in found.items():
-        block, rest = re.fullmatch(r"(?:layers\.(\d+)\.)?(.*)", name).groups()
+        block, rest = re.fullmatch(r"(?:layers\.(\d+)\.)?(.*)", name, re.DOTALL).groups()
         if rest.startswith(("self_attn.k_proj", "self_attn.v_proj")):
             continue
         for old, new in _SAFETENSORS_NAMES.items():
@@ -168,7 +168,7 @@ def _from_transformers(found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
             parts = [found.get(name.replace("q_proj", f"{part}_proj")) for part in "qkv"]
             if parts[1] is None and name.endswith(".bias"):
                 parts[1] = np.zeros_like(values)
-            if any(part is None or part.shape != values.shape for part in parts):
+            if not values.ndim or any(part is None or part.shape != values.shape for part in parts):
                 continue  # check_weights says what is missing
             rest, values = rest.replace("self_attn.q_proj", "qkv"), np.concatenate(parts)
         weights[f"block{block}.{rest}" if block else rest] = values

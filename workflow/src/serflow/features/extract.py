@@ -55,7 +55,7 @@ def extract_features(
     Raises
     ------
     UserError
-        If the clips do not have the common length.
+        If the clips do not have the common length, or a feature is NaN or infinite.
     """
     plugin, needed = KINDS[kind], {}
     if plugin.encoder:
@@ -84,6 +84,7 @@ def extract_features(
             plugin.load().compute(np.column_stack([group[name] for name in group.column_names[1:]]), settings, threads)
             for group in storage.read_row_groups(samples)
         )
+    computed = _finite(computed, clips["clip"], kind)
     if plugin.writes == "parquet":
         storage.write_tables(output, _named(clips["clip"], computed, plugin.load().column_names(settings)))
         return
@@ -102,6 +103,21 @@ def _audio(samples: Path, clips) -> Iterator[np.ndarray]:
     array = storage.FileArray(samples)
     for offset, length in zip(clips["offset"].to_pylist(), clips["length"].to_pylist(), strict=True):
         yield array[offset : offset + length]
+
+
+def _finite(batches: Iterator[np.ndarray], clips, kind: str) -> Iterator[np.ndarray]:
+    """Yield batches of rows as float32; raise if one holds NaN or infinity, of which no model can be trained."""
+    done = 0
+    for batch in batches:
+        values = np.asarray(batch, np.float32)
+        if not np.isfinite(values).all():
+            row = next(row for row, features in enumerate(values) if not np.isfinite(features).all())
+            raise UserError(
+                f"{kind}: the features of {clips[done + row]} hold NaN or infinity; mend what computes them, or leave "
+                "out the recording"
+            )
+        done += len(values)
+        yield values
 
 
 def _with_progress(batches: Iterator[np.ndarray], total: int, what: str) -> Iterator[np.ndarray]:

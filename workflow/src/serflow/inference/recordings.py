@@ -57,14 +57,14 @@ def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterat
     Raises
     ------
     UserError
-        If a CSV table lacks a column, or a folder holds no recordings. A missing recording raises only when it is
-        opened.
+        If a CSV table lacks a column, or a folder holds no recordings or cannot be read. A missing recording
+        raises only when it is opened.
     """
     for name in inputs:
         if name == "-":
             yield from _from_stdin()
         elif os.path.isdir(name):  # noqa: PTH112 - False for a name that is too long
-            paths = (Path(folder, file) for folder, _, files in os.walk(name) for file in files)
+            paths = (Path(folder, file) for folder, _, files in os.walk(name, onerror=_refuse) for file in files)
             found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
             if not found:
                 raise UserError(f"{name}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
@@ -73,6 +73,10 @@ def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterat
             yield from _from_csv(Path(name), speaker)
         else:
             yield _recording(name)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give access there") from error
 
 
 def _recording(path: str) -> RecordingToLabel:

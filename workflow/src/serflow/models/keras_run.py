@@ -1,7 +1,9 @@
 """Running Keras without noise, reproducibly and within the threads of the job."""
 
+import json
 import math
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, Rows
 from serflow.runtime.device import missing_gpu, wanted_device
 from serflow.runtime.errors import UserError
-from serflow.storage import read_archive
+from serflow.storage import read_archive, write_archive
+
+# Objects that layers share, such as a policy of types: Keras numbers them by their addresses in memory.
+_SHARED = re.compile(rb'(?<="shared_object_id": )\d+')
 
 
 def prepare(seed: int, threads: int):
@@ -35,6 +40,24 @@ def prepare(seed: int, threads: int):
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return keras
+
+
+def save_model(path: Path, network) -> None:
+    """Write a model as ``model.keras``; equal models give equal bytes in any process, at any time."""
+    write_archive(path, network.save, _without_date_and_addresses)
+
+
+def _without_date_and_addresses(member: str, content: bytes) -> bytes:
+    if member == "metadata.json":
+        about = json.loads(content)
+        del about["date_saved"]
+        return json.dumps(about).encode()
+    if member == "config.json":
+        numbers = {
+            address: str(number).encode() for number, address in enumerate(dict.fromkeys(_SHARED.findall(content)))
+        }
+        return _SHARED.sub(lambda found: numbers[found[0]], content)
+    return content
 
 
 def load_model(path: Path, architecture: str | None = None):

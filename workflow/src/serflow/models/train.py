@@ -13,14 +13,14 @@ from serflow.models.architectures import ARCHITECTURES
 from serflow.models.backup import backup_path, resumable_stopping
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.enrolment import choose_shrinkage
-from serflow.models.keras_run import dataset, prepare
+from serflow.models.keras_run import dataset, prepare, save_model
 from serflow.models.named import TRAINING
 from serflow.models.predict import probability_table
 from serflow.models.standardize import LAYER, mean_and_sd, open_features, with_standardization
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import fingerprint
 from serflow.runtime.plugins import Plugin
-from serflow.storage import checksum, read_json, write_archive, write_json, write_table, write_text
+from serflow.storage import checksum, read_json, write_json, write_table, write_text
 
 
 def train_model(
@@ -152,7 +152,7 @@ def train_model(
         "layers": list(_layers(keras, network)),
     }
     write_json(training, about)
-    write_archive(output, network.save)
+    save_model(output, network)
     backup.unlink(missing_ok=True)
 
 

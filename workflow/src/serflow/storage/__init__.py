@@ -16,13 +16,14 @@ from serflow.storage.arrays import ArrayWriter, FileArray, npy_header, open_arra
 from serflow.storage.checksums import file_checksum
 from serflow.storage.csv_tables import read_csv, stream_csv, write_csv
 from serflow.storage.documents import read_json, write_json, write_text
-from serflow.storage.files import check_regular, readable, replacing, tidy
+from serflow.storage.files import check_own, check_regular, readable, replacing, tidy
 from serflow.storage.rows import table_of, table_of_frame
 from serflow.storage.tables import read_row_groups, read_table, read_tables, write_table, write_tables
 
 __all__ = [
     "ArrayWriter",
     "FileArray",
+    "check_own",
     "check_regular",
     "checksum",
     "open_array",

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -12,11 +13,14 @@ import numpy as np
 from serflow.storage.checksums import Damaged
 from serflow.storage.files import readable, replacing
 
-# What zipfile raises when it reads a damaged archive; NotImplementedError is a RuntimeError.
+# What zipfile and NumPy raise when they read a damaged archive; NotImplementedError is a RuntimeError.
 _ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError, KeyError, OverflowError)
+_ERRORS += (tokenize.TokenError, MemoryError)
 
 
-def write_archive(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_archive(
+    path: str | Path, write: Callable[[Path], None], change: Callable[[str, bytes], bytes] | None = None
+) -> None:
     """Write a zip file.
 
     Parameters
@@ -25,9 +29,18 @@ def write_archive(path: str | Path, write: Callable[[Path], None]) -> None:
         The file to write.
     write
         Writes the archive to the path that it is given.
+    change
+        Returns what to store as a member, from its name and its content. The archive is then without dates, so that
+        equal members give equal bytes. None: the archive stays as it was written.
     """
     with replacing(path) as partial:
         write(partial)
+        if change is not None:
+            with zipfile.ZipFile(partial) as archive:
+                members = {name: change(name, archive.read(name)) for name in archive.namelist()}
+            with zipfile.ZipFile(partial, "w") as archive:
+                for name, content in members.items():
+                    archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def read_archive(path: str | Path, kind: str) -> bytes:

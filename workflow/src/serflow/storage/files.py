@@ -74,6 +74,20 @@ def check_regular(path: str | Path) -> os.stat_result:
     return status
 
 
+def check_own(folder: str | Path, *, below: bool) -> None:
+    """Raise if a folder, or one ``below`` it, belongs to another user who lets nobody else write there.
+
+    Snakemake would fail with a traceback when it removes or writes a file in such a folder.
+    """
+    folders = [str(folder)] if os.path.lexists(folder) else []
+    for parent, names, _ in os.walk(folder) if below else ():
+        folders += [os.path.join(parent, name) for name in names]  # noqa: PTH118 - many of them
+    for path in folders:
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK) and Path(path).stat().st_uid != os.getuid():
+            problem = "belongs to another user and cannot be written"
+            raise UserError(f"{path}: {problem}; get access there, or run in a folder of your own")
+
+
 def tidy(folder: str | Path) -> None:
     """Remove the unfinished files of killed jobs below a folder, and set modification times in the future to now.
 

@@ -98,7 +98,8 @@ def state(folder: Path, corpus: str = "sample") -> dict[str, str]:
     results = folder / "results" / corpus
     for path in [*results.rglob("*"), *(folder / "resources").rglob("*")]:
         name = str(path.relative_to(folder))
-        if path.is_dir() or any(part in ("logs", "benchmarks") for part in path.parts):
+        # A listing says which file, of which date, a recording is.
+        if path.is_dir() or any(part in ("logs", "benchmarks", "listing") for part in path.parts):
             continue
         top = path.relative_to(results).parts[0] if path.is_relative_to(results) else "resources"
         status = path.stat()

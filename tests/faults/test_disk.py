@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from serflow import storage
+from serflow.bundle.convert import to_onnx
 from serflow.models.keras_run import save_model
 from serflow.runtime.errors import UserError
 from workspace import SMALL, Workspace, lines
@@ -76,6 +78,18 @@ def test_what_cannot_be_written(disk, name, options, error):
     WRITERS[name](folder / name)
     assert (folder / name).stat().st_size > 10**6
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_no_room_for_temporary_files(disk, monkeypatch):
+    folder, mount = disk
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    network = keras.Sequential([keras.Input((700, 1)), keras.layers.Flatten(), keras.layers.Dense(700)])
+    full = rf"^{folder}/\w+: cannot be written \(No space left on device\); make room there, or set TMPDIR to another"
+    with pytest.raises(UserError, match=full):
+        to_onnx(network)
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+    mount("size=64m")
+    assert len(to_onnx(network)) > 10**6
 
 
 @pytest.mark.whole

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.models.standardize import LAYER, behind
+from serflow.runtime.errors import UserError
 
 
 def to_onnx(network) -> bytes:
@@ -23,13 +24,22 @@ def to_onnx(network) -> bytes:
     bytes
         An ONNX model. Its input ``features`` is float32 of shape (clips, …), its output the probabilities, float32
         of shape (clips, classes).
+
+    Raises
+    ------
+    UserError
+        If the folder for temporary files is full.
     """
     import keras
 
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder, "model.onnx")
         signature = [keras.InputSpec(shape=network.input_shape, dtype="float32", name="features")]
-        _convertible(keras, network).export(path, format="onnx", verbose=False, input_signature=signature)
+        try:
+            _convertible(keras, network).export(path, format="onnx", verbose=False, input_signature=signature)
+        except OSError as error:
+            problem = f"cannot be written ({error.strerror}); make room there, or set TMPDIR to another folder"
+            raise UserError(f"{folder}: {problem}") from error
         return path.read_bytes()
 
 

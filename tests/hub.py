@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404)
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET
 
     def _about(self, model: str, what: str, revision: str):
         commit = self._commit(model, revision)

@@ -1,6 +1,6 @@
-"""Write tiny checkpoints with random weights, and what Transformers computes with them: python write_checkpoints.py FOLDER.
+"""Write tiny checkpoints with random weights, and what Transformers computes with them.
 
-It runs in the environment of envs/requirements-encoders.txt, with neither serflow nor the tests.
+`python write_checkpoints.py FOLDER` runs in the environment of envs/requirements-encoders.txt, without serflow.
 """
 
 import sys

@@ -14,12 +14,12 @@ rule fetch_encoder:
     output:
         encoder=paths.encoder,
         description=paths.encoder_description,
-    wildcard_constraints:
-        encoder=encoders_of(FETCHED),
     log:
         log_of("fetch_encoder", "{encoder}"),
     benchmark:
         benchmark_of("fetch_encoder", "{encoder}")
+    wildcard_constraints:
+        encoder=encoders_of(FETCHED),
     conda:
         "../../envs/audio.yaml"
     threads: 1
@@ -41,12 +41,12 @@ rule export_encoder:
     output:
         encoder=paths.encoder,
         description=paths.encoder_description,
-    wildcard_constraints:
-        encoder=encoders_of([EXPORTED]),
     log:
         log_of("export_encoder", "{encoder}"),
     benchmark:
         benchmark_of("export_encoder", "{encoder}")
+    wildcard_constraints:
+        encoder=encoders_of([EXPORTED]),
     conda:
         "../../envs/encoders.yaml"
     threads: 1

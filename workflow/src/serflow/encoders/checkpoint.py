@@ -123,10 +123,12 @@ def read_architecture(folder: Path, named: str, section: str) -> str:
         )
     name = ARCHITECTURES[kind]
     if not (folder / WEIGHTS).exists():
+        kinds = f"(t.{name}, t.AutoFeatureExtractor)"
+        convert = f"[kind.from_pretrained('{named}').save_pretrained('converted') for kind in {kinds}]"
         raise UserError(
-            f"{named}: has no {WEIGHTS}, and other weights, which may hold code, are not loaded; if you trust them, run "
-            f"`python -c \"import transformers as t; t.{name}.from_pretrained('{named}').save_pretrained('converted')\"` "
-            f"and set {section}.transformers to the folder"
+            f"{named}: has no {WEIGHTS}, and other weights, which may hold code, are not loaded; if you trust them, "
+            f'run `python -c "import transformers as t; {convert}"` '
+            f"and set {section}.transformers to that folder"
         )
     size = _count_weights(folder / WEIGHTS) * 4
     if size > LARGEST:
@@ -148,13 +150,13 @@ def _count_weights(path: Path) -> int:
         raise UserError(f"{path}: not a readable safetensors file ({error})") from error
 
 
-def read_normalize(folder: Path, named: str) -> str:
+def read_normalize(folder: Path, named: str, section: str) -> str:
     """Return how clips are normalised for a checkpoint, ``none`` or ``zero-mean-unit-variance``.
 
     Parameters
     ----------
-    folder, named
-        As for :func:`read_architecture`. ``preprocessor_config.json`` may be missing.
+    folder, named, section
+        As for :func:`read_architecture`.
 
     Raises
     ------
@@ -162,6 +164,7 @@ def read_normalize(folder: Path, named: str) -> str:
         If the checkpoint is for another sampling rate.
     """
     if not (folder / PREPROCESSOR).exists():
+        tell(f"{named}: has no {PREPROCESSOR}, so clips are not normalised; set {section}.normalize if they must be")
         return "none"
     given = _read(folder / PREPROCESSOR)
     rate = given.get("sampling_rate", SAMPLING_RATE)

@@ -59,7 +59,7 @@ def export_encoder(*, encoder: str, settings: Mapping, output: Path, description
     record = description.with_name(f"{encoder}.download.json")
     folder, source = find_checkpoint(settings, record, section)
     architecture = read_architecture(folder, named, section)
-    normalize = settings.get("normalize") or read_normalize(folder, named)
+    normalize = settings.get("normalize") or read_normalize(folder, named, section)
     licence = settings.get("licence") or read_licence(folder, section) or UNKNOWN_LICENCE
     about = describe_source(source, folder / WEIGHTS, licence)
     wanted = settings.get("sha256", about["source_sha256"])

@@ -30,7 +30,7 @@ SCHEMA = {
         "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
     },
     "additionalProperties": {
-        "description": "exactly one of whisper, safetensors, onnx and transformers, which say where the encoder comes from",
+        "description": "exactly one of whisper, safetensors, onnx and transformers, which say where it comes from",
         "type": "object",
         "additionalProperties": False,
         "properties": RULES,

@@ -21,7 +21,7 @@ $(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/require
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-# Exporting checkpoints of Hugging Face needs PyTorch, in an environment of its own, which only the tests use.
+# Of the tests of exported encoders alone; users install the file into the environment that they have.
 env-encoders: .venv-encoders/installed
 
 .venv-encoders/installed: envs/requirements-encoders.txt

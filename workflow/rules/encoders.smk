@@ -51,7 +51,7 @@ rule export_encoder:
         "../../envs/encoders.yaml"
     threads: 1
     resources:
-        mem_mb=memory(8000),
+        mem_mb=memory(9000),
         runtime=minutes(60),
     params:
         settings=lambda wildcards: json.dumps(config["encoders"][wildcards.encoder]),

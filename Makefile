@@ -10,7 +10,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: env run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm bench-training clean
+.PHONY: env env-encoders run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm bench-training clean
 
 env: $(VENV)/installed
 
@@ -19,6 +19,14 @@ $(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/require
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# Of the tests of exported encoders alone; users install the file into the environment that they have.
+env-encoders: .venv-encoders/installed
+
+.venv-encoders/installed: envs/requirements-encoders.txt
+	test -x .venv-encoders/bin/python || python3 -m venv .venv-encoders
+	.venv-encoders/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 run: env
@@ -30,7 +38,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder --dura
 test: env lint
 	$(PYTEST) -m "not extended"
 
-test-all: env lint
+test-all: env env-encoders lint
 	SERFLOW_FAULTS=all $(PYTEST)
 
 test-slurm: env

@@ -36,7 +36,7 @@ def test_every_environment_is_in_the_image(files, path):
     done = subprocess.run(command, check=True, **options)
     lines = done.stdout.splitlines()
     environments = sorted((files.folder / "envs").glob("*.yaml"))
-    assert len(environments) == 3
+    assert len(environments) == 4
     copied = [line.split()[1:] for line in lines if line.startswith("COPY ")]
     assert [source for source, _ in copied] == [f"envs/{path.name}" for path in environments]
     for source, target in copied:

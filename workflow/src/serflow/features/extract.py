@@ -47,14 +47,15 @@ def extract_features(
     threads
         Number of threads; the result does not depend on it.
     output, output_index
-        An array with an index of its clips, or a Parquet table with the column ``clip`` and the named features.
+        An array with an index of its clips, or a Parquet table with the column ``clip`` and the named features. Clips
+        with lengths of their own are end to end; their index has ``offset`` and ``length`` in frames.
 
     Raises
     ------
     UserError
         If the clips do not have the common length.
     """
-    plugin, needed = KINDS[kind], {}
+    plugin, needed, lengths = KINDS[kind], {}, []
     if plugin.encoder:
         needed["encoder"] = plugin.load().open_encoder(encoder, description)
     if length is not None:
@@ -67,6 +68,7 @@ def extract_features(
             plugin.load().compute(_audio(samples, clips), settings, threads, **needed),
             len(clips),
             f"{kind} of {samples}",
+            one_by_one=plugin.own_length,
         )
         clips = clips.select(["clip"])
     elif plugin.reads == "fixed":
@@ -90,6 +92,10 @@ def extract_features(
     with storage.ArrayWriter(output, first.shape[1:]) as out:
         for batch in itertools.chain([first], computed):
             out.write(batch)
+            lengths.append(len(batch))
+    if plugin.own_length:
+        counts = np.array(lengths[: len(clips)], np.int64)
+        clips = clips.append_column("offset", [np.cumsum(counts) - counts]).append_column("length", [counts])
     storage.write_table(output_index, clips)
 
 
@@ -100,11 +106,11 @@ def _audio(samples: Path, clips) -> Iterator[np.ndarray]:
         yield array[offset : offset + length]
 
 
-def _with_progress(batches: Iterator[np.ndarray], total: int, what: str) -> Iterator[np.ndarray]:
+def _with_progress(batches: Iterator[np.ndarray], total: int, what: str, *, one_by_one: bool) -> Iterator[np.ndarray]:
     with progress(what, total=total, unit="clip") as advance:
         for batch in batches:
             yield batch
-            advance(len(batch))
+            advance(1 if one_by_one else len(batch))
 
 
 def _named(clips, computed: Iterator[np.ndarray], names: list[str]) -> Iterator:

@@ -7,6 +7,7 @@ from serflow.corpus.copies import KINDS as COPY_KINDS
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
+from serflow.models.gradient_settings import gradient_rules
 from serflow.runtime.errors import UserError, did_you_mean
 from serflow.runtime.plugins import Plugin
 from serflow.splits import PROTOCOLS
@@ -25,14 +26,6 @@ COMMON = {
     },
 }
 ENCODER = {"encoder": {"type": "string", "default": "whisper-tiny.en"}}  # of those that read embeddings
-# Of those that are trained by gradient.
-BY_GRADIENT = {
-    "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 100},
-    "patience": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 5},
-    "min_delta": {"type": "number", "minimum": 0, "maximum": 1000, "default": 0.001},
-    "batch_size": {"type": "integer", "minimum": 1, "maximum": 65536, "default": 32},
-    "learning_rate": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "default": 0.001},
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ def _rules(architecture: Plugin) -> dict[str, dict]:
     if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
         raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
     encoder = ENCODER if KINDS[architecture.features].encoder else {}
-    more = {} if "fit" in architecture.functions else BY_GRADIENT
+    more = {} if "fit" in architecture.functions else gradient_rules(architecture)
     return {**COMMON, **encoder, **more, **rules}
 
 

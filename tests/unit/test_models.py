@@ -78,7 +78,7 @@ def plugin(tmp_path, monkeypatch):
     def make(source):
         name = f"mine{next(NUMBERS)}"  # a module of this name is imported once
         (tmp_path / f"{name}.py").write_text(source)
-        return Plugin(name, name, frozenset(["build"]), {"FEATURES": "mel", "SETTINGS": {}})
+        return Plugin(name, name, frozenset(["build"]), {"FEATURES": "mel", "SETTINGS": {}, "DEFAULTS": {}})
 
     return make
 

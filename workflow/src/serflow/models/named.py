@@ -108,7 +108,12 @@ def _rules(architecture: Plugin) -> dict[str, dict]:
         raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
     encoder = ENCODER if KINDS[architecture.features].encoder else {}
     more = {} if "fit" in architecture.functions else gradient_rules(architecture)
-    return {**COMMON, **encoder, **more, **rules}
+    rules = {**COMMON, **encoder, **more, **rules}
+    for name, default in architecture.defaults.items():
+        if name not in rules:
+            raise UserError(f"{file}: DEFAULTS names {name!r}, but the settings are {', '.join(rules)}")
+        rules[name] = {**rules[name], "default": default}
+    return rules
 
 
 def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:

@@ -4,13 +4,6 @@ from collections.abc import Mapping
 
 FEATURES = "embedding"
 SETTINGS = {
-    "copies": {
-        "description": "a list of pitch_shift and time_stretch",
-        "type": "array",
-        "uniqueItems": True,
-        "items": {"enum": ["pitch_shift", "time_stretch"]},
-        "default": [],
-    },
     "units": {
         "type": "array",
         "minItems": 1,
@@ -18,15 +11,18 @@ SETTINGS = {
         "default": [128],
     },
     "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.5},
-    "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 40},
-    "patience": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 10},
-    "monitor": {"enum": ["loss", "uar"], "default": "uar"},
-    "optimizer": {"enum": ["adam", "adamw"], "default": "adamw"},
-    "weight_decay": {"type": "number", "minimum": 0, "maximum": 100, "default": 0.05},
-    "schedule": {"enum": ["constant", "cosine"], "default": "cosine"},
-    "label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.1},
-    "mixup": {"type": "number", "minimum": 0, "maximum": 100, "default": 0.2},
-    "refit": {"type": "boolean", "default": True},
+}
+DEFAULTS = {
+    "copies": [],
+    "epochs": 40,
+    "patience": 10,
+    "monitor": "uar",
+    "optimizer": "adamw",
+    "weight_decay": 0.05,
+    "schedule": "cosine",
+    "label_smoothing": 0.1,
+    "mixup": 0.2,
+    "refit": True,
 }
 
 

@@ -23,6 +23,28 @@ SETTINGS = {
     },
     "dropout": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.3},
 }
+DEFAULTS = {
+    "copies": [],
+    "epochs": 40,
+    "patience": 40,
+    "min_delta": 0,
+    "learning_rate": 0.002,
+    "monitor": "uar",
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "cosine",
+    "warmup": 2,
+    "clip_norm": 1,
+    "label_smoothing": 0.05,
+    "ema": 0.99,
+    "mixup": 0.2,
+    "refit": True,
+    "mask_frames": 16,
+    "mask_bands": 6,
+    "shift_frames": 5,
+    "shift_bands": 2,
+    "stretch": 0.1,
+}
 
 
 class TimeMask(layers.Layer):
@@ -117,9 +139,10 @@ def _normalized(values):
 
 def _convolved(values, filters: int, kernel: int, strides: int = 1):
     """Convolve with the same padding for any number of frames, so that what follows a clip does not shift it."""
-    if kernel > 1:
+    if strides > 1 and kernel > 1:  # here "same" would pad an even number of frames otherwise than an odd one
         values = layers.ZeroPadding2D(kernel // 2)(values)
-    return layers.Conv2D(filters, kernel, strides, use_bias=False)(values)
+    padding = "valid" if strides > 1 else "same"
+    return layers.Conv2D(filters, kernel, strides, padding, use_bias=False)(values)
 
 
 def _block(values, mask, filters: int):

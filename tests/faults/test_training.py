@@ -14,19 +14,29 @@ import pyarrow as pa
 import pytest
 
 from serflow.models.backup import backup_path
+from serflow.models.gradient_settings import AUGMENTATION_RULES, TRAINING_RULES
 from serflow.storage import ArrayWriter, read_arrays, read_json, read_table, write_table
 
 CLASSES = ["ANG", "DIS", "FEA"]
 PARTS = ["train"] * 120 + ["valid"] * 30 + ["test"] * 10
 # The features know nothing of the labels, so that early stopping soon has its say.
-USUAL = {"epochs": 20, "patience": 3, "min_delta": 0.001, "batch_size": 2, "learning_rate": 0.003}
-USUAL["standardize"] = "training"
+USUAL = {name: rule["default"] for name, rule in TRAINING_RULES.items()}
+USUAL |= {"epochs": 20, "patience": 3, "min_delta": 0.001, "batch_size": 2, "learning_rate": 0.003}
+USUAL |= {"standardize": "training", "copies": []}
 MODELS = {
     "cnn1d": USUAL | {"dense": 8, "blocks": [{"filters": [8, 8], "kernel": 3, "pool": 2}]},
     "cnn2d": USUAL | {"filters": [4, 4, 4], "kernels": [3, 3, 1], "dropout": 0.3, "dense": [16, 8]},
+    # The linear model takes the columns for functionals.
     "svm_functionals": {"standardize": "training", "C": 0.01, "max_iter": 1000},
+    # All that a training may draw or keep, on clips of different lengths, and a refit.
+    "resnet_asp": USUAL
+    | dict.fromkeys(AUGMENTATION_RULES, 2)
+    | {"filters": [4, 4], "dropout": 0.3, "stretch": 0.2, "monitor": "uar", "optimizer": "adamw", "weight_decay": 0.1}
+    | {"schedule": "cosine", "warmup": 1, "clip_norm": 1, "label_smoothing": 0.1, "ema": 0.9, "mixup": 0.3}
+    | {"class_weight": "balanced", "refit": True, "batch_size": 8},
 }
-NETWORKS = ["cnn1d", "cnn2d"]
+NETWORKS = ["cnn1d", "cnn2d", "resnet_asp"]
+FEATURES = {"cnn2d": "mel.npy", "resnet_asp": "logmel.npy"}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +52,12 @@ def data(tmp_path_factory):
     write_table(folder / "mel.parquet", pa.table({"clip": clips}))
     frames = {f"rms_{frame:03d}": mel[:, 0, frame].astype(np.float32) for frame in range(20)}
     write_table(folder / "frames.parquet", pa.table({"clip": clips} | frames))
+    lengths = rng.integers(5, 20, len(clips))
+    with ArrayWriter(folder / "logmel.npy", (16,)) as out:
+        for values, length in zip(mel, lengths, strict=True):
+            out.write(values[:, :length].T)
+    index = {"clip": clips, "offset": np.cumsum(lengths) - lengths, "length": lengths}
+    write_table(folder / "logmel.parquet", pa.table(index))
     labels = [CLASSES[code] for code in truth]
     columns = {"clip": clips, "origin": clips, "fold": [0] * len(clips), "part": PARTS, "label": labels}
     write_table(folder / "split.parquet", pa.table(columns))
@@ -50,12 +66,12 @@ def data(tmp_path_factory):
 
 def training(data, model, out, environment=None, **changed):
     """Start a training as a rule does; ``changed`` are settings."""
-    # The linear model takes the columns for functionals.
-    kind, index = ("mel.npy", [data / "mel.parquet"]) if model == "cnn2d" else ("frames.parquet", [])
+    kind = FEATURES.get(model, "frames.parquet")
+    index = [(data / kind).with_suffix(".parquet")] if kind.endswith(".npy") else []
     command = ["train_model", "--model", model, "--architecture", model, "--split", data / "split.parquet"]
     command += ["--features", data / kind, "--indices", *index]
     command += ["--fold", 0, "--seed", 1, "--threads", 1, "--log", out / "log"]
-    command += ["--settings", str(MODELS[model] | changed).replace("'", '"'), "--output", out / "model.keras"]
+    command += ["--settings", json.dumps(MODELS[model] | changed), "--output", out / "model.keras"]
     command += ["--history", out / "history.csv", "--summary", out / "model.txt", "--training", out / "training.json"]
     command += ["--before-refit", out / "before_refit.parquet"]
     command = [sys.executable, "-m", "serflow", *map(str, command)]
@@ -70,19 +86,19 @@ def whole(data, model, out, environment=None, **changed):
     with (out / "history.csv").open(newline="") as file:
         rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
     known = {key: value for key, value in read_json(out / "training.json").items() if key != "seconds"}
-    return weights, rows, known
+    return weights, rows, known | {"before_refit": read_table(out / "before_refit.parquet").to_pydict()}
 
 
-def epochs_kept(out):
-    backup = backup_path(out / "model.keras")
+def epochs_kept(out, name="model.keras"):
+    backup = backup_path(out / name)
     return len(json.loads(read_arrays(backup)["state"].tobytes())["rows"]) if backup.exists() else 0
 
 
-def killed_after(data, model, out, epoch, sent=signal.SIGKILL, **changed):
-    """Start a training and kill it in the middle of what follows an epoch."""
+def killed_after(data, model, out, epoch, sent=signal.SIGKILL, of="model.keras", **changed):
+    """Start a training and kill it in the middle of what follows an epoch, of the refit where ``of`` is refit.keras."""
     out.mkdir(exist_ok=True)
     with training(data, model, out, **changed) as process:
-        while epochs_kept(out) < epoch:
+        while epochs_kept(out, of) < epoch:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.005)
         process.send_signal(sent)
@@ -121,6 +137,18 @@ def goes_on(data, tmp_path, model, kills):
     assert whole(data, model, out) == reference
     log = (out / "log").read_text()
     assert "resumes after epoch" in log and "epoch 1/" not in log
+    assert not [path for path in out.iterdir() if path.suffix == ".npz"]
+
+
+@pytest.mark.whole
+def test_a_training_with_a_refit_goes_on_in_both(data, tmp_path):
+    reference = whole(data, "resnet_asp", tmp_path / "reference")
+    assert reference[2]["refit"] and reference[2]["best_epoch"] > 1 and len(reference[2]["before_refit"]["clip"]) == 40
+    out = tmp_path / "killed"
+    killed_after(data, "resnet_asp", out, 2)
+    killed_after(data, "resnet_asp", out, 1, of="refit.keras")
+    assert whole(data, "resnet_asp", out) == reference
+    assert "refit: resumes after epoch" in (out / "log").read_text()
     assert not [path for path in out.iterdir() if path.suffix == ".npz"]
 
 

@@ -143,7 +143,8 @@ def test_every_section_names_the_key_that_it_does_not_know(config, schema, refus
         ({"runs.0.protocol": "custom"}, "runs.0.protocol is 'custom', which needs split.table"),
         (
             {"runs.0.models": ["cnn3d"]},
-            "runs.0.models names 'cnn3d', but models has: cnn1d, cnn2d, logreg_embedding, svm_functionals",
+            "runs.0.models names 'cnn3d', but models has: cnn1d, cnn2d, logreg_embedding, mlp_embedding, "
+            "resnet_asp, svm_functionals",
         ),
         ({"runs.0.models": ["cnn1d", "cnn1d"]}, "runs.0 names notebook, cnn1d, seed 0 again"),
         ({"runs.0.seeds": [1, 1]}, "runs.0 names notebook, cnn1d, seed 1 again"),

@@ -12,8 +12,9 @@ import yaml
 
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, read_split
+from serflow.models.gradient_settings import TRAINING_RULES
 from serflow.models.keras_run import load_model, save_model
-from serflow.models.named import BY_GRADIENT, ENSEMBLE, find_model, models_schema, named_models, training_settings
+from serflow.models.named import ENSEMBLE, find_model, models_schema, named_models, training_settings
 from serflow.models.train import _build, _layers
 from serflow.runtime.errors import UserError
 from serflow.runtime.plugins import Plugin
@@ -77,7 +78,7 @@ def plugin(tmp_path, monkeypatch):
     def make(source):
         name = f"mine{next(NUMBERS)}"  # a module of this name is imported once
         (tmp_path / f"{name}.py").write_text(source)
-        return Plugin(name, name, frozenset(["build"]), {"FEATURES": "mel", "SETTINGS": {}})
+        return Plugin(name, name, frozenset(["build"]), {"FEATURES": "mel", "SETTINGS": {}, "DEFAULTS": {}})
 
     return make
 
@@ -146,7 +147,8 @@ def test_named_models():
         named_models({"small": {"architecture": "cnn2"}})
     with pytest.raises(
         UserError,
-        match="--model names 'cnn_1d', but models has: cnn1d, cnn2d, logreg_embedding, svm_functionals, small; d",
+        match="--model names 'cnn_1d', but models has: cnn1d, cnn2d, logreg_embedding, mlp_embedding, resnet_asp, "
+        "svm_functionals, small; d",
     ):
         find_model(models, "cnn_1d", "--model")
 
@@ -184,7 +186,8 @@ def test_every_default_is_valid():
     assert all(
         "default" in rule for model in schema["properties"].values() for rule in list(model["properties"].values())[1:]
     )
-    assert set(BY_GRADIENT) == {"epochs", "patience", "min_delta", "batch_size", "learning_rate"}
+    for name, model in named_models({}).items():
+        assert (set(TRAINING_RULES) <= set(model.settings)) == model.by_gradient, name
 
 
 def test_features_say_what_is_missing(tmp_path):

@@ -68,6 +68,9 @@ SETTINGS = [
     ("mel.n_mels", 64, MEL),
     ("mel.n_fft", 1024, MEL),
     ("mel.hop_length", 256, MEL),
+    ("logmel.n_mels", 32, PAGE),
+    ("logmel.window_ms", 20, PAGE),
+    ("logmel.hop_ms", 10, PAGE),
     ("split.test", 0.2, SPLIT),
     ("split.valid", 0.3, SPLIT),
     ("split.random_state", 1, SPLIT),
@@ -132,6 +135,29 @@ SETTINGS = [
     ("report.seed", 1, Counter(draw_clips=1) | PAGE),
     ("report.mistakes", 3, Counter(draw_mistakes=1) | PAGE),
 ]  # fmt: skip
+# Settings of training, which a model reads all together: what is recomputed if all of them change.
+TRAINING = {"monitor": "uar", "optimizer": "adamw", "weight_decay": 0.2, "schedule": "cosine", "warmup": 1}
+TRAINING |= {"clip_norm": 2, "label_smoothing": 0.2, "ema": 0.9, "mixup": 0.3, "class_weight": "balanced"}
+AUGMENTATION = {"mask_frames": 1, "mask_bands": 1, "shift_frames": 1, "shift_bands": 1, "gain": 1, "stretch": 0.2}
+TOGETHER = [
+    ("cnn1d", TRAINING | {"refit": True}, ONE_MODEL),
+    ("cnn2d", AUGMENTATION, ONE_MODEL),
+    (
+        "resnet_asp",
+        TRAINING
+        | AUGMENTATION
+        | {"standardize": "none", "copies": ["pitch_shift"], "filters": [8], "dropout": 0.1, "epochs": 2}
+        | {"patience": 1, "min_delta": 0.1, "batch_size": 8, "learning_rate": 0.1, "refit": False},
+        PAGE,
+    ),
+    (
+        "mlp_embedding",
+        {key: TRAINING[key] for key in ("monitor", "optimizer", "weight_decay", "schedule", "label_smoothing", "mixup")}
+        | {"encoder": "whisper-tiny.en", "standardize": "none", "copies": ["pitch_shift"], "units": [8], "dropout": 0.1}
+        | {"epochs": 2, "patience": 1, "refit": False},
+        PAGE,
+    ),
+]
 
 
 def leaves(section, above=""):
@@ -155,7 +181,14 @@ def nested(key, value, settings):
 
 def test_the_table_has_every_setting(project):
     known = set(leaves(yaml.safe_load((project / "config.yaml").read_text())))
-    assert {key for key, _, _ in SETTINGS} == known and len(SETTINGS) == len(known)
+    listed = [key for key, _, _ in SETTINGS]
+    listed += [f"models.{model}.{key}" for model, settings, _ in TOGETHER for key in settings]
+    assert sorted(listed) == sorted(known)
+
+
+@pytest.mark.parametrize(("model", "settings", "expected"), TOGETHER, ids=[model for model, _, _ in TOGETHER])
+def test_settings_of_training_recompute_their_model(mine, model, settings, expected):
+    assert mine.jobs(**nested(f"models.{model}", settings, SMALL)) == expected
 
 
 @pytest.mark.parametrize(("key", "value", "expected"), SETTINGS, ids=[key for key, _, _ in SETTINGS])

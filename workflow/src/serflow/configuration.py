@@ -8,6 +8,7 @@ from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.source import SAMPLE
 from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.features import KINDS, lineage
+from serflow.models.gradient_settings import check_training
 from serflow.models.named import NamedModel, find_model, models_schema, named_models
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings, fill, read_scalars
@@ -103,6 +104,8 @@ def _check_pairs(config: Mapping) -> None:
     if limits["min_seconds"] >= limits["max_seconds"]:
         raise UserError("config: catalog.audit.min_seconds must be below catalog.audit.max_seconds")
     models, first, kinds = named_models(config["models"]), {}, set()
+    for name, model in models.items():
+        check_training(name, model.settings)
     for number, run in enumerate(config["runs"]):
         for name in PROTOCOLS[run["protocol"]].settings:
             if config["split"][name] is None:

@@ -9,6 +9,9 @@ workflow and inference use, and the constants
 - ``WRITES``: ``"npy"`` for arrays, ``"parquet"`` for named columns, which ``column_names(settings)`` returns;
 - ``ENCODER``: whether it needs a pretrained encoder, which ``compute`` then takes as the keyword ``encoder``; the
   file imports :func:`serflow.encoders.run.open_encoder`, so that only its kind depends on that code;
+- ``OWN_LENGTH``: whether a clip has as many rows as it has frames, shape (frames, bands): ``compute`` then yields the
+  rows of one clip at a time, and models read clips of any length, see :func:`serflow.features.padding.padded`;
+- ``SPECTROGRAM``: whether models read (bands, frames), which can be augmented while they train;
 - ``TIME``: whether the last axis of a row is time or frequency, over which models standardise; without it, models read
   a row as one vector;
 - ``SETTINGS``: the rules of its settings in JSON Schema, each with a ``default``. They are the section of the
@@ -34,7 +37,8 @@ KINDS = Plugins(
     __name__,
     what="feature kind",
     function="compute",
-    constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "SETTINGS": {}},
+    constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "SETTINGS": {}}
+    | {"OWN_LENGTH": False, "SPECTROGRAM": False},
 )
 
 
@@ -81,13 +85,16 @@ def compute_features(
     Returns
     -------
     ndarray
-        float32 of shape (clips, …, 1).
+        float32 of shape (clips, …, 1). Where clips have lengths of their own, what is behind the end is NaN.
     """
     import numpy as np
+
+    from serflow.features.padding import padded
 
     rows = clips
     for name in lineage(kind):
         plugin = KINDS[name]
         needed = {"encoder": encoder} if plugin.encoder else {}
-        rows = np.concatenate(list(plugin.load().compute(rows, settings, threads, **needed)))
+        computed = list(plugin.load().compute(rows, settings, threads, **needed))
+        rows = padded([clip.T for clip in computed]) if plugin.own_length else np.concatenate(computed)
     return rows[..., None] if KINDS[kind].time else rows.reshape(len(rows), -1, 1)

@@ -50,14 +50,15 @@ def extract_features(
     threads
         Number of threads; the result does not depend on it.
     output, output_index
-        An array with an index of its clips, or a Parquet table with the column ``clip`` and the named features.
+        An array with an index of its clips, or a Parquet table with the column ``clip`` and the named features. Clips
+        with lengths of their own are end to end; their index has ``offset`` and ``length`` in frames.
 
     Raises
     ------
     UserError
         If the clips do not have the common length, or a feature is NaN or infinite.
     """
-    plugin, needed = KINDS[kind], {}
+    plugin, needed, lengths = KINDS[kind], {}, []
     if plugin.encoder:
         needed["encoder"] = plugin.load().open_encoder(encoder, description)
     if length is not None:
@@ -71,6 +72,7 @@ def extract_features(
             plugin.load().compute(_audio(samples, clips), settings, threads, **needed),
             len(clips),
             f"{kind} of {samples}",
+            one_by_one=plugin.own_length,
         )
         clips = clips.select(["clip"])
     elif plugin.reads == "fixed":
@@ -84,7 +86,7 @@ def extract_features(
             plugin.load().compute(np.column_stack([group[name] for name in group.column_names[1:]]), settings, threads)
             for group in storage.read_row_groups(samples)
         )
-    computed = _finite(computed, clips["clip"], kind)
+    computed = _finite(computed, clips["clip"], kind, one_by_one=plugin.own_length)
     if plugin.writes == "parquet":
         storage.write_tables(output, _named(clips["clip"], computed, plugin.load().column_names(settings)))
         return
@@ -95,6 +97,10 @@ def extract_features(
     with storage.ArrayWriter(output, first.shape[1:]) as out:
         for batch in itertools.chain([first], computed):
             out.write(batch)
+            lengths.append(len(batch))
+    if plugin.own_length:
+        counts = np.array(lengths[: len(clips)], np.int64)
+        clips = clips.append_column("offset", [np.cumsum(counts) - counts]).append_column("length", [counts])
     storage.write_table(output_index, clips)
 
 
@@ -105,7 +111,7 @@ def _audio(samples: Path, clips) -> Iterator[np.ndarray]:
         yield array[offset : offset + length]
 
 
-def _finite(batches: Iterator[np.ndarray], clips, kind: str) -> Iterator[np.ndarray]:
+def _finite(batches: Iterator[np.ndarray], clips, kind: str, *, one_by_one: bool) -> Iterator[np.ndarray]:
     """Yield batches of rows as float32; raise if one holds NaN or infinity, of which no model can be trained."""
     done = 0
     for batch in batches:
@@ -113,18 +119,18 @@ def _finite(batches: Iterator[np.ndarray], clips, kind: str) -> Iterator[np.ndar
         if not np.isfinite(values).all():
             row = next(row for row, features in enumerate(values) if not np.isfinite(features).all())
             raise UserError(
-                f"{kind}: the features of {clips[done + row]} hold NaN or infinity; mend what computes them, or leave "
+                f"{kind}: the features of {clips[done if one_by_one else done + row]} hold NaN or infinity; mend what computes them, or leave "
                 "out the recording"
             )
-        done += len(values)
+        done += 1 if one_by_one else len(values)
         yield values
 
 
-def _with_progress(batches: Iterator[np.ndarray], total: int, what: str) -> Iterator[np.ndarray]:
+def _with_progress(batches: Iterator[np.ndarray], total: int, what: str, *, one_by_one: bool) -> Iterator[np.ndarray]:
     with progress(what, total=total, unit="clip") as advance:
         for batch in batches:
             yield batch
-            advance(len(batch))
+            advance(1 if one_by_one else len(batch))
 
 
 def _named(clips, computed: Iterator[np.ndarray], names: list[str]) -> Iterator:

@@ -9,6 +9,7 @@ from serflow.runtime.errors import UserError
 
 READS = "fixed"
 WRITES = "npy"
+SPECTROGRAM = True
 SETTINGS = {
     "n_mels": {"type": "integer", "minimum": 1, "maximum": 4096, "default": 128},
     "n_fft": {"type": "integer", "minimum": 16, "maximum": 1048576, "default": 1569},

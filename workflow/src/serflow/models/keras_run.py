@@ -1,15 +1,11 @@
 """Running Keras without noise, reproducibly and within the threads of the job."""
 
 import json
-import math
 import os
 import re
 from pathlib import Path
 
-import numpy as np
-
 from serflow.models.architectures import ARCHITECTURES
-from serflow.models.data import Features, Rows
 from serflow.runtime.device import missing_gpu, wanted_device
 from serflow.runtime.errors import UserError
 from serflow.storage import read_archive, write_archive
@@ -81,57 +77,9 @@ def load_model(path: Path, architecture: str | None = None):
     module = vars(ARCHITECTURES.find(architecture, "--architecture").load()) if architecture else {}
     layers = {name: each for name, each in module.items() if isinstance(each, type) and issubclass(each, keras.Layer)}
     try:
-        return keras.saving.load_model(path, custom_objects=layers, safe_mode=True)
+        return keras.saving.load_model(path, custom_objects=layers, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file can make Keras, zipfile and HDF5 raise nearly anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{path}: not a Keras model that can be loaded safely ({reason}); delete it to have it made again"
         ) from error
-
-
-def dataset(
-    features: Features,
-    rows: Rows,
-    classes: int,
-    batch_size: int,
-    *,
-    shuffle_seed: int | None = None,
-    epochs_done: int = 0,
-):
-    """Return rows as batches, a ``keras.utils.PyDataset`` that reads only the rows of a batch at a time.
-
-    Parameters
-    ----------
-    features, rows
-        Features and labels.
-    classes
-        Number of emotions; labels are one-hot.
-    batch_size
-        Rows of a batch; the last may have fewer.
-    shuffle_seed
-        Seed of the order of the rows, which differs in each epoch. None: the given order.
-    epochs_done
-        Number of epochs to skip, for a training that is resumed.
-    """
-    import keras
-
-    one_hot, generator = np.eye(classes, dtype=np.float32), np.random.default_rng(shuffle_seed)
-
-    class Batches(keras.utils.PyDataset):
-        order = np.arange(len(rows.labels))
-
-        def on_epoch_end(self):
-            if shuffle_seed is not None:
-                self.order = generator.permutation(len(rows.labels))
-
-        def __len__(self):
-            return math.ceil(len(self.order) / batch_size)
-
-        def __getitem__(self, index):
-            chosen = self.order[index * batch_size : (index + 1) * batch_size]
-            return features.take(rows.places[chosen]), one_hot[rows.labels[chosen]]
-
-    batches = Batches()
-    for _ in range(1 + epochs_done):
-        batches.on_epoch_end()
-    return batches

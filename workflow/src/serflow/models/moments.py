@@ -25,7 +25,8 @@ def moments_of(batches: Iterable[np.ndarray], columns: Sequence[str] | None = No
     Parameters
     ----------
     batches
-        Arrays of shape (clips, n, …): bands of a spectrogram, named columns, or values of an embedding.
+        Arrays of shape (clips, n, …): bands of a spectrogram, named columns, or values of an embedding. What is NaN is
+        behind the end of a clip and does not count.
     columns
         Names of the columns. Those of one feature in several frames, ``{feature}_{frame}``, share one mean: a frame
         late in the clip is padding in most rows, and a value that is almost constant in training must not become huge
@@ -34,6 +35,9 @@ def moments_of(batches: Iterable[np.ndarray], columns: Sequence[str] | None = No
     sums = squares = size = 0
     for batch in batches:
         values = np.moveaxis(batch.astype(np.float64), 1, 0).reshape(batch.shape[1], -1)
+        behind_end = np.isnan(values[0])
+        if behind_end.any():
+            values = values[:, ~behind_end]
         sums, squares = sums + values.sum(axis=1), squares + np.square(values).sum(axis=1)
         size += values.shape[1]
     if columns is None:

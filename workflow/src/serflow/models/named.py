@@ -8,6 +8,7 @@ from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
+from serflow.models.gradient_settings import gradient_rules
 from serflow.runtime.errors import UserError, did_you_mean
 from serflow.runtime.plugins import Plugin
 from serflow.splits import PROTOCOLS
@@ -26,14 +27,6 @@ COMMON = {
     },
 }
 ENCODER = {"encoder": {"type": "string", "default": "whisper-tiny.en"}}  # of those that read embeddings
-# Of those that are trained by gradient.
-BY_GRADIENT = {
-    "epochs": {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 100},
-    "patience": {"type": "integer", "minimum": 0, "maximum": 1000000, "default": 5},
-    "min_delta": {"type": "number", "minimum": 0, "maximum": 1000, "default": 0.001},
-    "batch_size": {"type": "integer", "minimum": 1, "maximum": 65536, "default": 32},
-    "learning_rate": {"type": "number", "exclusiveMinimum": 0, "maximum": 100, "default": 0.001},
-}
 # Not a file in architectures/, since it has no network: serflow.models.ensemble combines the members' predictions.
 ENSEMBLE = Plugin(
     "ensemble",
@@ -161,9 +154,13 @@ def _rules(architecture: Plugin) -> dict[str, dict]:
     if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
         raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
     encoder = ENCODER if KINDS[architecture.features].encoder else {}
-    more = {} if "fit" in architecture.functions else BY_GRADIENT
-    usual = {**COMMON, **encoder, **more}
-    return usual | {setting: usual.get(setting, {}) | rule for setting, rule in rules.items()}
+    more = {} if "fit" in architecture.functions else gradient_rules(architecture)
+    rules = {**COMMON, **encoder, **more, **rules}
+    for name, default in architecture.defaults.items():
+        if name not in rules:
+            raise UserError(f"{file}: DEFAULTS names {name!r}, but the settings are {', '.join(rules)}")
+        rules[name] = {**rules[name], "default": default}
+    return rules
 
 
 def find_model(models: Mapping[str, NamedModel], name: str, where: str) -> NamedModel:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow.corpus.ids import copy_kind
+from serflow.models.batches import dataset
 from serflow.models.data import read_split
-from serflow.models.keras_run import dataset, load_model, prepare
+from serflow.models.keras_run import load_model, prepare
 from serflow.models.standardize import open_features
 from serflow.storage import read_table, write_table
 

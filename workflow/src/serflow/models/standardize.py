@@ -40,6 +40,7 @@ class GroupStandardized:
     def __init__(self, features: Features, group_of: Callable[[str], str]):
         self.original, self.shape, self.columns = features, features.shape, features.columns
         self.rows, self.places = features.rows, features.places
+        self.own_length, self.lengths = features.own_length, features.lengths
         members: dict[str, list[str]] = {}
         for clip in features.clips:
             members.setdefault(group_of(clip), []).append(clip)
@@ -61,7 +62,8 @@ class GroupStandardized:
 
 def plain_features(architecture: str, features: Sequence[Path], indices: Sequence[Path]) -> Features:
     """Return the features that a model reads, as they are."""
-    return Features(features, indices, flat=not KINDS[ARCHITECTURES[architecture].features].time)
+    kind = KINDS[ARCHITECTURES[architecture].features]
+    return Features(features, indices, flat=not kind.time, own_length=kind.own_length)
 
 
 def open_features(

@@ -1,6 +1,5 @@
 """Training one model on one fold of one protocol."""
 
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +9,12 @@ import numpy as np
 
 from serflow.corpus.ids import is_copy
 from serflow.models.architectures import ARCHITECTURES
-from serflow.models.backup import backup_path, resumable_stopping
+from serflow.models.backup import backup_path
+from serflow.models.batches import dataset
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.enrolment import choose_shrinkage
-from serflow.models.keras_run import dataset, prepare, save_model
+from serflow.models.gradient import fit_by_gradient
+from serflow.models.keras_run import prepare, save_model
 from serflow.models.named import TRAINING
 from serflow.models.predict import probability_table
 from serflow.models.standardize import LAYER, mean_and_sd, open_features, with_standardization
@@ -102,23 +103,26 @@ def train_model(
     network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98, expand_nested=True)
     write_text(summary, "\n".join(lines) + "\n")
 
-    started, backup = time.perf_counter(), backup_path(output)
+    backup = backup_path(output)
+    backup_of_refit = backup_path(output.with_stem("refit"))
     chosen, fitted, earlier = None, network, {}
+    both = Rows(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
     if by_gradient:
         title = f"{model} seed {seed} fold {fold}"
         depends_on = [fingerprint("serflow.models.train", plugin.module), title, threads, settings]
         depends_on += [checksum(path) for path in (split, *features, *indices)]
-        stopping = resumable_stopping(backup, depends_on, title, settings)
-        started -= sum(row["seconds"] for row in stopping.rows)
-        _fit(keras, network, data, train, valid, settings, seed, title, stopping)
-        if "val_loss" not in stopping.rows[-1] or not math.isfinite(stopping.rows[-1]["loss"]):
-            backup.unlink(missing_ok=True)
-            raise UserError(
-                f"{title}: the loss became NaN in epoch {len(stopping.rows)}; lower the model's learning_rate "
-                f"({settings['learning_rate']:g}) or look for broken features"
-            )
-        epochs, best_epoch = stopping.rows, stopping.best_epoch + 1
+        how = {"settings": settings, "seed": seed, "depends_on": depends_on}
+        epochs, best_epoch, steps = fit_by_gradient(network, data, train, valid, **how, title=title, backup=backup)
+        seconds = sum(row["seconds"] for row in epochs)
+        if settings["refit"]:
+            keras.utils.set_random_seed(seed)  # so that it does not matter where the training before was resumed
+            inner = _build(plugin, model, data.shape, len(classes), settings)
+            network, fitted = _standardized(inner, data, both, settings), network
+            # Each epoch has as many steps as before, on a part of both that differs, so that the schedule is the same.
+            how |= {"epochs": best_epoch, "steps": steps, "title": f"{title} refit", "backup": backup_of_refit}
+            seconds += sum(row["seconds"] for row in fit_by_gradient(network, data, both, None, **how).rows)
     else:
+        started = time.perf_counter()
         chosen = (
             plugin.load().fit(inner, _arrays(network, data, train), _arrays(network, data, valid), settings, seed) or {}
         )
@@ -128,12 +132,12 @@ def train_model(
             chosen["shrinkage"] = choose_shrinkage(network, plain, parts["valid"], valid.labels, moments)
         epochs, best_epoch = [_scores(network, data, train, valid)], 1
         if settings.get("refit"):
-            earlier = {part: parts[part] for part in ("valid", "test")}
-            both = Rows(*(np.concatenate(pair) for pair in zip(train, valid, strict=True)))
             inner = _build(plugin, model, data.shape, len(classes), settings)
             network, fitted = _standardized(inner, data, both, settings), network
             plugin.load().refit(inner, _arrays(network, data, both), chosen, settings, seed)
-        epochs[0]["seconds"] = time.perf_counter() - started
+        epochs[0]["seconds"] = seconds = time.perf_counter() - started
+    if settings.get("refit"):
+        earlier = {part: parts[part] for part in ("valid", "test")}
     write_table(before_refit, probability_table(fitted, data, earlier, classes))
     table = [epochs[0].keys(), *(epoch.values() for epoch in epochs)]
     write_text(history, "".join(",".join(map(str, row)) + "\n" for row in table))
@@ -145,7 +149,7 @@ def train_model(
         "parameters": network.count_params(),
         "epochs": len(epochs),
         "best_epoch": best_epoch,
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
         "standardize": settings["standardize"],
         "chosen": chosen,
         "refit": bool(earlier),
@@ -153,7 +157,8 @@ def train_model(
     }
     write_json(training, about)
     save_model(output, network)
-    backup.unlink(missing_ok=True)
+    for path in (backup, backup_of_refit):
+        path.unlink(missing_ok=True)
 
 
 def _build(plugin: Plugin, model: str, input_shape: tuple[int, ...], classes: int, settings: Mapping):
@@ -209,24 +214,6 @@ def _layers(keras, network) -> Iterator[dict]:
                 shape = []
             kind, parameters = type(layer).__name__, layer.count_params()
             yield {"name": layer.name, "type": kind, "output_shape": shape, "parameters": parameters}
-
-
-def _fit(keras, network, data, train, valid, settings, seed, title, stopping) -> None:
-    """Train by gradient, from where the backup ends."""
-    adam = keras.optimizers.Adam(settings["learning_rate"])
-    network.compile(optimizer=adam, loss="categorical_crossentropy", metrics=["accuracy"])
-    classes, batch_size, done = network.output_shape[-1], settings["batch_size"], len(stopping.rows)
-    if done:
-        print(f"{title}: resumes after epoch {done}", flush=True)
-    network.fit(
-        dataset(data, train, classes, batch_size, shuffle_seed=seed, epochs_done=done),
-        validation_data=dataset(data, valid, classes, batch_size),
-        initial_epoch=done,
-        epochs=done if stopping.finished else settings["epochs"],
-        shuffle=False,  # the dataset shuffles; Keras would use the random state of the process
-        verbose=0,
-        callbacks=[keras.callbacks.TerminateOnNaN(raise_error=False), stopping],
-    )
 
 
 def _scores(network, data: Features, train: Rows, valid: Rows) -> dict:

@@ -2,11 +2,13 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
 _BAR_SECONDS, _LINE_SECONDS = 0.2, 10.0  # between two updates
 _screen: TextIO | None = None  # the user's terminal, where standard error goes to a log
+_told: float | None = None  # when a line was last shown there
 
 
 def show_on(screen: TextIO) -> None:
@@ -15,10 +17,21 @@ def show_on(screen: TextIO) -> None:
     _screen = screen
 
 
-def tell(line: str) -> None:
-    """Print a line to the log and to the user's terminal."""
-    for stream in filter(None, (sys.stderr, _screen)):
+def tell(line: str, *, every: float = 0) -> None:
+    """Print a line to the log and, if the last one is at least ``every`` seconds ago, to the user's terminal."""
+    global _told
+    now = time.monotonic()
+    due = _told is None or now - _told >= every
+    for stream in filter(None, (sys.stderr, _screen if due else None)):
         print(line, file=stream, flush=True)
+    _told = now if due else _told
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as hours, minutes and seconds, such as ``02:10``."""
+    from tqdm import tqdm
+
+    return tqdm.format_interval(seconds)
 
 
 class _LogLines:

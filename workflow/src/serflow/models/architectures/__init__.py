@@ -3,8 +3,8 @@
 Such a file has
 
 - ``FEATURES``: the kind of features that the model reads, for example ``"mel"``;
-- ``SETTINGS``: its own settings, each a JSON Schema rule with a ``default``; ``{"copies": {"default": []}}`` changes
-  the default of a setting that every model has;
+- ``SETTINGS``: its own settings, each a JSON Schema rule with a ``default``;
+- ``DEFAULTS``: other defaults of settings that every model has, or every model that is trained by gradient;
 - ``build(input_shape, classes, settings)``: returns an uncompiled ``keras.Model`` of any kind with one input of
   ``input_shape`` and one output, the probabilities of the classes. Keras finds its own layers when a model is loaded,
   and classes of layers and models that the file defines;
@@ -15,5 +15,8 @@ Such a file has
 from serflow.runtime.plugins import REQUIRED, Plugins
 
 ARCHITECTURES = Plugins(
-    __name__, what="model architecture", function="build", constants={"FEATURES": REQUIRED, "SETTINGS": {}}
+    __name__,
+    what="model architecture",
+    function="build",
+    constants={"FEATURES": REQUIRED, "SETTINGS": {}, "DEFAULTS": {}},
 )

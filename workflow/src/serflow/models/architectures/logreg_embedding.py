@@ -12,8 +12,8 @@ from serflow.metrics.scores import confusion_matrix, scores_from_confusion
 from serflow.runtime.errors import UserError
 
 FEATURES = "embedding"
+DEFAULTS = {"copies": []}
 SETTINGS = {
-    "copies": {"default": []},
     "layers": {
         "description": "all, best, or a list of layer numbers",
         "anyOf": [

@@ -118,9 +118,10 @@ def _finite(batches: Iterator[np.ndarray], clips, kind: str, *, one_by_one: bool
         values = np.asarray(batch, np.float32)
         if not np.isfinite(values).all():
             row = next(row for row, features in enumerate(values) if not np.isfinite(features).all())
+            clip = clips[done if one_by_one else done + row]
             raise UserError(
-                f"{kind}: the features of {clips[done if one_by_one else done + row]} hold NaN or infinity; mend what computes them, or leave "
-                "out the recording"
+                f"{kind}: the features of {clip} hold NaN or infinity; mend what computes them, or leave out the "
+                "recording"
             )
         done += 1 if one_by_one else len(values)
         yield values

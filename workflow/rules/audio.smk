@@ -110,4 +110,4 @@ rule fix_length:
         code=code_of("fix_length"),
     shell:
         "python -m serflow fix_length --samples {input.samples:q} --indices {input.indices:q} --length {input.length:q}"
-        " --copies {params.copies} --output {output.fixed:q} --output-index {output.index:q} --log {log:q}"
+        " --copies {params.copies:q} --output {output.fixed:q} --output-index {output.index:q} --log {log:q}"

@@ -58,8 +58,9 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
     import numpy as np
 
     from serflow.models.architectures import ARCHITECTURES
+    from serflow.models.batches import dataset
     from serflow.models.data import Rows
-    from serflow.models.keras_run import dataset, prepare
+    from serflow.models.keras_run import prepare
     from serflow.models.named import named_models
 
     threads = os.cpu_count() or 1
@@ -92,6 +93,11 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
     class InMemory:
         """As the shards' features, which are read by place."""
 
+        own_length = False
+
+        def lengths(self, places):
+            return None
+
         def take(self, places):
             return x[places[:, 0]]
 
@@ -104,7 +110,7 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
     if words & {"notebook", "arrays"}:
         network.fit(x, np.eye(CLASSES)[labels], batch_size=BATCH, verbose=0, callbacks=[Clock()])
     else:
-        rows = Rows(labels, np.arange(count)[:, None])
+        rows = Rows(labels, np.arange(count)[:, None], np.arange(count))
         fed = dataset(InMemory(), rows, CLASSES, BATCH, shuffle_seed=0)
         network.fit(fed, verbose=0, callbacks=[Clock()])
     return statistics.median(np.diff(ends)[WARM:].tolist()) / at_once

@@ -5,13 +5,16 @@ import librosa
 import numpy as np
 import pyarrow as pa
 import pytest
+import soundfile
 
 from serflow.bundle.convert import to_onnx
 from serflow.features import compute_features
 from serflow.features.extract import extract_features
 from serflow.features.logmel import check_settings
 from serflow.features.padding import padded
+from serflow.inference.label import Classifier, label_recordings
 from serflow.inference.onnx_model import Network
+from serflow.inference.recordings import list_recordings
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.keras_run import load_model
 from serflow.models.moments import moments_of
@@ -139,3 +142,17 @@ def test_silence_has_probabilities(network):
     found = network.predict_on_batch(values)
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_recordings_are_labelled_at_their_own_length_and_long_ones_in_windows(network, tmp_path):
+    lengths = {"short.wav": 12_000, "other.wav": 30_000, "long.wav": 150_000}
+    for name, length in lengths.items():
+        soundfile.write(tmp_path / name, noise(length, length), 16_000, subtype="FLOAT")
+    preprocessing = SETTINGS | {"target_length": 40_000, "longest": 80_000}
+    classifier = Classifier(Network(to_onnx(network)), "logmel", preprocessing, 1)
+    found = list(label_recordings(classifier, list_recordings([str(tmp_path / name) for name in lengths])))
+    assert [len(prediction.windows) for prediction in found] == [1, 1, 7] and not any(row.problem for row in found)
+    for prediction, (name, length) in zip(found[:2], list(lengths.items())[:2], strict=True):
+        values = compute_features("logmel", [soundfile.read(tmp_path / name, dtype="float32")[0]], SETTINGS)
+        assert prediction.seconds == length / 16_000
+        np.testing.assert_allclose(prediction.probabilities, network.predict_on_batch(values)[0], atol=1e-5)

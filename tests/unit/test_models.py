@@ -153,6 +153,15 @@ def test_named_models():
         find_model(models, "cnn_1d", "--model")
 
 
+def test_an_architecture_changes_defaults_of_training(monkeypatch):
+    models = named_models({})
+    assert models["mlp_embedding"].settings["optimizer"] == "adamw" and models["mlp_embedding"].settings["copies"] == []
+    assert models["cnn1d"].settings["optimizer"] == "adam"
+    monkeypatch.setattr(ARCHITECTURES["cnn1d"], "defaults", {"optimiser": "adamw"})
+    with pytest.raises(UserError, match=r"cnn1d\.py: DEFAULTS names 'optimiser', but the settings are standardize, "):
+        named_models({})
+
+
 def test_the_notebook_feeds_raw_features_to_networks():
     models = named_models({})
     assert training_settings(models["cnn1d"], "notebook")["standardize"] == "none"

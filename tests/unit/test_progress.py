@@ -1,3 +1,4 @@
+import io
 import os
 import pty
 import select
@@ -47,3 +48,16 @@ def test_lines_are_few(capsys):
     for _ in range(100):
         transfer()
     assert not capsys.readouterr().err
+
+
+def test_lines_that_come_often_are_all_in_the_log_and_few_on_the_terminal(monkeypatch, capsys):
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "_screen", screen)
+    monkeypatch.setattr(progress, "_told", None)
+    for epoch in range(5):
+        progress.tell(f"epoch {epoch}", every=3600)
+    assert screen.getvalue() == "epoch 0\n"
+    progress.tell("the end")
+    assert screen.getvalue() == "epoch 0\nthe end\n"
+    assert capsys.readouterr().err.split("\n")[:6] == [*(f"epoch {epoch}" for epoch in range(5)), "the end"]
+    assert (progress.duration(65), progress.duration(3 * 3600)) == ("01:05", "3:00:00")

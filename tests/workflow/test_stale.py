@@ -140,14 +140,15 @@ TRAINING = {"monitor": "uar", "optimizer": "adamw", "weight_decay": 0.2, "schedu
 TRAINING |= {"clip_norm": 2, "label_smoothing": 0.2, "ema": 0.9, "mixup": 0.3, "class_weight": "balanced"}
 AUGMENTATION = {"mask_frames": 1, "mask_bands": 1, "shift_frames": 1, "shift_bands": 1, "gain": 1, "stretch": 0.2}
 TOGETHER = [
-    ("cnn1d", TRAINING | {"refit": True}, ONE_MODEL),
+    ("cnn1d", TRAINING | {"refit": True, "targets": "mixed"}, ONE_MODEL),
     ("cnn2d", AUGMENTATION, ONE_MODEL),
     (
         "resnet_asp",
         TRAINING
         | AUGMENTATION
         | {"standardize": "none", "copies": ["pitch_shift"], "filters": [8], "dropout": 0.1, "epochs": 2}
-        | {"patience": 1, "min_delta": 0.1, "batch_size": 8, "learning_rate": 0.1, "refit": False},
+        | {"patience": 1, "min_delta": 0.1, "batch_size": 8, "learning_rate": 0.1, "refit": False}
+        | {"targets": "votes"},
         PAGE,
     ),
     (

@@ -8,7 +8,7 @@ from serflow.evaluation.comparisons import compare_pairs, compare_protocols, sum
 from serflow.evaluation.enrolment_curve import enrolment_curve, load_enrolments
 from serflow.evaluation.measures import Resampling, by_group, measure
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
-from serflow.evaluation.references import reference_scores
+from serflow.evaluation.references import agreement_with_votes, reference_scores
 from serflow.runtime.errors import UserError
 from serflow.storage import read_table, write_json
 
@@ -85,4 +85,5 @@ def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling, 
         ],
         "groups": by_group(run.pooled, catalog, resampling),
         "enrolment": enrolment_curve(tests, resampling),
+        "votes": agreement_with_votes(run, catalog),
     }

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from serflow.models.backup import resumable_stopping
 from serflow.models.batches import dataset
 from serflow.models.data import Features, Rows
@@ -29,6 +31,7 @@ def fit_by_gradient(
     title: str,
     backup: Path,
     depends_on: list,
+    targets: np.ndarray,
     epochs: int | None = None,
     steps: int | None = None,
 ) -> Trained:
@@ -51,6 +54,8 @@ def fit_by_gradient(
         File of the backup, see :mod:`serflow.models.backup`.
     depends_on
         All that the training depends on.
+    targets
+        Shares of the classes that the training rows are trained on, float32 of shape (rows, classes).
     epochs
         Number of epochs, if the training ends before the schedule.
     steps
@@ -67,7 +72,7 @@ def fit_by_gradient(
     done = len(stopping.rows)
     if done:
         print(f"{title}: resumes after epoch {done}", flush=True)
-    changed = {"shuffle_seed": seed, "epochs_done": done, "steps": steps, "settings": settings}
+    changed = {"shuffle_seed": seed, "epochs_done": done, "steps": steps, "settings": settings, "targets": targets}
     batches = dataset(data, train, classes, batch_size, **changed)
     network.compile(
         optimizer=_optimizer(settings, len(batches)),

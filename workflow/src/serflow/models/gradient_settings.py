@@ -24,6 +24,7 @@ TRAINING_RULES = {
     "ema": _SHARE,
     "mixup": {"type": "number", "minimum": 0, "maximum": 100, "default": 0},
     "class_weight": {"enum": ["none", "balanced"], "default": "none"},
+    "targets": {"enum": ["intended", "votes", "mixed"], "default": "intended"},
     "refit": {"type": "boolean", "default": False},
 }
 # Changes of spectrograms that are drawn anew for each clip in each epoch.

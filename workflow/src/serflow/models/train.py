@@ -18,6 +18,7 @@ from serflow.models.keras_run import prepare, save_model
 from serflow.models.named import TRAINING
 from serflow.models.predict import probability_table
 from serflow.models.standardize import LAYER, mean_and_sd, open_features, with_standardization
+from serflow.models.targets import targets_of
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import fingerprint
 from serflow.runtime.plugins import Plugin
@@ -32,6 +33,7 @@ def train_model(
     *,
     indices: Sequence[Path],
     encoder: Path | None = None,
+    clips: Path | None = None,
     fold: int,
     seed: int,
     settings: Mapping,
@@ -58,6 +60,8 @@ def train_model(
         Index tables of the feature shards, in the same order, where these are ``.npy`` arrays.
     encoder
         Description of the encoder, for models that read embeddings.
+    clips
+        The catalogue with the listeners' votes, for models that are trained on these.
     fold
         Number of the fold.
     seed
@@ -110,16 +114,26 @@ def train_model(
     if by_gradient:
         title = f"{model} seed {seed} fold {fold}"
         depends_on = [fingerprint("serflow.models.train", plugin.module), title, threads, settings]
-        depends_on += [checksum(path) for path in (split, *features, *indices)]
+        depends_on += [checksum(path) for path in (split, *features, *indices, *([clips] if clips else []))]
+        origins = [*parts["train"]["origin"], *parts["valid"]["origin"]]
+        targets = targets_of(settings["targets"], clips, origins, both.labels, classes)
         how = {"settings": settings, "seed": seed, "depends_on": depends_on}
-        epochs, best_epoch, steps = fit_by_gradient(network, data, train, valid, **how, title=title, backup=backup)
+        epochs, best_epoch, steps = fit_by_gradient(
+            network, data, train, valid, **how, targets=targets[: len(train.labels)], title=title, backup=backup
+        )
         seconds = sum(row["seconds"] for row in epochs)
         if settings["refit"]:
             keras.utils.set_random_seed(seed)  # so that it does not matter where the training before was resumed
             inner = _build(plugin, model, data.shape, len(classes), settings)
             network, fitted = _standardized(inner, data, both, settings), network
             # Each epoch has as many steps as before, on a part of both that differs, so that the schedule is the same.
-            how |= {"epochs": best_epoch, "steps": steps, "title": f"{title} refit", "backup": backup_of_refit}
+            how |= {
+                "targets": targets,
+                "epochs": best_epoch,
+                "steps": steps,
+                "title": f"{title} refit",
+                "backup": backup_of_refit,
+            }
             seconds += sum(row["seconds"] for row in fit_by_gradient(network, data, both, None, **how).rows)
     else:
         started = time.perf_counter()

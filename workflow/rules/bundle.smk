@@ -77,7 +77,7 @@ rule bundle_ensemble:
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
         code=code_of("bundle_ensemble"),
     shell:
-        "python -m serflow bundle_ensemble {input.members:q} --training {input.training:q}"
+        "python -m serflow bundle_ensemble --members {input.members:q} --training {input.training:q}"
         " --predictions {input.predictions:q} --metrics {input.metrics:q} --clips {input.clips:q}"
         " --corpus {params.corpus} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
 

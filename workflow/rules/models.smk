@@ -104,7 +104,7 @@ rule combine_members:
         ],
         code=code_of("combine_members"),
     shell:
-        "python -m serflow combine_members {params.members:q} --model {wildcards.model}"
+        "python -m serflow combine_members --members {params.members:q} --model {wildcards.model}"
         " --predictions {input.predictions:q} --trainings {input.trainings:q} --output {output.predictions:q}"
         " --history {output.history:q} --training {output.training:q} --log {log:q}"
 

@@ -309,7 +309,7 @@ augment_audio(
 )
 indices = [folder / "ri", folder / "ai"]
 measure_length(indices, setting="average", output=folder / "length", target=target)
-fixed = {"output": folder / "f", "output_index": folder / "fi"}
+fixed = {{"output": folder / "f", "output_index": folder / "fi"}}
 fix_length([folder / "r", folder / "a"], indices, target, copies=["pitch_shift", "time_stretch"], **fixed)
 # The resident memory of getrusage would be that of the tests' own process, which this one came from.
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))

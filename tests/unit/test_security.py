@@ -213,7 +213,7 @@ def test_what_comes_from_a_user_is_quoted_in_shell_commands(project):
             plain |= set(re.findall(r"\{([\w.]+)\}", command))
     numbers = {"seed", "shard", "shards", "sampling_rate", "shown"}
     words = {"corpus", "policy", "setting", "kind", "architecture"}
-    quoted_already = {"metadata", "archive", "files", "encoder", "more"}
+    quoted_already = {"metadata", "archive", "files", "encoder", "more", "clips"}
     texts = {f"params.{name}" for name in numbers | words | quoted_already} | {"resources.policy", "threads"}
     assert plain <= texts | {f"wildcards.{name}" for name in ("model", "protocol", "seed", "fold", "shard", "encoder")}
     assert {"params.kind", "params.sampling_rate", "threads"} <= plain

@@ -15,6 +15,7 @@ from serflow.features import functionals
 from serflow.features.extract import extract_features
 from serflow.models.architectures import svm_functionals
 from serflow.models.data import Features
+from serflow.models.gradient_settings import BY_GRADIENT
 from serflow.models.keras_run import load_model, save_model
 from serflow.models.standardize import mean_and_sd, with_standardization
 from serflow.storage import read_json, read_table, write_json, write_table
@@ -151,8 +152,8 @@ def test_it_is_a_model_like_any_other(run):
 
 
 def test_the_same_seed_gives_the_same_predictions_to_the_byte(run):
-    settings = {"epochs": 1, "patience": 5, "min_delta": 0.001, "batch_size": 16, "learning_rate": 0.001, "dense": 8}
-    settings |= {"standardize": "training", "copies": []}
+    settings = {name: rule["default"] for name, rule in BY_GRADIENT.items()}
+    settings |= {"epochs": 1, "batch_size": 16, "dense": 8, "standardize": "training", "copies": []}
     settings["blocks"] = [{"filters": [8], "kernel": 3, "pool": 2}]
     first, second = (train_and_predict(run[0], "cnn1d", settings, name) for name in ("a", "b"))
     assert (first / "predictions.parquet").read_bytes() == (second / "predictions.parquet").read_bytes()

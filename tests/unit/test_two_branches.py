@@ -17,6 +17,7 @@ from serflow.bundle.reader import open_bundle
 from serflow.evaluation.predictions import load_runs
 from serflow.features import compute_features
 from serflow.metrics.scores import STATISTICS
+from serflow.models.gradient_settings import BY_GRADIENT
 from serflow.storage import ArrayWriter, read_json, read_table, write_json, write_table
 
 # Its logits are large, so that it is far too sure of itself.
@@ -91,7 +92,8 @@ def run(tmp_path_factory, project):
 
     shards = ["--features", "s0.npy", "s1.npy", "--indices", "index0.parquet", "index1.parquet"]
     common = ["--architecture", "branches", "--split", "split.parquet", *shards, "--fold", 0, "--threads", 1]
-    settings = {"epochs": 3, "patience": 5, "min_delta": 0, "batch_size": 8, "learning_rate": 0.01}
+    settings = {name: rule["default"] for name, rule in BY_GRADIENT.items()}
+    settings |= {"epochs": 3, "patience": 5, "min_delta": 0, "batch_size": 8, "learning_rate": 0.01}
     settings |= {"standardize": "training", "sharpness": 300, "copies": ["pitch_shift", "time_stretch"]}
     files = ["--output", "model.keras", "--history", "history.csv", "--summary", "model.txt"]
     files += ["--training", "training.json", "--before-refit", "before_refit.parquet"]

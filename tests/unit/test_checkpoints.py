@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 from hub import serving_models
-from serflow.encoders.checkpoint import find_checkpoint, read_architecture, read_licence, read_normalize
+from serflow.encoders.checkpoint import find_checkpoint, read_architecture, read_licence, read_normalize, record_commit
 from serflow.encoders.export_encoder import export_encoder
 from serflow.encoders.settings import encoder_files
 from serflow.runtime.errors import UserError
@@ -33,8 +33,14 @@ def find(folder, **settings):
     return find_checkpoint(settings, folder / "own.download.json", SECTION)
 
 
+def record(folder, found, **settings):
+    record_commit(settings, found, folder / "own.download.json", SECTION)
+
+
 def test_a_folder_is_taken_as_it_is(folder):
     assert find(folder, transformers=str(folder)) == (folder, str(folder))
+    record(folder, folder, transformers=str(folder))
+    assert not (folder / "own.download.json").exists()
     assert read_architecture(folder, "it", SECTION) == "WavLMModel"
     with pytest.raises(UserError, match="is a folder, which has no revisions; leave it out"):
         find(folder, transformers=str(folder), revision="main")
@@ -146,12 +152,22 @@ def test_the_first_commit_is_recorded_and_used_afterwards(hub, tmp_path, capsys)
     assert source == f"owner/name, commit {first}"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+    record(tmp_path, folder, transformers="owner/name")
     assert f"main of owner/name is the commit {first}, which is used from now on" in capsys.readouterr().err
     later = hub.commit("owner/name", FILES | {"config.json": b'{"model_type": "hubert"}'})
     assert later != first and find(tmp_path, transformers="owner/name") == (folder, source)
-    assert "commit" not in capsys.readouterr().err
+    record(tmp_path, folder, transformers="owner/name")
+    assert "from now on" not in capsys.readouterr().err
     changed, source = find(tmp_path, transformers="owner/name", revision=later)
     assert source.endswith(later) and read_architecture(changed, "it", SECTION) == "HubertModel"
+
+
+def test_a_commit_that_could_not_be_exported_is_not_kept(hub, tmp_path):
+    hub.commit("owner/name", {"config.json": FILES["config.json"]})
+    with pytest.raises(UserError, match=r"has no model.safetensors"):
+        read_architecture(find(tmp_path, transformers="owner/name")[0], "owner/name", SECTION)
+    later = hub.commit("owner/name", FILES)
+    assert find(tmp_path, transformers="owner/name")[1].endswith(later)
 
 
 def test_branches_and_changes_that_are_proposed_are_revisions(hub, tmp_path):
@@ -166,6 +182,7 @@ def test_what_is_in_the_cache_needs_no_network(hub, tmp_path, monkeypatch):
 
     hub.commit("owner/name", FILES)
     found = find(tmp_path, transformers="owner/name")
+    record(tmp_path, found[0], transformers="owner/name")
     hub.asked.clear()
     assert find(tmp_path, transformers="owner/name") == found and not hub.asked
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -187,4 +204,3 @@ def test_what_cannot_be_downloaded_is_one_line(hub, tmp_path):
         with pytest.raises(UserError, match=message) as error:
             find(tmp_path, **settings)
         assert "\n" not in str(error.value)
-    assert not (tmp_path / "own.download.json").exists()

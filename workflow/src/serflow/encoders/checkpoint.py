@@ -32,8 +32,7 @@ def find_checkpoint(settings: Mapping, record: Path, section: str) -> tuple[Path
         ``transformers``, a folder of this machine or a model id; ``revision`` of the latter, a branch, tag or commit,
         ``main`` by default.
     record
-        JSON file that keeps the commit of the first download. Later downloads of the same revision are of this commit,
-        wherever a branch has moved to.
+        JSON file of :func:`record_commit`. If it exists, the same revision is downloaded as of this commit.
     section
         Where the settings are, for errors: ``encoders.wavlm``.
 
@@ -88,11 +87,24 @@ def _download(named: str, revision: str, record: Path, section: str) -> tuple[Pa
     except Exception as error:  # those of httpx and of the cache have no common class
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{named}: cannot be downloaded ({reason}); run again, {elsewhere}") from error
-    commit = Path(found).name
-    if not first:
-        tell(f"{section}: {revision} of {named} is the commit {commit}, which is used from now on")
-        storage.write_json(record, {"model": named, "revision": revision, "commit": commit})
-    return Path(found), f"{named}, commit {commit}"
+    return Path(found), f"{named}, commit {Path(found).name}"
+
+
+def record_commit(settings: Mapping, folder: Path, record: Path, section: str) -> None:
+    """Keep the commit of a model that was downloaded, so that a branch that moves on changes nothing later.
+
+    Parameters
+    ----------
+    settings, record, section
+        As for :func:`find_checkpoint`.
+    folder
+        What it returned. Nothing is written for a folder of the user's.
+    """
+    named, revision = settings["transformers"], settings.get("revision", "main")
+    if checkpoint_folder(named) is None:
+        if not record.exists():
+            tell(f"{section}: {revision} of {named} is the commit {folder.name}, which is used from now on")
+        storage.write_json(record, {"model": named, "revision": revision, "commit": folder.name})
 
 
 def read_architecture(folder: Path, named: str, section: str) -> str:

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from serflow import storage
-from serflow.encoders.checkpoint import WEIGHTS, find_checkpoint, read_architecture, read_licence, read_normalize
+from serflow.encoders.checkpoint import (
+    WEIGHTS,
+    find_checkpoint,
+    read_architecture,
+    read_licence,
+    read_normalize,
+    record_commit,
+)
 from serflow.encoders.describe import SAMPLING_RATE, describe_onnx
 from serflow.encoders.fetch_encoder import UNKNOWN_LICENCE, describe_source
 from serflow.encoders.settings import EXPORTED
@@ -56,6 +63,7 @@ def export_encoder(*, encoder: str, settings: Mapping, output: Path, description
                 "envs/requirements-encoders.txt, or add --sdm conda to the snakemake command"
             )
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
+    # No output of the rule, or Snakemake would delete it before the rule runs again.
     record = description.with_name(f"{encoder}.download.json")
     folder, source = find_checkpoint(settings, record, section)
     architecture = read_architecture(folder, named, section)
@@ -72,6 +80,7 @@ def export_encoder(*, encoder: str, settings: Mapping, output: Path, description
     with storage.replacing(output) as partial:
         partial.write_bytes(content)
     storage.write_json(description, {"name": encoder, **about, **found})
+    record_commit(settings, folder, record, section)
 
 
 def _export(folder: Path, architecture: str, named: str) -> bytes:

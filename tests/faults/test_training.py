@@ -20,11 +20,11 @@ CLASSES = ["ANG", "DIS", "FEA"]
 PARTS = ["train"] * 120 + ["valid"] * 30 + ["test"] * 10
 # The features know nothing of the labels, so that early stopping soon has its say.
 USUAL = {"epochs": 20, "patience": 3, "min_delta": 0.001, "batch_size": 2, "learning_rate": 0.003}
-USUAL["standardize"] = "training"
+USUAL |= {"standardize": "training", "copies": []}
 MODELS = {
     "cnn1d": USUAL | {"dense": 8, "blocks": [{"filters": [8, 8], "kernel": 3, "pool": 2}]},
     "cnn2d": USUAL | {"filters": [4, 4, 4], "kernels": [3, 3, 1], "dropout": 0.3, "dense": [16, 8]},
-    "svm_functionals": {"standardize": "training", "C": 0.01, "max_iter": 1000},
+    "svm_functionals": {"standardize": "training", "copies": [], "C": 0.01, "max_iter": 1000},
 }
 NETWORKS = ["cnn1d", "cnn2d"]
 

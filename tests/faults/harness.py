@@ -241,7 +241,7 @@ def kill_all(reference: Path, folder: Path, options: argparse.Namespace) -> list
             hit = False
             while not hit:
                 # A moment that is drawn too late finds the job done; later ones are drawn from less.
-                after = draw.uniform(0, seconds(reference, rule, outputs) * 0.8**missed)
+                after = draw.uniform(0, seconds(reference, rule, outputs) * 0.6**missed)
                 hit = kill_job(folder, rule, outputs, after, what)
                 missed += not hit
                 end = "killed" if hit else "was done"

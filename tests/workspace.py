@@ -192,7 +192,7 @@ def check_out(project: Path, folder: Path) -> Checkout:
         shutil.copytree(project / name, folder / name, ignore=leave, dirs_exist_ok=True)
     for name in ("config.yaml", "config/sample.yaml"):
         text, count = re.subn(r"\bepochs: \d+", "epochs: 1", (project / name).read_text())
-        assert count == len(QUICK["models"])
+        assert count >= len(QUICK["models"])
         (folder / name).write_text(text)
     return Checkout(folder, folder)
 

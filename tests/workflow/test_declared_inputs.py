@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from workspace import BUNDLED_RUN, ENSEMBLE
+
 # Jobs of every rule: those of a run to its report, a bundle, and labels.
 SETTINGS = {"input": "resources/corpora/sample/AudioWAV", "bundle": None}
 # A forced checkpoint's output is shown as <TBD>; the run has one checkpoint.
@@ -18,7 +20,10 @@ TARGETS = ("all", "bundles", "predict")
 @pytest.fixture(scope="module")
 def jobs(bundled):
     """One job of each rule: its inputs, its outputs and its command."""
-    text = bundled.run("--dry-run", "--forceall", "--printshellcmds", *TARGETS, **SETTINGS)
+    show = ("--dry-run", "--forceall", "--printshellcmds")
+    text = bundled.run(*show, *TARGETS, **SETTINGS)
+    runs = [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]
+    text += bundled.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
     text = text.replace("<TBD>", LENGTH)
     found = {}
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(.*?)(?=^\[|\Z)", text, re.M | re.S):

@@ -300,7 +300,7 @@ def test_the_protocols_exist():
 
 
 def test_the_described_results_exist(sample):
-    made_by_targets = {"bundles", "predicted"}
+    made_by_targets = {"bundles", "predicted", "logmel"}  # logmel: no model of the sample reads it
     for row in readme.table(readme.PROJECT / "docs/results.md", "| path | content |"):
         for path in re.findall(r"`([^`]+)`", row[0]):
             name = path.partition("/")[0]

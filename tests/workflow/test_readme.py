@@ -145,6 +145,12 @@ def compared(checkout, command):
     assert "| all blocks, mean and std" in said and "| MLP" in said and command.startswith("python tests/bench/")
 
 
+def compared_models(checkout, command):
+    script, *_, protocol = command.removeprefix("python ").split()
+    said = checkout.shell(f"python {readme.PROJECT / script} results/sample {protocol}")
+    assert "| `cnn2d` | " in said and "| `logreg_embedding` | " in said
+
+
 def fetched(checkout, command):
     assert "fetch_corpus" in without_running(checkout, command)
 
@@ -253,6 +259,7 @@ CHECKS = {
     "python -m serflow extract_mel --help": helped,
     "python -c": names_the_line,
     "python tests/bench/embeddings.py": compared,
+    "python tests/bench/models.py": compared_models,
     "pip install kaggle": of_the_system,
     "git lfs pull": of_the_system,
     "ffmpeg -i old.wav new.wav": of_the_system,

@@ -25,8 +25,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
+import onnx
 import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -45,7 +47,7 @@ SETTINGS = {
 TARGETS = ("catalog", "features", "models", "report", "bundles", "predict")
 # Of these every byte is compared; of the others what does not tell of time.
 BYTES = ("recordings", "catalog", "splits", "augmented", "length.json", "target.json", "fixed")
-BYTES += ("frames", "functionals", "mel", "embedding", "bundles", "predicted", "resources")
+BYTES += ("frames", "functionals", "mel", "embedding", "predicted", "resources")
 # What is killed.
 JOB, RUN, GROUP = "job", "run", "group"
 UNTIMED = ("seconds", "checksum")
@@ -87,9 +89,25 @@ def _described(path: Path, modified: int, size: int, every_byte: bool) -> str:
     elif path.suffix == ".csv":
         with path.open(newline="") as file:
             content = json.dumps(untimed(list(csv.DictReader(file)))).encode()
+    elif path.suffix == ".zip":
+        content = json.dumps(_in_bundle(path)).encode()
     else:
         content = path.read_bytes()
     return hashlib.sha256(content).hexdigest()
+
+
+def _in_bundle(path: Path) -> list:
+    """Describe a bundle. The converter of networks gives the tensors of the ONNX model other names in each process."""
+    found = []
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "model.onnx":
+                graph = onnx.load_from_string(content).graph
+                tensors = [onnx.numpy_helper.to_array(tensor).tobytes() for tensor in graph.initializer]
+                content = b"".join(sorted(tensors)) + " ".join(sorted(node.op_type for node in graph.node)).encode()
+            found.append([name, hashlib.sha256(content).hexdigest()])
+    return found
 
 
 def state(folder: Path, corpus: str = "sample") -> dict[str, str]:

@@ -105,6 +105,7 @@ def test_each_rule_on_a_full_disk(complete, workspace, outputs_of, disk, rule, r
     paths = [path for name in outputs for path in [workspace.folder / name, *(workspace.folder / name).rglob("*")]]
     size = sum(path.stat().st_size for path in paths if path.is_file())
     clear(workspace.folder, outputs)
+    workspace.run("--dry-run", *outputs)  # the listing of this copy's recordings
     with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))

@@ -124,15 +124,16 @@ def test_each_rule_on_a_full_disk(tiny, finished, disk, rule):
     (finished.folder / "results").symlink_to(folder)
     for output in RULES[rule]:
         (folder / "mine" / output).unlink()
+    asked = [f"results/mine/{output}" for output in RULES[rule]]
+    finished.run("--dry-run", *asked)  # the listing of this copy's recordings
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(4096))
-    asked = [f"results/mine/{output}" for output in RULES[rule]]
     done = finished.snakemake("--cores", "1", *asked)
     said = lines(done)
     assert done.returncode and "Traceback" not in done.stdout + done.stderr, (done.stdout + done.stderr)[-3000:]
-    assert said and all(NO_SPACE in line for line in said)
+    assert said and all(line.startswith(f"serflow {rule}: ") and NO_SPACE in line for line in said), said
     assert not [output for output in RULES[rule] if (folder / "mine" / output).exists()]
     filler.unlink()
     finished.run(*asked, *TARGETS)

@@ -15,13 +15,16 @@ from workspace import Workspace, lines
 SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
 
 
-def corpus(folder, speakers, classes, clips_of_each, samples=8000, constant=False):
-    """Write a manifest with a recording for each clip; return the indices of the recordings and the plan."""
+def corpus(folder, speakers, classes, clips_of_each, samples=8000, constant=False, step=0):
+    """Write a manifest with a recording for each clip; return the indices of the recordings and the plan.
+
+    Recordings may be constant, each by a ``step`` more than the one before.
+    """
     rng, rows = np.random.default_rng(0), []
     for speaker in range(speakers):
         for number in range(clips_of_each):
             name = f"{speaker}_{number}.wav"
-            values = np.full(samples, 0.25) if constant else 0.1 * rng.normal(size=samples)
+            values = np.full(samples, 0.25 + step * len(rows)) if constant else 0.1 * rng.normal(size=samples)
             sf.write(folder / name, values, 16_000)
             rows.append(f"{name},{speaker},class {(speaker * clips_of_each + number) % classes}\n")
     (folder / "m.csv").write_text("file,speaker,label\n" + "".join(rows))
@@ -124,14 +127,29 @@ def test_a_run_of_one_clip_of_each_class(project, tmp_path):
     finished(*whole_run(project, tmp_path), classes=6)
 
 
+EXCLUDE_NOTHING = {"audit": {"exclude": []}}
+
+
 def test_a_run_of_constant_recordings(project, tmp_path):
-    """Every feature is constant but for rounding, if the audit is told to leave such recordings in."""
+    """Most features are constant, within rounding, if the audit is told to leave such recordings in."""
+    corpus(tmp_path, speakers=6, classes=2, clips_of_each=4, constant=True, step=0.01)
+    finished(*whole_run(project, tmp_path, catalog=EXCLUDE_NOTHING), classes=2)
+
+
+def test_a_run_of_equal_recordings(project, tmp_path):
     corpus(tmp_path, speakers=6, classes=2, clips_of_each=4, constant=True)
-    finished(*whole_run(project, tmp_path, catalog={"audit": {"exclude": []}}), classes=2)
+    _, done = whole_run(project, tmp_path, catalog=EXCLUDE_NOTHING)
+    assert done.returncode and "Traceback" not in done.stderr, done.stderr[-3000:]
+    (said,) = set(lines(done))
+    assert said.startswith("serflow split_clips: split custom: fold 0: identical audio is in more than one part: ")
 
 
 def test_a_run_of_one_class(project, tmp_path):
+    """No model is trained on it: scikit-learn refuses to, and a network would learn nothing."""
     corpus(tmp_path, speakers=6, classes=1, clips_of_each=2)
     _, done = whole_run(project, tmp_path)
     assert done.returncode and "Traceback" not in done.stderr, done.stderr[-3000:]
-    assert set(lines(done)) == {""}
+    assert set(lines(done)) == {
+        "serflow train_model: results/odd/splits/custom.parquet: fold 0 has clips of class 0 alone to train on; "
+        "a model needs two labels"
+    }

@@ -6,6 +6,7 @@ the files of their own shard; a job on a cluster, which reads the Snakefile agai
 """
 
 import hashlib
+import json
 import os
 import re
 import stat
@@ -85,7 +86,9 @@ def open_corpus(config: Mapping, results: Path, *, list_anew: bool = True) -> Co
         _write_plan(results, [entry.name.clip for entry in entries if entry.name], config)
         texts = {"folder": str(corpus.folder), "archive": corpus.archive and str(corpus.archive)}
         texts["metadata"] = {key: str(path) for key, path in corpus.metadata.items()}
-        storage.write_json(summary, corpus._asdict() | texts)
+        known = json.loads(json.dumps(corpus._asdict() | texts))
+        if not (summary.is_file() and storage.read_json(summary) == known):
+            storage.write_json(summary, known)
         return corpus
     known = storage.read_json(summary)
     paths = {"folder": Path(known["folder"]), "archive": known["archive"] and Path(known["archive"])}

@@ -85,7 +85,7 @@ def train_model(
     Raises
     ------
     UserError
-        If the architecture does not fit the features, or the loss becomes NaN.
+        If the training clips have one label only, the architecture does not fit the features, or the loss becomes NaN.
 
     Notes
     -----
@@ -95,6 +95,8 @@ def train_model(
     plugin = ARCHITECTURES.find(architecture, "--architecture")
     by_gradient = "fit" not in plugin.functions
     classes, parts = read_split(split, fold, settings["copies"])
+    if len(labels := set(parts["train"]["label"])) < 2:
+        raise UserError(f"{split}: fold {fold} has clips of {labels.pop()} alone to train on; a model needs two labels")
     data = open_features(architecture, features, indices, settings)
     if encoder is not None:
         described = read_json(encoder)

@@ -165,6 +165,41 @@ def test_contents_of_moments(tmp_path, capsys, kind):
     refuse(write_bundle(tmp_path / "x.zip", about=adapted, moments=MOMENTS[kind]), capsys)
 
 
+def write_ensemble(path, bundles, **changed):
+    """Write an ensemble of bundles that are given as bytes."""
+    of_all = about(**{"members": [{"weight": 1 / len(bundles)} for _ in bundles], **changed})
+    content = {"bundle.json": json.dumps(of_all), "card.md": "# x"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**content, **{f"member{place}.zip": data for place, data in enumerate(bundles)}}.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_ensembles(tmp_path, clip, capsys, monkeypatch):
+    tiny = write_bundle(tmp_path / "tiny.zip").read_bytes()
+    good = write_ensemble(tmp_path / "good.zip", [tiny, tiny])
+    main(["predict", str(good), str(clip)])
+    assert "file,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
+    rate = write_bundle(tmp_path / "rate.zip", about=about(preprocessing=ABOUT["preprocessing"] | {"longest": 9000}))
+    names = write_bundle(tmp_path / "names.zip", about=about(classes=["ANG", "HAP", "SAD"]))
+    nan = write_bundle(tmp_path / "nan.zip", about=about(plain={"temperature": 1.0}))  # which it does not hold
+    one = {"members": [{"weight": 1.0}]}
+    for kind, path in {
+        "no member": write_ensemble(tmp_path / "x0.zip", []),
+        "a member that is missing": write_ensemble(tmp_path / "x1.zip", [], **one),
+        "a member that is no zip": write_ensemble(tmp_path / "x2.zip", [b"PK", tiny]),
+        "an ensemble in an ensemble": write_ensemble(tmp_path / "x3.zip", [good.read_bytes()]),
+        "other lengths": write_ensemble(tmp_path / "x4.zip", [tiny, rate.read_bytes()]),
+        "other classes": write_ensemble(tmp_path / "x5.zip", [tiny, names.read_bytes()]),
+        "no plain model": write_ensemble(tmp_path / "x6.zip", [nan.read_bytes()]),
+        "weights of 0": write_ensemble(tmp_path / "x7.zip", [tiny], members=[{"weight": 0}]),
+        "a weight of 2": write_ensemble(tmp_path / "x8.zip", [tiny], members=[{"weight": 2}]),
+    }.items():
+        assert refuse(path, capsys), kind
+    monkeypatch.setattr("serflow.bundle.reader._LARGEST_WHOLE", len(tiny))
+    assert "an ensemble of more than" in refuse(good, capsys)
+
+
 def set_flag(content):
     """Mark all members as encrypted."""
     for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):

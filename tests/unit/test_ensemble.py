@@ -15,6 +15,7 @@ from serflow.storage.arrow import pa
 from steps import PROJECT
 
 CLASSES = ["ANG", "HAP", "SAD"]
+TEMPERATURE = 2.5  # of each member, by its metrics
 
 
 def write_member(folder, name, seed, skill, standardize="training", copies=()):
@@ -30,18 +31,18 @@ def write_member(folder, name, seed, skill, standardize="training", copies=()):
     columns = {"clip": clips, "origin": [clip.partition(".")[0] for clip in clips], "part": parts, "label": labels}
     columns["copy"] = pa.array([clip.partition(".")[2] or None for clip in clips], pa.string())
     columns |= {f"p_{label}": shares[:, code] for code, label in enumerate(CLASSES)}
-    predictions, training = folder / f"{name}.parquet", folder / f"{name}.json"
+    predictions, metrics = folder / f"{name}.parquet", folder / f"{name}.json"
     write_table(predictions, pa.table(columns))
-    about = {"classes": CLASSES, "parameters": 10, "standardize": standardize, "refit": False, "seconds": 1.0}
-    write_json(training, about)
-    return predictions, training
+    about = {"classes": CLASSES, "parameters": 10, "standardize": standardize, "refit": False}
+    write_json(metrics, about | {"temperature": TEMPERATURE})
+    return predictions, metrics
 
 
 def combine(folder, *files):
-    predictions, trainings = zip(*files, strict=True)
+    predictions, metrics = zip(*files, strict=True)
     outputs = {name: folder / name for name in ("output", "history", "training")}
     names = [path.stem for path in predictions]
-    combine_members(names, model="both", predictions=predictions, trainings=trainings, **outputs)
+    combine_members(names, model="both", predictions=predictions, metrics=metrics, **outputs)
     return read_table(outputs["output"]).to_pandas().set_index("clip"), read_json(outputs["training"])
 
 
@@ -64,13 +65,13 @@ def test_probabilities_are_the_weighted_mean_of_calibrated_ones(tmp_path):
     files = write_member(tmp_path, "a", 1, 1.0), write_member(tmp_path, "b", 2, 0.5, standardize="speaker")
     table, training = combine(tmp_path, *files)
     assert training["standardize"] == "speaker" and training["parameters"] == 20
-    weights, temperatures = training["chosen"]["weights"], training["chosen"]["temperatures"]
-    assert weights[0] > weights[1] > 0 and min(temperatures) > 1.5
+    weights = training["chosen"]["weights"]
+    assert weights[0] > weights[1] > 0
     members = [read_table(path).to_pandas().set_index("clip").loc[table.index] for path, _ in files]
     shares = [f"p_{name}" for name in CLASSES]
     expected = sum(
-        weight * apply_temperature(member[shares].to_numpy(), temperature)
-        for weight, temperature, member in zip(weights, temperatures, members, strict=True)
+        weight * apply_temperature(member[shares].to_numpy(), TEMPERATURE)
+        for weight, member in zip(weights, members, strict=True)
     )
     np.testing.assert_allclose(table[shares], expected, atol=1e-6)
 
@@ -79,7 +80,7 @@ def test_probabilities_are_the_weighted_mean_of_calibrated_ones(tmp_path):
         truth = np.searchsorted(CLASSES, valid["label"].to_numpy(str))
         return -negative_log_likelihood(apply_temperature(valid[shares].to_numpy(), temperature), truth)
 
-    assert likelihood(table) > max(map(likelihood, members, temperatures))
+    assert likelihood(table) > max(likelihood(member, TEMPERATURE) for member in members)
 
 
 def test_the_clips_are_those_that_all_members_have(tmp_path):

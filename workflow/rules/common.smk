@@ -206,9 +206,8 @@ def audio_of(recordings, copies):
 
 
 def encoders_of(sources):
-    """Return a pattern for the names of the encoders that have one of these sources; it may match none."""
-    names = [name for name, settings in config["encoders"].items() if set(sources) & set(settings)]
-    return "|".join(map(re.escape, names)) or "(?!)"
+    """Return a regular expression that matches the names of the encoders that have one of these sources."""
+    return one_of(name for name, settings in config["encoders"].items() if set(sources) & set(settings))
 
 
 def encoder_of(path):

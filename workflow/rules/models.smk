@@ -81,7 +81,7 @@ rule combine_members:
     """Average the probabilities of the members of an ensemble, with weights fitted on the validation clips."""
     input:
         predictions=of_members(paths.predictions),
-        trainings=of_members(paths.training),
+        metrics=of_members(paths.metrics),
     output:
         predictions=paths.predictions,
         history=paths.history,
@@ -105,7 +105,7 @@ rule combine_members:
         code=code_of("combine_members"),
     shell:
         "python -m serflow combine_members --members {params.members:q} --model {wildcards.model}"
-        " --predictions {input.predictions:q} --trainings {input.trainings:q} --output {output.predictions:q}"
+        " --predictions {input.predictions:q} --metrics {input.metrics:q} --output {output.predictions:q}"
         " --history {output.history:q} --training {output.training:q} --log {log:q}"
 
 

@@ -58,6 +58,7 @@ class Runs:
             for fold in range(self.folds[run["protocol"]])
         ]
         self.trained = list(dict.fromkeys(member for run in self.configured for member in self.members(run)))
+        self._known = {*self.configured, *self.trained, *map(self.plain, self.trained)}
 
     def selected(self, selection: str) -> list[Run]:
         """Return the configured runs of a selection: ``all``, those of the target ``quick``, or those of a protocol."""
@@ -74,19 +75,15 @@ class Runs:
     def plain(self, run: Run) -> Run | None:
         """Return the run of a model like that of ``run`` which is not adapted to speakers, if there is one."""
         model = self._models[run.model]
-        if model.adapted:
-            wanted = {"standardize": TRAINING, "encoder": model.settings.get("encoder")}
-            for name, other in self._models.items():
-                if (
-                    other.architecture == model.architecture
-                    and wanted.items() <= {"encoder": None, **other.settings}.items()
-                ):
-                    return run._replace(model=name)
+        alike = (model.architecture, TRAINING, model.settings.get("encoder"))
+        for name, other in self._models.items() if model.adapted else ():
+            if (other.architecture, *map(other.settings.get, ("standardize", "encoder"))) == alike:
+                return run._replace(model=name)
         return None
 
     def known(self, run: Run) -> bool:
         """Return whether a run is configured, or needed by one that is."""
-        return run in self.configured or run in self.trained or run in map(self.plain, self.trained)
+        return run in self._known
 
 
 def runs_on(runs: list[Mapping], corpora: Collection[str]) -> list[Mapping]:

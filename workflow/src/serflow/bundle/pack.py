@@ -14,7 +14,7 @@ from serflow.bundle import BUNDLE_FORMAT
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
 from serflow.evaluation.measures import Resampling, by_group, intervals
-from serflow.evaluation.predictions import load_runs
+from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
@@ -93,7 +93,7 @@ def bundle_model(
     UserError
         If the probabilities of the converted model differ from those of the original.
     """
-    measured, trained, lengths = read_json(metrics), read_json(training), read_json(length)
+    trained, lengths = read_json(training), read_json(length)
     (run,) = load_runs([metrics], [predictions])
     converted, data = to_onnx(load_model(model, architecture)), open_features(architecture, features, indices, settings)
     found = Network(converted).probabilities(data.take(data.places(run.pooled.clips[:64])))
@@ -101,7 +101,7 @@ def bundle_model(
     if difference > TOLERANCE:
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
     longest = max(read_table(clips, ["duration"])["duration"].to_pylist()) * preprocessing["sampling_rate"]
-    about = described(measured, trained, corpus) | {
+    about = described(run, trained, corpus) | {
         "features": ARCHITECTURES[architecture].features,
         "preprocessing": {
             **preprocessing,
@@ -120,18 +120,19 @@ def bundle_model(
         about["plain"] = {key: read_json(plain_metrics)[key] for key in ("model", "temperature")}
         files["plain.onnx"] = to_onnx(load_model(plain, architecture))
     if settings["standardize"] in GROUPS:
-        plain = data.original
-        moments = mean_and_sd(plain, plain.places(trained_recordings(predictions, settings)))
+        places = data.original.places(trained_recordings(predictions, settings))
+        moments = mean_and_sd(data.original, places)
         about["shrinkage"] = (trained["chosen"] or {}).get("shrinkage", 1)
         with io.BytesIO() as file:
             np.save(file, np.stack(moments), allow_pickle=False)
             files["moments.npy"] = file.getvalue()
-    card = model_card_of(about, metrics, predictions, clips, resampling)
+    card = model_card_of(about, run, clips, resampling)
     write_bundle(output, about, {"card.md": card, **files})
 
 
-def described(metrics: Mapping, training: Mapping, corpus: str) -> dict:
-    """Return what ``bundle.json`` says of every run; ``metrics`` and ``training`` are those of the run."""
+def described(run: EvaluatedRun, training: Mapping, corpus: str) -> dict:
+    """Return what ``bundle.json`` says of every run, a single fold; ``training`` is its ``training.json``."""
+    (metrics,) = run.metrics
     counts = ("n_train", "n_valid", "n_test")
     return {
         "bundle_format": BUNDLE_FORMAT,
@@ -143,9 +144,8 @@ def described(metrics: Mapping, training: Mapping, corpus: str) -> dict:
     }
 
 
-def model_card_of(about: Mapping, metrics: Path, predictions: Path, clips: Path, resampling: Mapping) -> str:
-    """Return the model card of a run; the arguments are those of :func:`bundle_model`, ``about`` is ``bundle.json``."""
-    (run,) = load_runs([metrics], [predictions])
+def model_card_of(about: Mapping, run: EvaluatedRun, clips: Path, resampling: Mapping) -> str:
+    """Return the model card of a run; ``about`` is its ``bundle.json``, the others are as in :func:`bundle_model`."""
     catalog, how = read_table(clips).to_pandas().set_index("clip"), Resampling(**resampling)
     confusions = run.pooled.confusions()
     return model_card(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow.bundle.pack import described, model_card_of, write_bundle
+from serflow.evaluation.predictions import load_runs
 from serflow.storage import read_json
 
 
@@ -39,14 +40,10 @@ def bundle_ensemble(
     output
         A zip archive: ``bundle.json``, ``card.md`` and the members, ``member0.zip``, ``member1.zip`` …
     """
-    trained = read_json(training)
-    chosen = zip(trained["layers"], *(trained["chosen"][name] for name in ("weights", "temperatures")), strict=True)
-    about = described(read_json(metrics), trained, corpus) | {
-        "members": [
-            {"name": layer["name"], "weight": weight, "temperature": temperature}
-            for layer, weight, temperature in chosen
-        ]
-    }
-    card = model_card_of(about, metrics, predictions, clips, resampling)
+    trained, (run,) = read_json(training), load_runs([metrics], [predictions])
+    chosen = zip(trained["layers"], trained["chosen"]["weights"], strict=True)
+    about = described(run, trained, corpus)
+    about["members"] = [{"name": layer["name"], "weight": weight} for layer, weight in chosen]
+    card = model_card_of(about, run, clips, resampling)
     files = {f"member{number}.zip": Path(path).read_bytes() for number, path in enumerate(members)}
     write_bundle(output, about, {"card.md": card, **files})

@@ -60,7 +60,6 @@ def predict_recordings(
         All recordings are of one speaker.
     enrol
         Adapt the model by the recordings in this folder, or this recording, of the speaker who is to be labelled.
-
     encoder
         ONNX file of the encoder, for a bundle that does not hold it; by default that in ``resources/encoders/``.
 

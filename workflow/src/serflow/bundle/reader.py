@@ -25,6 +25,7 @@ from serflow.storage import check_regular
 
 _LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "moments.npy": 2**26}  # bytes
 _LARGEST_MODEL = 2**31
+_LARGEST_WHOLE = 2**32  # of all members of an ensemble together
 _TEMPERATURE = {"type": "number", "minimum": 0.01, "maximum": 100}
 _WHOLE = {"type": "integer", "minimum": 1}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": "^[^\ud800-\udfff]+\\Z"}
@@ -141,14 +142,18 @@ def _read(archive: zipfile.ZipFile, whole: bool = True) -> _Content:
     about = json.loads(about, parse_constant=_refuse_constant)
     _check(about)
     if "members" not in about:
-        names = [name for name in ("encoder.onnx", "plain.onnx") if name in archive.namelist()]
-        names += ["moments.npy"] if about["standardize"] in GROUPS else []
+        wanted = {"encoder.onnx": "encoder.onnx" in archive.namelist(), "plain.onnx": "plain" in about}
+        wanted["moments.npy"] = about["standardize"] in GROUPS
+        names = [name for name, there in wanted.items() if there]
         return _Content(about, card, {name: _member(archive, name) for name in ("model.onnx", *names)}, [])
     if not whole:
         raise ValueError("an ensemble is a member of an ensemble")
-    members = []
+    members, size = [], 0
     for number in range(len(about["members"])):
         with zipfile.ZipFile(io.BytesIO(_member(archive, f"member{number}.zip"))) as inner:
+            size += sum(member.file_size for member in inner.infolist())
+            if size > _LARGEST_WHOLE:
+                raise ValueError(f"an ensemble of more than {_LARGEST_WHOLE >> 30} GB")
             members.append(_read(inner, whole=False))
     for key in ("sampling_rate", "target_length", "longest"):
         if len({member.about["preprocessing"][key] for member in members}) > 1:

@@ -9,6 +9,7 @@ import numpy as np
 from serflow.audio.length import truncate_or_pad
 from serflow.encoders.run import Encoder
 from serflow.features import column_names, compute_features, pads
+from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import cut
 from serflow.metrics.calibration import apply_temperature
@@ -120,7 +121,12 @@ class Ensemble(NamedTuple):
         found = 0
         for member, weight in zip(self.members, self.weights, strict=True):
             own = truncate_or_pad(clips, member.preprocessing["target_length"]) if member.pads else clips
-            found = found + weight * apply_temperature(member.probabilities(own), member.temperature)
+            shares = member.probabilities(own).astype(np.float64)
+            sound = [are_probabilities(row) for row in shares]
+            if any(sound):
+                shares[sound] = apply_temperature(shares[sound], member.temperature)
+            shares[np.logical_not(sound)] = np.nan  # which whoever labels with them reports
+            found = found + weight * shares
         return found.astype(np.float32)
 
     def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Ensemble", int]:

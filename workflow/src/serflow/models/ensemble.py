@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serflow.metrics.calibration import apply_temperature, fit_temperature
+from serflow.metrics.calibration import apply_temperature
 from serflow.models.named import GROUPS, TRAINING
 from serflow.models.predict import PROBABILITY
 from serflow.storage import read_json, read_table, write_json, write_table, write_text
@@ -20,7 +20,7 @@ def combine_members(
     *,
     model: str,
     predictions: Sequence[Path],
-    trainings: Sequence[Path],
+    metrics: Sequence[Path],
     output: Path,
     history: Path,
     training: Path,
@@ -35,20 +35,20 @@ def combine_members(
         Name of the ensemble.
     predictions
         ``predictions.parquet`` of each member.
-    trainings
-        ``training.json`` of each member.
+    metrics
+        ``metrics.json`` of each member, with the temperature of its probabilities.
     output
         ``predictions.parquet`` of the ensemble, with the clips that all members have.
     history
         ``history.csv``, with one row.
     training
-        ``training.json``; ``chosen`` has the weight and the temperature of each member.
+        ``training.json``; ``chosen`` has the weight of each member.
     """
     import pandas as pd
 
     from serflow.storage.arrow import pa
 
-    started, known = time.perf_counter(), [read_json(path) for path in trainings]
+    started, known = time.perf_counter(), [read_json(path) for path in metrics]
     classes = known[0]["classes"]
     tables = [read_table(path).to_pandas().set_index("clip") for path in predictions]
     clips = functools.reduce(lambda common, table: common.intersection(table.index), tables[1:], tables[0].index)
@@ -56,8 +56,9 @@ def combine_members(
     truth = np.searchsorted(classes, about["label"].to_numpy(str))
     found = [table.loc[clips, [PROBABILITY.format(name) for name in classes]].to_numpy() for table in tables]
     valid = (about["part"] == "valid").to_numpy()
-    temperatures = [fit_temperature(probabilities[valid], truth[valid]) for probabilities in found]
-    calibrated = np.stack([apply_temperature(*pair) for pair in zip(found, temperatures, strict=True)])
+    calibrated = np.stack(
+        [apply_temperature(shares, member["temperature"]) for shares, member in zip(found, known, strict=True)]
+    )
     weights = fit_weights(calibrated[:, valid][:, np.arange(valid.sum()), truth[valid]])
     averaged = np.tensordot(weights, calibrated, 1)
 
@@ -83,7 +84,7 @@ def combine_members(
         "seconds": row["seconds"],
         "standardize": adapted[-1] if adapted else TRAINING,
         "refit": any(member["refit"] for member in known),
-        "chosen": {"weights": weights.tolist(), "temperatures": temperatures},
+        "chosen": {"weights": weights.tolist()},
         "layers": [
             {
                 "name": name,

@@ -22,6 +22,7 @@ include: "workflow/rules/audio.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/search.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/bundle.smk"
@@ -63,6 +64,13 @@ rule report:
     """The report on the configured runs."""
     input:
         report_on("all"),
+
+
+rule search:
+    """The searches for settings, and the report on what they chose in each fold."""
+    input:
+        collect((paths.trials, paths.chosen), search=SEARCHES),
+        report_on("search"),
 
 
 rule bundles:

@@ -16,11 +16,11 @@ from serflow.inference.label import Classifier, label_recordings
 from serflow.inference.onnx_model import Network
 from serflow.inference.recordings import list_recordings
 from serflow.models.architectures import ARCHITECTURES
+from serflow.models.fitting import _build
 from serflow.models.keras_run import load_model
 from serflow.models.moments import moments_of
 from serflow.models.named import named_models
 from serflow.models.standardize import GroupStandardized, mean_and_sd, plain_features, with_standardization
-from serflow.models.train import _build
 from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, open_array, read_table, write_archive, write_table
 

@@ -12,10 +12,11 @@ import yaml
 
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, read_split
+from serflow.models.fitting import _build
 from serflow.models.gradient_settings import TRAINING_RULES
 from serflow.models.keras_run import load_model, save_model
 from serflow.models.named import ENSEMBLE, find_model, models_schema, named_models, training_settings
-from serflow.models.train import _build, _layers
+from serflow.models.train import _layers
 from serflow.runtime.errors import UserError
 from serflow.runtime.plugins import Plugin
 from serflow.storage import ArrayWriter, write_table

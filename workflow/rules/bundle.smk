@@ -33,11 +33,7 @@ rule bundle_model:
     params:
         architecture=architecture_of,
         settings=settings_of_run,
-        more=lambda wildcards, input: " ".join(
-            f"--{option.replace('_', '-')} {shlex.quote(input[option])}"
-            for option in ("encoder", "description", "plain", "plain_metrics")
-            if input[option]
-        ),
+        more=options_for("encoder", "description", "plain", "plain_metrics"),
         corpus=CORPUS,
         preprocessing=lambda wildcards: json.dumps(kind_settings(MODELS[wildcards.model].features, config)),
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),

@@ -19,6 +19,7 @@ from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_co
 from serflow.features import KINDS, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
 from serflow.models.named import named_models, training_settings
+from serflow.models.search.space import open_searches
 from serflow.runtime.device import VARIABLE as DEVICE_VARIABLE
 from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
@@ -27,7 +28,7 @@ from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
 from serflow.runs import QUICK, Run, Runs
 from serflow.runtime.slurm import prepare_cluster
 from serflow.splits import PROTOCOLS, count_folds
-from serflow.storage import check_own, tidy
+from serflow.storage import check_own, read_json, tidy
 
 
 def stop(error):
@@ -45,6 +46,8 @@ try:
         check_own(Path("results", CORPUS), below=True)
         check_own(".snakemake", below=False)
     MODELS = named_models(config["models"])
+    SEARCHES = open_searches(config["search"], MODELS)
+    MODELS |= {name: MODELS[search.model] for name, search in SEARCHES.items()}
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
     TO_LABEL = recording_digests(config["input"], config["shards"])
     for path in filter(None, (DATA.archive, *DATA.metadata.values(), config["split"]["table"], config["bundle"])):
@@ -70,12 +73,8 @@ RUNS = ALL_RUNS.configured
 SHARDS = shard_names(config["shards"])
 PROTOCOL_MODULES = [PROTOCOLS[name].module for name in ALL_RUNS.folds]
 FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.values()))]
-USED_FEATURES = [
-    (model, kind)
-    for name, model in MODELS.items()
-    if name in {run.model for run in ALL_RUNS.trained}
-    for kind in lineage(model.features)
-]
+USED_MODELS = [model for name, model in MODELS.items() if name in {run.model for run in ALL_RUNS.trained}]
+USED_FEATURES = [(model, kind) for model in USED_MODELS for kind in lineage(model.features)]
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
 USED_PROTOCOLS = list(dict.fromkeys(run.protocol for run in RUNS))
 # A model over clips of one length may ask for more kinds than the notebook has.
@@ -83,7 +82,11 @@ FIXED_COPIES = [
     copies
     for copies in COPY_KINDS
     if copies in NOTEBOOK
-    or any(copies in model.copies for model, kind in USED_FEATURES if KINDS[kind].reads == "fixed")
+    or any(
+        copies in model.copies and KINDS[kind].reads == "fixed"
+        for model in [*USED_MODELS, *(trial for search in SEARCHES.values() for trial in search.trials)]
+        for kind in lineage(model.features)
+    )
 ]
 
 # ---- Paths -------------------------------------------------------------------------------------------------------
@@ -106,7 +109,10 @@ wildcard_constraints:
     encoder=one_of(config["encoders"]),
     part=f"(({'|'.join(COPY_KINDS)})/)?",
     protocol="|".join(PROTOCOLS),
-    selection="|".join(["all", "quick", *PROTOCOLS]),
+    search=one_of(SEARCHES),
+    trial=r"\d+",
+    rung=r"\d+",
+    selection="|".join(["all", "quick", "search", *PROTOCOLS]),
 
 
 PATTERNS = {
@@ -133,6 +139,11 @@ PATTERNS = {
     "before_refit": f"models/{RUN}/before_refit.parquet",
     "predictions": f"models/{RUN}/predictions.parquet",
     "metrics": f"models/{RUN}/metrics.json",
+    "trial": "search/{search}/trial{trial}/fold{fold}/rung{rung}.json",
+    "ranking": "search/{search}/ranking/fold{fold}/rung{rung}.json",
+    "trials": "search/{search}/trials.csv",
+    "chosen": "search/{search}/chosen.yaml",
+    "search": "search/{search}/summary.json",
     "bundle": f"bundles/{RUN}.zip",
     "labelled": "predicted/{shard}.parquet",
     "timeline": "predicted/timeline/{shard}.parquet",
@@ -188,16 +199,41 @@ def filled(pattern, model):
     return collect(pattern, encoder=model.settings.get("encoder"), part=parts, shard=SHARDS) if pattern else []
 
 
+def ranking_of(search, fold, rung):
+    """Return the ranking of the trials at a rung once it is known to be up to date."""
+    return checkpoints.rank_trials.get(search=search, fold=fold, rung=rung).output[0]
+
+
+def chosen_trial(wildcards):
+    """Return the ranking that chose the settings of a run, if its model is a search."""
+    search = SEARCHES.get(wildcards.model)
+    return ranking_of(wildcards.model, wildcards.fold, len(search.epochs) - 1) if search else []
+
+
+def model_of(wildcards):
+    """Return the model of a run, or of a trial; of a search with the settings that it chose in the fold."""
+    if hasattr(wildcards, "trial"):
+        return SEARCHES[wildcards.search].trials[int(wildcards.trial)]
+    if ranking := chosen_trial(wildcards):
+        return SEARCHES[wildcards.model].trials[read_json(ranking)["ranking"][0]["trial"]]
+    return MODELS[wildcards.model]
+
+
 def feature_shards(wildcards):
     """Return the features that a model reads."""
-    model = MODELS[wildcards.model]
+    model = model_of(wildcards)
     return filled(feature_path(model.features), model)
 
 
 def feature_indices(wildcards):
     """Return the indices of the features that a model reads, if they are arrays."""
-    model = MODELS[wildcards.model]
+    model = model_of(wildcards)
     return filled(feature_index(model.features), model)
+
+
+def votes_for(wildcards):
+    """Return the catalogue with the listeners' votes, if the model is trained on them."""
+    return paths.clips if model_of(wildcards).settings.get("targets", "intended") != "intended" else []
 
 
 def audio_of(recordings, copies):
@@ -214,7 +250,7 @@ def encoder_of(path):
     """Return an input function for a file of the encoder of a model, if it has one."""
 
     def found(wildcards):
-        encoder = MODELS[wildcards.model].settings.get("encoder")
+        encoder = model_of(wildcards).settings.get("encoder")
         return path.format(encoder=encoder) if encoder else []
 
     return found
@@ -228,6 +264,12 @@ def at(pattern, run):
 def of_runs(pattern):
     """Return an input function that fills the runs of a selection into a path pattern."""
     return lambda wildcards: [at(pattern, run) for run in ALL_RUNS.selected(wildcards.selection)]
+
+
+def searches_of(wildcards):
+    """Return the summaries of the searches that are models of a selection."""
+    models = {run.model for run in ALL_RUNS.selected(wildcards.selection)}
+    return [paths.search.format(search=search) for search in SEARCHES if search in models]
 
 
 def run_of(wildcards):
@@ -268,8 +310,10 @@ CLIP_FIGURES, CLIP_RECORDINGS = (
 
 
 def refuse_selection(protocol):
-    """Print why a protocol, or the selection quick, has no report."""
+    """Print why a protocol, or the selection quick or search, has no report."""
     try:
+        if protocol == "search":
+            raise UserError("search needs a search; name one in the section search")
         if protocol == "quick":
             raise UserError(f"quick needs a run of the protocol speaker-independent with one of {', '.join(QUICK)}")
         count_folds(protocol, DATA.speakers, DATA.formats, config["split"]["table"])
@@ -316,9 +360,16 @@ def architecture_of(wildcards):
     return MODELS[wildcards.model].architecture.name
 
 
+def options_for(*names):
+    """Return a function for the options of those inputs that a job has, by their names."""
+    return lambda wildcards, input: " ".join(
+        f"--{name.replace('_', '-')} {shlex.quote(input[name])}" for name in names if input[name]
+    )
+
+
 def settings_of_run(wildcards):
     """Return the settings of a model under the protocol of a run."""
-    return json.dumps(training_settings(MODELS[wildcards.model], wildcards.protocol))
+    return json.dumps(training_settings(model_of(wildcards), wildcards.protocol))
 
 
 def bundle_to_use(wildcards):

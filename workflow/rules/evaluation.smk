@@ -82,17 +82,14 @@ rule record_provenance:
         splits=lambda wildcards: collect(
             paths.split, protocol=sorted({run.protocol for run in ALL_RUNS.selected(wildcards.selection)})
         ),
-        encoders=lambda wildcards: [
-            paths.encoder_description.format(encoder=encoder)
-            for encoder in sorted(
-                {
-                    MODELS[member.model].settings.get("encoder", "")
-                    for run in ALL_RUNS.selected(wildcards.selection)
-                    for member in ALL_RUNS.members(run)
-                }
-            )
-            if encoder
-        ],
+        encoders=lambda wildcards: sorted(
+            {
+                description
+                for run in ALL_RUNS.selected(wildcards.selection)
+                for member in ALL_RUNS.members(run)
+                if (description := encoder_of(paths.encoder_description)(member))
+            }
+        ),
     output:
         paths.provenance,
     log:

@@ -8,10 +8,8 @@ rule train_model:
         features=feature_shards,
         indices=feature_indices,
         encoder=encoder_of(paths.encoder_description),
-        # With the listeners' votes, for those models only that are trained on them.
-        clips=lambda wildcards: (
-            paths.clips if MODELS[wildcards.model].settings.get("targets", "intended") != "intended" else []
-        ),
+        clips=votes_for,
+        chosen=chosen_trial,
     output:
         model=paths.model,
         history=paths.history,
@@ -33,13 +31,12 @@ rule train_model:
     params:
         architecture=architecture_of,
         settings=settings_of_run,
-        encoder=lambda wildcards, input: f"--encoder {shlex.quote(input.encoder)}" if input.encoder else "",
-        clips=lambda wildcards, input: f"--clips {shlex.quote(input.clips)}" if input.clips else "",
+        more=options_for("encoder", "clips"),
         code=lambda wildcards: code_of("train_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow train_model --model {wildcards.model} --architecture {params.architecture}"
         " --split {input.split:q} --features {input.features:q} --indices {input.indices:q}"
-        " {params.encoder} {params.clips} --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --threads {threads}"
+        " {params.more} --fold {wildcards.fold} --seed {wildcards.seed} --settings {params.settings:q} --threads {threads}"
         " --output {output.model:q} --history {output.history:q} --summary {output.layers:q}"
         " --training {output.training:q} --before-refit {output.before_refit:q} --log {log:q}"
 

@@ -179,6 +179,7 @@ rule render_report:
         metrics=of_runs(paths.metrics),
         training=of_runs(paths.training),
         history=of_runs(paths.history),
+        searches=searches_of,
     output:
         report(
             paths.report,
@@ -206,4 +207,4 @@ rule render_report:
         " --recordings {input.recordings:q} --mistakes {input.mistakes:q}"
         " --mistakes-folder {input.drawn_mistakes:q} --evaluation {input.evaluation:q}"
         " --provenance {input.provenance:q} --metrics {input.metrics:q} --training {input.training:q}"
-        " --history {input.history:q} --output {output:q} --log {log:q}"
+        " --history {input.history:q} --searches {input.searches:q} --output {output:q} --log {log:q}"

@@ -10,6 +10,9 @@ from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.features import KINDS, lineage
 from serflow.models.gradient_settings import check_training
 from serflow.models.named import NamedModel, find_model, models_schema, named_models
+from serflow.models.search.space import DEFAULTS as OF_A_SEARCH
+from serflow.models.search.space import SCHEMA as SEARCH
+from serflow.models.search.space import open_searches
 from serflow.runtime.errors import UserError
 from serflow.runtime.settings import check_settings, fill, read_scalars
 from serflow.runtime.yaml_files import check_size, read_file
@@ -47,6 +50,7 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
     for name, section in models.items() if isinstance(models, Mapping) else ():
         if isinstance(section, Mapping) and section.get("architecture", name) != name:
             defaults["models"].pop(name, None)  # the defaults of another architecture
+    defaults["search"] = _default_searches(config.get("search"), defaults["search"])
     config = fill(config, defaults)
     schema = read_schema(base / "workflow/schemas/config.schema.yaml", config.get("models"))
     config = read_scalars(config, schema)
@@ -76,14 +80,27 @@ def read_schema(path: Path, models: Mapping) -> dict:
         if plugin.settings:
             rules = {"type": "object", "additionalProperties": False, "properties": plugin.settings}
             sections[kind] = rules | {"required": list(plugin.settings)}
-    sections["encoders"] = ENCODERS
+    sections["encoders"], sections["search"] = ENCODERS, SEARCH
     sections["models"] = models_schema(models)
-    sections["runs"]["items"]["properties"]["protocol"] = {"enum": list(PROTOCOLS)}
+    for rules in (sections["runs"]["items"], sections["search"]["additionalProperties"]):
+        rules["properties"]["protocol"] = {"enum": list(PROTOCOLS)}
     return schema
 
 
 def _defaults(settings: Mapping[str, Mapping]) -> dict:
     return {name: rule["default"] for name, rule in settings.items() if "default" in rule}
+
+
+def _default_searches(given, defaults: Mapping) -> dict:
+    """Return the defaults of the section ``search``; with searches of the user, those of others are left out."""
+    if not isinstance(given, Mapping):
+        return dict(defaults)
+    found = {}
+    for name, section in given.items():
+        found[name] = {**OF_A_SEARCH, **defaults.get(name, {})}
+        if isinstance(section, Mapping) and "space" in section:
+            found[name].pop("space", None)
+    return found
 
 
 def _check_pairs(config: Mapping) -> None:
@@ -106,6 +123,12 @@ def _check_pairs(config: Mapping) -> None:
     models, first, kinds = named_models(config["models"]), {}, set()
     for name, model in models.items():
         check_training(name, model.settings)
+    searches = open_searches(config["search"], models)
+    for name, search in searches.items():
+        for trial in search.trials:
+            _check_model(config, f"{search.model} (search.{name})", trial)
+            kinds.update(lineage(trial.features))
+    models |= {name: models[search.model] for name, search in searches.items()}
     for number, run in enumerate(config["runs"]):
         for name in PROTOCOLS[run["protocol"]].settings:
             if config["split"][name] is None:

@@ -1,10 +1,13 @@
 """The runs that a configuration asks for: a model with a seed on one fold of a protocol."""
 
+import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from serflow.models.named import TRAINING, NamedModel
+from serflow.runtime.errors import UserError
 
+SEARCH = "search"  # the selection of the target of this name
 QUICK = ("logreg_embedding", "logreg_embedding_speaker", "svm_functionals")  # no network that is trained by gradient
 
 
@@ -25,7 +28,7 @@ class Runs:
     config
         The complete configuration.
     models
-        All models by name.
+        All models by name, also those of searches.
     corpora
         Names of the corpora; one without a name if it is a single corpus.
     count_folds
@@ -49,6 +52,7 @@ class Runs:
         count_folds: Callable[[str], int],
     ):
         self._models, wanted = models, runs_on(config["runs"], corpora)
+        self._searches, self._count_folds = config["search"], functools.cache(count_folds)
         self.folds = {run["protocol"]: count_folds(run["protocol"]) for run in wanted}
         self.configured = [
             Run(run["protocol"], model, seed, fold)
@@ -61,7 +65,12 @@ class Runs:
         self._known = {*self.configured, *self.trained, *map(self.plain, self.trained)}
 
     def selected(self, selection: str) -> list[Run]:
-        """Return the configured runs of a selection: ``all``, those of the target ``quick``, or those of a protocol."""
+        """Return the runs of a selection.
+
+        ``all`` or a protocol: those configured; ``quick`` and ``search``: those of the targets of these names.
+        """
+        if selection == SEARCH:
+            return self._searched()
         if selection == "quick":
             return [run for run in self.configured if run.protocol == "speaker-independent" and run.model in QUICK]
         return [run for run in self.configured if selection in ("all", run.protocol)]
@@ -83,7 +92,28 @@ class Runs:
 
     def known(self, run: Run) -> bool:
         """Return whether a run is configured, or needed by one that is."""
-        return run in self._known
+        return run in self._known or run in self._searched()
+
+    def folds_of(self, search: str) -> list[int]:
+        """Return the folds that a search is summarised over."""
+        section = self._searches[search]
+        count = self._count_folds(section["protocol"])
+        wanted = range(count) if section["folds"] is None else section["folds"]
+        if max(wanted) >= count:
+            raise UserError(
+                f"config: search.{search}.folds has {max(wanted)}, but {section['protocol']} has the folds 0 to "
+                f"{count - 1} here"
+            )
+        return list(wanted)
+
+    def _searched(self) -> list[Run]:
+        """Return the runs of each search, and those of its model as it is."""
+        return [
+            Run(section["protocol"], model, section["seed"], fold)
+            for search, section in self._searches.items()
+            for model in (section["model"], search)
+            for fold in self.folds_of(search)
+        ]
 
 
 def runs_on(runs: list[Mapping], corpora: Collection[str]) -> list[Mapping]:

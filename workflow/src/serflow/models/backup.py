@@ -55,7 +55,7 @@ def resumable_stopping(path: Path, depends_on: list, title: str, settings: Mappi
 
     versions = [package.__version__ for package in (keras, np, tf)]
     key = hashlib.sha256(json.dumps([versions, depends_on], sort_keys=True).encode()).hexdigest()
-    state, arrays = _read(path, key)
+    state, arrays = _read(path, key, epochs)
 
     # The averaged weights, if there are any, are in the model while it is validated and when the best are kept.
     averaged = keras.callbacks.SwapEMAWeights(swap_on_epoch=True) if settings["ema"] else None
@@ -113,13 +113,13 @@ def resumable_stopping(path: Path, depends_on: list, title: str, settings: Mappi
     return Stopping(f"val_{settings['monitor']}", mode="max" if settings["monitor"] == "uar" else "min", **how)
 
 
-def _read(path: Path, key: str) -> tuple[dict, dict]:
-    """Return the state and the arrays of a backup, or those of a training that has not begun."""
+def _read(path: Path, key: str, epochs: int) -> tuple[dict, dict]:
+    """Return the state and the arrays of a backup of at most ``epochs``, or those of a training that has not begun."""
     if path.exists():
         try:
             arrays = read_arrays(path)
             state = json.loads(arrays.pop("state").tobytes())
-            if state["key"] == key:
+            if state["key"] == key and len(state["rows"]) <= epochs:
                 return state, arrays
             problem = f"{path} belongs to another training"
         except UserError as error:

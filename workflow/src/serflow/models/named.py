@@ -103,7 +103,7 @@ def models_schema(models: Mapping) -> dict:
     """
     schemas = {}
     for name, architecture in _architectures(models if isinstance(models, Mapping) else {}).items():
-        rules = _rules(architecture)
+        rules = model_rules(architecture)
         schemas[name] = {
             "type": "object",
             "additionalProperties": False,
@@ -127,7 +127,7 @@ def named_models(models: Mapping[str, Mapping]) -> dict[str, NamedModel]:
     """
     found = {}
     for name, architecture in _architectures(models).items():
-        settings = {key: rule["default"] for key, rule in _rules(architecture).items() if "default" in rule}
+        settings = {key: rule["default"] for key, rule in model_rules(architecture).items() if "default" in rule}
         settings |= {key: value for key, value in models.get(name, {}).items() if key != "architecture"}
         found[name] = NamedModel(architecture, settings)
     return found
@@ -144,7 +144,7 @@ def _architectures(models: Mapping) -> dict[str, Plugin]:
     return found
 
 
-def _rules(architecture: Plugin) -> dict[str, dict]:
+def model_rules(architecture: Plugin) -> dict[str, dict]:
     """Return the JSON Schema rule of each setting of an architecture's models."""
     file, rules = f"{architecture.name}.py", architecture.settings
     if architecture is ENSEMBLE:

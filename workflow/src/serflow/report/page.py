@@ -11,7 +11,7 @@ from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.evaluation.predictions import RunKey, key_of
 from serflow.metrics.scores import STATISTICS
-from serflow.report import evaluation_charts, run_charts
+from serflow.report import evaluation_charts, run_charts, search_charts
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
@@ -40,6 +40,7 @@ def render_report(
     metrics: Sequence[Path],
     training: Sequence[Path],
     history: Sequence[Path],
+    searches: Sequence[Path],
     output: Path,
 ) -> None:
     """Render the report as one page that needs no other file.
@@ -76,6 +77,8 @@ def render_report(
         ``training.json`` of the same folds, in the same order.
     history
         ``history.csv`` of the same folds, in the same order.
+    searches
+        ``summary.json`` of those searches whose models are among the runs.
     output
         The page to write.
     """
@@ -117,6 +120,7 @@ def render_report(
         headlines=_headlines(evaluated),
         charts=_charts(evaluated),
         provenance=read_json(provenance),
+        searches=[found | {"charts": search_charts.charts(found)} for found in map(read_json, searches)],
         models=_by_model(evaluated, [_fold(*files) for files in zip(metrics, training, history, strict=True)]),
     )
     write_text(output, page)

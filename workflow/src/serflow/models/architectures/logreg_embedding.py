@@ -23,10 +23,15 @@ SETTINGS = {
         "default": "all",
     },
     "C": {
-        "description": "a list of numbers above 0",
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000},
+        "description": "a number above 0, or a list of such",
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000},
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000},
+            },
+        ],
         "default": [0.0003, 0.001, 0.003],
     },
     "max_iter": {"type": "integer", "minimum": 1, "maximum": 1000000000, "default": 100},
@@ -57,8 +62,9 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> di
     train, valid
         Standardised features of shape (n, layers · statistics · width) and class codes of shape (n,).
     settings
-        ``layers`` of the encoder to use: ``all`` its blocks, the ``best`` single block, or a list; ``C``, inverse
-        strengths of the regularisation to choose from; ``max_iter``, the maximum number of iterations of the solver;
+        ``layers`` of the encoder to use: ``all`` its blocks, the ``best`` single block, or a list; ``C``, the inverse
+        strength of the regularisation or several to choose from; ``max_iter``, the maximum number of iterations of the
+        solver;
         ``encoder_layers``, how many layers there are, and ``encoder_blocks``, which of them are blocks.
     seed
         Not used: the solver uses no random numbers.
@@ -74,7 +80,7 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> di
     wanted, best = settings["layers"], None
     for layers in choices[wanted] if isinstance(wanted, str) else [wanted]:
         columns, solver = _columns(layers, train[0].shape[1], settings), _solver(settings)
-        for strength in sorted(settings["C"]):
+        for strength in sorted(np.atleast_1d(settings["C"]).tolist()):
             solver.set_params(C=strength).fit(train[0][:, columns], train[1])
             predicted = solver.predict(valid[0][:, columns])
             uar = float(scores_from_confusion(confusion_matrix(valid[1], predicted, classes))["uar"])

@@ -139,6 +139,13 @@ def quick(checkout, command):
     assert "extract_embedding" in planned and "extract_functionals" in planned and "extract_mel" not in planned
 
 
+def search(checkout, command):
+    put_clips(
+        checkout, "data/AudioWAV", [f"{speaker}_DFA_{label}_XX.wav" for speaker in SPEAKERS for label in ("ANG", "SAD")]
+    )
+    assert "search_trial" in without_running(checkout, command)
+
+
 def compared(checkout, command):
     script = readme.PROJECT / "tests/bench/embeddings.py"
     said = checkout.shell(f"python {script} results/sample")
@@ -232,6 +239,12 @@ CHECKS = {
     "snakemake --cores 8 bundles": both(
         planned_bundles, elsewhere("workflow/test_bundles.py::test_the_same_probabilities_as_the_run", "bundles")
     ),
+    "snakemake --cores 8 search --config": both(
+        search, elsewhere("workflow/test_search.py::test_each_fold_has_the_settings_that_were_best_there", "search")
+    ),
+    "snakemake --cores 8 --configfile results/crema-d/search": elsewhere(
+        "workflow/test_search.py::test_the_chosen_settings_are_a_configuration", "--configfile", "chosen.yaml"
+    ),
     "serflow predict": predicted,
     "serflow predict bundle.zip": elsewhere(
         "workflow/test_bundles.py::test_a_bundle_is_adapted_to_speakers", "predict", "bundle"
@@ -307,7 +320,7 @@ def test_the_protocols_exist():
 
 
 def test_the_described_results_exist(sample):
-    made_by_targets = {"bundles", "predicted", "logmel"}  # logmel: no model of the sample reads it
+    made_by_targets = {"bundles", "predicted", "search", "logmel"}  # logmel: no model of the sample reads it
     for row in readme.table(readme.PROJECT / "docs/results.md", "| path | content |"):
         for path in re.findall(r"`([^`]+)`", row[0]):
             name = path.partition("/")[0]

@@ -46,11 +46,12 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
     for kind, plugin in KINDS.items():
         if plugin.settings:
             defaults[kind] = fill(defaults.get(kind, {}), _defaults(plugin.settings))
-    models = config.get("models")
+    models, searches = config.get("models"), defaults.get("search", {})
     for name, section in models.items() if isinstance(models, Mapping) else ():
         if isinstance(section, Mapping) and section.get("architecture", name) != name:
             defaults["models"].pop(name, None)  # the defaults of another architecture
-    defaults["search"] = _default_searches(config.get("search"), defaults["search"])
+            searches = {key: search for key, search in searches.items() if search["model"] != name}
+    defaults["search"] = _default_searches(config.get("search"), searches)
     config = fill(config, defaults)
     schema = read_schema(base / "workflow/schemas/config.schema.yaml", config.get("models"))
     config = read_scalars(config, schema)

@@ -14,18 +14,17 @@ from serflow.runtime.settings import check_settings
 
 # Validation speakers cannot judge between these: one uses more of a speaker than the other, or they come after it.
 NOT_SEARCHED = ("standardize", "refit")
-_NUMBER = {"type": "number"}
-_RANGE = {
+_CHOICE = {
+    "description": "{choices: [...]}, or {low: ..., high: ...} with log: true for a logarithmic range",
     "type": "object",
     "additionalProperties": False,
-    "required": ["low", "high"],
-    "properties": {"low": _NUMBER, "high": _NUMBER, "log": {"type": "boolean"}},
-}
-_CHOICES = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["choices"],
-    "properties": {"choices": {"type": "array", "minItems": 1}},
+    "anyOf": [{"required": ["choices"]}, {"required": ["low", "high"]}],
+    "properties": {
+        "choices": {"type": "array", "minItems": 1},
+        "low": {"type": "number"},
+        "high": {"type": "number"},
+        "log": {"type": "boolean"},
+    },
 }
 SCHEMA = {
     "type": "object",
@@ -63,10 +62,7 @@ SCHEMA = {
             "space": {
                 "type": "object",
                 "minProperties": 1,
-                "additionalProperties": {
-                    "description": "{choices: [...]}, or {low: ..., high: ...} with log: true for a logarithmic range",
-                    "anyOf": [_RANGE, _CHOICES],
-                },
+                "additionalProperties": _CHOICE,
             },
         },
     },
@@ -151,6 +147,8 @@ def _check(name: str, setting: str, choice: Mapping, rules: Mapping) -> None:
         raise UserError(f"{where} cannot be searched; make a search for each value")
     if setting not in rules:
         raise UserError(f"{where} is no setting of the model{did_you_mean(setting, rules)}")
+    if "choices" in choice and len(choice) > 1:
+        raise UserError(f"{where} has both choices and a range")
     if "low" in choice and (choice["low"] > choice["high"] or (choice.get("log") and choice["low"] <= 0)):
         raise UserError(f"{where}: low must not be above high, and with log: true it must be above 0")
     rule, path = rules[setting], ["search", name, "space", setting]

@@ -159,12 +159,15 @@ def sample(make_once, project) -> Workspace:
 
 BUNDLED = ("cnn1d", "cnn2d", "svm_functionals", "logreg_embedding")
 ADAPTED, ENSEMBLE = "logreg_embedding_speaker", "ensemble"
+SEARCH = {
+    "linear": {"model": "logreg_embedding", "trials": 2, "folds": [0], "space": {"C": {"low": 0.0001, "high": 0.1}}}
+}
 BUNDLED_RUN = "speaker-independent/{}/seed0/fold0"
 
 
 @pytest.fixture(scope="session")
 def bundled(sample, make_once) -> Workspace:
-    """A copy of the finished run with a bundle of one run of each model. Not to be changed but for predicted/."""
+    """A copy of the finished run with a bundle of one run of each model, and a search. Not to be changed but for predicted/."""
 
     def fill(folder):
         shutil.copytree(sample.folder, folder, symlinks=True, dirs_exist_ok=True)
@@ -172,6 +175,7 @@ def bundled(sample, make_once) -> Workspace:
         Workspace(folder, sample.project, QUICK).run(*(f"results/sample/bundles/{run}.zip" for run in runs))
         settings = {**QUICK, "runs": [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]}
         Workspace(folder, sample.project, settings).run(f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip")
+        Workspace(folder, sample.project, {**QUICK, "search": SEARCH}).run("results/sample/search/linear/trials.csv")
 
     return Workspace(make_once("bundled", fill), sample.project, QUICK)
 

@@ -108,7 +108,7 @@ def test_every_wrong_value_of_every_setting(config, schema, refuse):
             # The message about a section or list may name a value inside it.
             inside = isinstance(value, dict | list) and f"config: {key}" in message
             # That about a list with alternatives shows the list.
-            of_list = type(path[-1]) is int and f"config: {'.'.join(path[:-1])} is [" in message
+            of_list = type(path[-1]) is int and f"config: {'.'.join(map(str, path[:-1]))} is [" in message
             assert told or inside or of_list, (path, value, message)
             tried += 1
     assert tried > 700

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workspace import BUNDLED_RUN, ENSEMBLE
+from workspace import BUNDLED_RUN, ENSEMBLE, SEARCH
 
 # Jobs of every rule: those of a run to its report, a bundle, and labels.
 SETTINGS = {"input": "resources/corpora/sample/AudioWAV", "bundle": None}
@@ -24,6 +24,7 @@ def jobs(bundled):
     text = bundled.run(*show, *TARGETS, **SETTINGS)
     runs = [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]
     text += bundled.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
+    text += bundled.run(*show, "results/sample/search/linear/trials.csv", search=SEARCH)
     text = text.replace("<TBD>", LENGTH)
     found = {}
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(.*?)(?=^\[|\Z)", text, re.M | re.S):

@@ -14,6 +14,7 @@ from serflow.runtime.settings import check_settings
 
 # Validation speakers cannot judge between these: one uses more of a speaker than the other, or they come after it.
 NOT_SEARCHED = ("standardize", "refit")
+_NUMBER = {"type": "number", "minimum": -1000000000, "maximum": 1000000000}
 _CHOICE = {
     "description": "{choices: [...]}, or {low: ..., high: ...} with log: true for a logarithmic range",
     "type": "object",
@@ -21,8 +22,8 @@ _CHOICE = {
     "anyOf": [{"required": ["choices"]}, {"required": ["low", "high"]}],
     "properties": {
         "choices": {"type": "array", "minItems": 1},
-        "low": {"type": "number"},
-        "high": {"type": "number"},
+        "low": _NUMBER,
+        "high": _NUMBER,
         "log": {"type": "boolean"},
     },
 }

@@ -240,6 +240,7 @@ def harmful(sample, tmp_path):
         metrics=metrics,
         training=[path.with_name("training.json") for path in metrics],
         history=[path.with_name("history.csv") for path in metrics],
+        searches=[],
         output=folder / "index.html",
     )
     return (folder / "index.html").as_uri()

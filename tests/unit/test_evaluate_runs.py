@@ -228,7 +228,7 @@ def write_page(folder, paths, page):
     """Render the page of made-up runs: without clips and mistakes."""
     for name, content in {
         "audit": {"clips": 9, "speakers": 3, "hours": 0.1, "excluded": 0, "left_out": 0, "rates": {"16000": 9}}
-        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}},
+        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}, "labels": []},
         "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
         "clips": {"clips": []},
         "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
@@ -254,9 +254,10 @@ def write_page(folder, paths, page):
     render_report(
         corpus="mine",
         excluded=folder / "excluded.tsv",
-        config={"mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2}},
+        config={"mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2}, "chosen_on": {}},
         figures=[],
         recordings=[],
+        searches=[],
         mistakes_folder=folder,
         metrics=paths,
         training=[path.parent / "training.json" for path in paths],

@@ -122,7 +122,7 @@ def test_names_are_text_in_the_report(sample, tmp_path):
     files |= {"metrics": metrics, "training": [path.with_name("training.json") for path in metrics]}
     files |= {"history": [path.with_name("history.csv") for path in metrics]}
     page = tmp_path / "index.html"
-    render_report(corpus=harm, **files, excluded=tmp_path / "excluded.tsv", config=config, output=page)
+    render_report(corpus=harm, **files, searches=[], excluded=tmp_path / "excluded.tsv", config=config, output=page)
     seen = Elements()
     seen.feed(page.read_text(encoding="utf-8"))
     assert not [tag for tag, attributes in seen.found if "onerror" in attributes]

@@ -9,6 +9,7 @@ from serflow.corpus.audit import RULES, audit_clips, excluded_clips
 from serflow.corpus.crema_d_names import VOTES
 from serflow.corpus.formats import CREMA_D, load_formats
 from serflow.corpus.ids import of_corpus
+from serflow.corpus.labels import count_labels, with_used_labels
 from serflow.corpus.listing import documented_people
 from serflow.corpus.metadata import read_demographics, voice_votes
 from serflow.corpus.policy import apply_policy
@@ -26,6 +27,7 @@ def catalog_clips(
     votes: Path | None = None,
     policy: str,
     audit_settings: Mapping,
+    labels: Mapping,
     formats: Mapping[str, str],
     output: Path,
     excluded: Path,
@@ -44,10 +46,13 @@ def catalog_clips(
         What an unusable recording means: ``fail`` or ``exclude``.
     audit_settings
         The section ``catalog.audit`` of the configuration.
+    labels
+        The section ``labels`` of the configuration.
     formats
         Name of each corpus of a union (empty for a single corpus) → its format.
     output
-        ``clips.parquet``: the usable clips by name. ``left_out`` tells whether the audit excludes a clip from
+        ``clips.parquet``: the usable clips by name, without those whose label is not used. ``emotion`` is the label
+        that is used, ``corpus_label`` that of the corpus. ``left_out`` tells whether the audit excludes a clip from
         protocols that are not leaky.
     excluded, flagged
         TSV tables of file, rule and reason: recordings that are left out, and others that the audit flags.
@@ -68,7 +73,11 @@ def catalog_clips(
     clips = rows[rows["problem"].isna()]
     if clips.empty:
         raise UserError("no usable recordings are left; see excluded.tsv in the catalog folder of the results")
-    flags = audit_clips(clips.to_dict("records"), audit_settings)
+    usable = [row for row in table.to_pylist() if row["problem"] is None]
+    named = with_used_labels(usable, labels)
+    emotions = clips["clip"].map({row["clip"]: row["emotion"] for row in named})
+    clips = clips.assign(corpus_label=clips["emotion"], emotion=emotions).dropna(subset="emotion")
+    flags = audit_clips(named, audit_settings)
     left_out = excluded_clips(flags, audit_settings)
     people = {name: person._asdict() for name, person in documented_people(load_formats(formats)).items()}
     people |= _of_crema_d(read_demographics(demographics) if demographics else {}, formats)
@@ -79,7 +88,7 @@ def catalog_clips(
         .assign(left_out=clips["clip"].isin(left_out))
     )
     schema = {field.name: str(field.type) for field in table.drop(["problem", "offset", "length"]).schema}
-    schema |= _PERSON | dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
+    schema |= {"corpus_label": "string"} | _PERSON | dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
     storage.write_table(output, storage.table_of_frame(clips, schema))
 
     file_of = dict(zip(clips["clip"], map(printable, clips["file"]), strict=True))
@@ -92,7 +101,8 @@ def catalog_clips(
     kept = [row for row in found if row[1] not in audit_settings["exclude"]]
     for path, rows, columns in ((excluded, lost, [*_FOUND, "left_out_of"]), (flagged, kept, _FOUND)):
         storage.write_csv(path, columns, rows)
-    storage.write_json(audit, _counts(clips, broken, found, audit_settings) | {"left_out": len(left_out)})
+    counts = _counts(clips, broken, found, audit_settings) | {"left_out": len(left_out)}
+    storage.write_json(audit, counts | {"labels": count_labels(usable, labels)})
 
 
 def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from serflow import storage
 from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
 from serflow.corpus.formats import CREMA_D, FORMATS, is_table
-from serflow.corpus.ids import speaker_of
+from serflow.corpus.ids import corpus_of, speaker_of
+from serflow.corpus.labels import check_labels
 from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries
 from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
 from serflow.corpus.metadata import TABLES, find_metadata
@@ -133,7 +134,10 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
     entries = [entry for entry in entries if not entry.excluded]
     if not entries:
         raise UserError("; ".join(notes))
-    speakers = sorted({entry.name.speaker for entry in entries if entry.name})
+    union = bool(locations[0].name)
+    names = [entry.name for entry in entries if entry.name]
+    check_labels(((corpus_of(name.speaker) if union else None, name.emotion) for name in names), config["labels"])
+    speakers = sorted({name.speaker for name in names})
     formats = {location.name: location.format for location in locations}
     return Corpus(locations[0].path, made, archive, speakers, metadata, formats, notes), entries, locations
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from serflow import storage
 from serflow.corpus.audit import AUDITED, audit_clips, excluded_clips
 from serflow.corpus.copies import KINDS
+from serflow.corpus.labels import with_used_labels
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.splits.leaks import check_leaks
@@ -19,6 +20,7 @@ def split_clips(
     *,
     protocol: str,
     audit: Mapping,
+    labels: Mapping,
     settings: Mapping,
     formats: Mapping[str, str],
     output: Path,
@@ -35,6 +37,8 @@ def split_clips(
         Name of the protocol.
     audit
         The section ``catalog.audit`` of the configuration; empty for a leaky protocol, which keeps every clip.
+    labels
+        The section ``labels`` of the configuration.
     settings
         The settings of the section ``split`` that the protocol uses.
     formats
@@ -48,12 +52,15 @@ def split_clips(
         If the corpus is too small for the protocol, or the split leaks.
     """
     plugin = PROTOCOLS.find(protocol, "runs")
-    found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "problem"]))).sort_by("clip")
+    found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "corpus", "problem"]))).sort_by(
+        "clip"
+    )
     rows = found.to_pylist()
     usable = [row for row in rows if row["problem"] is None]
-    left_out = excluded_clips(audit_clips(usable, audit), audit) if audit else set()
-    labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
-    if not labels:
+    named = with_used_labels(usable, labels)
+    left_out = excluded_clips(audit_clips(named, audit), audit) if audit else set()
+    label_of = {row["clip"]: row["emotion"] for row in named if row["clip"] not in left_out}
+    if not label_of:
         raise UserError(
             "the audit leaves no clip to split; catalog/excluded.tsv says why, catalog.audit sets its rules"
         )
@@ -61,14 +68,14 @@ def split_clips(
     copies = [
         (copy["clip"], copy["origin"])
         for copy in sorted(plan, key=lambda copy: (KINDS.index(copy["kind"]), copy["clip"]))
-        if copy["origin"] in labels and copy["kind"] in plugin.copies
+        if copy["origin"] in label_of and copy["kind"] in plugin.copies
     ]
     known = {
         "formats": formats,
         "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
         "usable": [row["clip"] for row in usable],
     }
-    split = plugin.load().split(labels, copies, {**settings, **known})
+    split = plugin.load().split(label_of, copies, {**settings, **known})
     if not plugin.leaky:
         check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)
     storage.write_table(output, storage.table_of(split, SCHEMA))

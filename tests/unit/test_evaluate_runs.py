@@ -228,7 +228,8 @@ def write_page(folder, paths, page):
     """Render the page of made-up runs: without clips and mistakes."""
     for name, content in {
         "audit": {"clips": 9, "speakers": 3, "hours": 0.1, "excluded": 0, "left_out": 0, "rates": {"16000": 9}}
-        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}, "labels": []},
+        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}, "labels": []}
+        | {"used": {"clips": 9, "speakers": 3, "hours": 0.1, "emotions": {"ANG": 9}}},
         "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
         "clips": {"clips": []},
         "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
@@ -247,6 +248,7 @@ def write_page(folder, paths, page):
             content["run"]["uar"] = {"value": 0.5, "low": None, "high": None}
         write_json(folder / f"{name}.json", content)
     (folder / "excluded.tsv").write_text("file\trule\treason\tleft_out_of\n")
+    (folder / "flagged.tsv").write_text("file\trule\treason\n")
     for path in paths:
         (path.parent / "history.csv").write_text(
             "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n1,1.5,0.2,1.4,0.3,2\n"
@@ -254,6 +256,7 @@ def write_page(folder, paths, page):
     render_report(
         corpus="mine",
         excluded=folder / "excluded.tsv",
+        flagged=folder / "flagged.tsv",
         config={"mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2}, "chosen_on": {}},
         figures=[],
         recordings=[],

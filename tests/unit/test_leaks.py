@@ -63,14 +63,22 @@ def split(tmp_path):
     """Return a function that writes the split table of a protocol and returns its rows."""
 
     def write(protocol, settings, output, digests=DIGESTS):
-        sound = {"rms": 0.1, "clipped": 0.0, "dc_offset": 0.0, "rate": 16_000, "channels": 1, "duration": 2.0}
+        sound = {
+            "corpus": None,
+            "loudest_rms": 0.1,
+            "clipped": 0.0,
+            "dc_offset": 0.0,
+            "rate": 16_000,
+            "channels": 1,
+            "duration": 2.0,
+        }
         columns = {
             "clip": CLIPS,
             "speaker": [clip[:4] for clip in CLIPS],
             "emotion": [clip.split("_")[2] for clip in CLIPS],
             "audio_sha256": [digests[clip] for clip in CLIPS],
             "problem": pa.nulls(len(CLIPS), pa.string()),
-            **{name: [value] * len(CLIPS) for name, value in sound.items()},
+            **{name: pa.array([value] * len(CLIPS)) for name, value in sound.items()},
         }
         index, plan = tmp_path / "index.parquet", tmp_path / "plan.parquet"
         write_table(index, pa.table(columns))

@@ -107,6 +107,7 @@ def test_names_are_text_in_the_report(sample, tmp_path):
         writer.writerows([name.encode("utf-8", "replace").decode(), harm, harm, harm] for name in EVIL)
     folder = results / "report/all"
     files = {
+        "flagged": results / "catalog/flagged.tsv",
         "audit": results / "catalog/audit.json",
         "length": results / "length.json",
         "clips": results / "report/figures/clips.json",

@@ -28,6 +28,7 @@ def render_report(
     corpus: str,
     audit: Path,
     excluded: Path,
+    flagged: Path,
     length: Path,
     config: Mapping,
     clips: Path,
@@ -53,6 +54,8 @@ def render_report(
         ``audit.json``.
     excluded
         ``excluded.tsv``.
+    flagged
+        ``flagged.tsv``.
     length
         ``length.json``.
     config
@@ -110,7 +113,8 @@ def render_report(
         themes={scheme: theme(dark=scheme == "dark") for scheme in ("light", "dark")},
         played=PLAYED_SECONDS,
         audit=read_json(audit),
-        flagged=read_csv(excluded),
+        left_out=read_csv(excluded),
+        flagged=read_csv(flagged),
         length=read_json(length),
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow import storage
-from serflow.corpus.audit import AUDITED, audit_clips, excluded_clips
+from serflow.corpus.audit import AUDITED, audit_clips, count_by_rule, excluded_clips, refuse_losses
 from serflow.corpus.copies import KINDS
 from serflow.corpus.labels import with_used_labels
 from serflow.runtime.errors import UserError
-from serflow.splits import PROTOCOLS
+from serflow.splits import PROTOCOLS, Row
 from serflow.splits.leaks import check_leaks
 
 SCHEMA = {"clip": "string", "origin": "string", "fold": "int32", "part": "string", "label": "string"}
@@ -52,18 +52,16 @@ def split_clips(
         If the corpus is too small for the protocol, or the split leaks.
     """
     plugin = PROTOCOLS.find(protocol, "runs")
-    found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "corpus", "problem"]))).sort_by(
-        "clip"
-    )
+    found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "problem"]))).sort_by("clip")
     rows = found.to_pylist()
     usable = [row for row in rows if row["problem"] is None]
     named = with_used_labels(usable, labels)
-    left_out = excluded_clips(audit_clips(named, audit), audit) if audit else set()
+    flags = audit_clips(named, audit) if audit else []
+    refuse_losses(named, flags, audit)
+    left_out = excluded_clips(flags, audit)
     label_of = {row["clip"]: row["emotion"] for row in named if row["clip"] not in left_out}
     if not label_of:
-        raise UserError(
-            "the audit leaves no clip to split; catalog/excluded.tsv says why, catalog.audit sets its rules"
-        )
+        raise UserError("no usable recording is left to split; catalog.policy leaves those out that cannot be read")
     plan = storage.read_tables(plans).to_pylist()
     copies = [
         (copy["clip"], copy["origin"])
@@ -75,7 +73,28 @@ def split_clips(
         "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
         "usable": [row["clip"] for row in usable],
     }
-    split = plugin.load().split(label_of, copies, {**settings, **known})
+    try:
+        split = plugin.load().split(label_of, copies, {**settings, **known})
+    except UserError as error:
+        if not left_out:
+            raise
+        counts = count_by_rule([flag for flag in flags if flag[1] in audit["exclude"]], left_out)
+        rules = ", ".join(f"{rule} {count}" for rule, count in counts.items())
+        raise UserError(f"{error}; the audit leaves {len(left_out):,} of {len(named):,} clips out ({rules})") from error
+    refuse_one_class(protocol, split)
     if not plugin.leaky:
         check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)
     storage.write_table(output, storage.table_of(split, SCHEMA))
+
+
+def refuse_one_class(protocol: str, split: Sequence[Row]) -> None:
+    """Raise ``UserError`` for a fold whose training clips have one label only: no model can be trained on them."""
+    trained: dict[int, set[str]] = {}
+    for _, _, fold, part, label in split:
+        if part == "train":
+            trained.setdefault(fold, set()).add(label)
+    for fold, labels in sorted(trained.items()):
+        if len(labels) == 1:
+            raise UserError(
+                f"split {protocol}: fold {fold} has clips of {labels.pop()} alone to train on; a model needs two labels"
+            )

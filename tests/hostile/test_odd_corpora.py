@@ -12,7 +12,7 @@ from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table
 from workspace import Workspace, lines
 
-SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
+SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42, "folds": "published"}
 
 
 def corpus(folder, speakers, classes, clips_of_each, samples=8000, constant=False, step=0):

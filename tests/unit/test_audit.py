@@ -99,7 +99,7 @@ def test_the_notebook_keeps_what_the_policy_leaves_out(recordings):
     plant(recordings, "digital_silence")
     where = recordings.parent
     indices, plans = read_corpus(where, recordings), [where / "plan/s00.parquet"]
-    options = {"test": 0.5, "valid": 0.34, "random_state": 42}
+    options = {"test": 0.5, "valid": 0.34, "random_state": 42, "folds": "published"}
 
     def clips(protocol, audit):
         return {row["origin"] for row in split(indices, plans, where / "split", protocol, options, audit=audit)}
@@ -157,7 +157,7 @@ def test_an_audit_that_takes_most_of_a_label_is_refused(recordings):
         sf.write(path, speech(path.stem) + 0.05, RATE)
     where = recordings.parent
     indices, plans = read_corpus(where, recordings), [where / "plan/s00.parquet"]
-    options = {"test": 0.5, "valid": 0.34, "random_state": 42}
+    options = {"test": 0.5, "valid": 0.34, "random_state": 42, "folds": "published"}
     assert len({row["origin"] for row in split(indices, plans, where / "s", "random", options)}) == 36
     strict = SETTINGS | {"exclude": ["dc_offset"]}
     with pytest.raises(
@@ -179,7 +179,13 @@ def test_what_is_too_little_to_split_says_what_was_left_out(recordings):
         r"fold 0 has no clips to train on; add speakers; the audit leaves 12 of 24 clips out \(digital_silence 12\)"
     )
     with pytest.raises(UserError, match=message):
-        split(indices, plans, where / "split", "speaker-independent", {"valid": 0.3, "random_state": 0})
+        split(
+            indices,
+            plans,
+            where / "split",
+            "speaker-independent",
+            {"valid": 0.3, "random_state": 0, "folds": "published"},
+        )
 
 
 def test_identical_audio_under_one_label_is_no_contradiction():

@@ -301,6 +301,20 @@ def test_a_metric_added_in_one_place_is_everywhere(evaluated, tmp_path, project,
     assert page.count(f"{100 * pooled['value']:.1f} % worst recall") >= 1
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_who_is_unknown_is_found_from_the_clips_and_not_from_the_protocol(evaluated, tmp_path, project, known):
+    """A table of one's own is the headline if its speakers are apart, and is not if one clip of a tester validates."""
+    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
+    extra = [("1001_another", "1001_another", "valid", "ANG")] if known else []
+    paths = [write_run(tmp_path, "custom", "a", fold, 2.0, extra) for fold in range(3)]
+    evaluate(tmp_path, paths, project)
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["runs"][0]["unknown_speakers"] is found["models"][0]["unknown_speakers"] is not known
+    page = write_page(tmp_path, paths, tmp_path / "index.html")
+    assert ("Protocol custom, 3 folds" in page) is not known
+    assert ("No run here tests on speakers that its model was not trained on" in page) is known
+
+
 def test_no_runs(tmp_path):
     with pytest.raises(UserError, match="there are no runs to evaluate"):
         evaluate_runs(

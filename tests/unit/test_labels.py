@@ -10,7 +10,7 @@ from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table
 
 ALL = {"map": {}, "keep": None, "corpora": {}}
-SPLIT = {"test": 0.5, "valid": 0.34, "random_state": 42}
+SPLIT = {"test": 0.5, "valid": 0.34, "random_state": 42, "folds": "published"}
 
 
 @pytest.mark.parametrize(

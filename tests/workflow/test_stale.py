@@ -77,6 +77,7 @@ SETTINGS = [
     ("split.test", 0.2, SPLIT),
     ("split.valid", 0.3, SPLIT),
     ("split.random_state", 1, SPLIT),
+    ("split.folds", "leave-one-speaker-out", PAGE),  # of a protocol that no run here has
     ("split.table", "mine.csv", PAGE),
     ("runs", [RUNS[0] | {"seeds": [0, 1]}], MODELS),
     *((f"models.{model}.{key}", value, ONE_MODEL) for model, key, value in [

@@ -135,11 +135,11 @@ def _embed(clip: Mapping, figure: Path, recording: Path) -> dict:
 
 
 def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
-    return {
-        protocol: [row for row in evaluated["models"] if row["protocol"] == protocol]
-        for protocol in evaluated["references"]
-        if PROTOCOLS[protocol].headline
-    }
+    found: dict[str, list[dict]] = {}
+    for row in evaluated["models"]:
+        if row["unknown_speakers"]:
+            found.setdefault(row["protocol"], []).append(row)
+    return found
 
 
 def _charts(evaluated: Mapping) -> dict:

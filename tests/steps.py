@@ -49,6 +49,7 @@ def catalog(indices: list[Path], folder: Path, **options) -> dict[str, Path]:
     config = default_config()
     usual = {"policy": "fail", "formats": {"": "crema-d"}, "labels": config["labels"]}
     usual["audit_settings"] = config["catalog"]["audit"]
+    usual["groups"] = indices[0].parents[1] / "listing/groups.parquet"
     catalog_clips(indices, **usual | options, **paths)
     return paths
 

@@ -73,7 +73,7 @@ def evaluated(tmp_path_factory, project):
     rows = [
         {"clip": clip, "speaker": speaker, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
         | {"sex": "Male" if int(speaker) % 2 else "Female", "age": 20 + int(speaker) % 1000 * 3, "race": "x"}
-        | {"ethnicity": None}
+        | {"ethnicity": None, "group_room": "big" if int(speaker) < 1004 else "small"}
         | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if int(speaker) > 1002 else None for name in CLASSES}
         for speaker in SPEAKERS
         for clip in clips_of(speaker)
@@ -132,10 +132,17 @@ def test_figures_are_scikit_learns(evaluated, number):
 def test_groups_share_out_the_clips(evaluated):
     run = evaluated[2]["runs"][0]
     for name, groups in run["groups"].items():
-        assert name in ("corpus", "ethnicity") or sum(group["n_clips"] for group in groups) == run["pooled"]["n_clips"]
+        assert (
+            name in ("corpus", "ethnicity", "language")
+            or sum(group["n_clips"] for group in groups) == run["pooled"]["n_clips"]
+        )
     assert [group["group"] for group in run["groups"]["sex"]] == ["Female", "Male"]
     assert [group["group"] for group in run["groups"]["age"]] == ["20–29", "30–39", "40–49", "50–59"]
-    assert run["groups"]["ethnicity"] == run["groups"]["corpus"] == []
+    assert [(group["group"], group["n_speakers"]) for group in run["groups"]["group_room"]] == [
+        ("big", 3),
+        ("small", 9),
+    ]
+    assert run["groups"]["language"] == run["groups"]["ethnicity"] == run["groups"]["corpus"] == []
     truth, p = read_test(evaluated[0], "speaker-independent", "good")
     assert run["groups"]["race"][0]["uar"]["value"] == pytest.approx(
         sk.balanced_accuracy_score(truth, np.array(CLASSES)[p.argmax(1)])

@@ -5,6 +5,7 @@ import pytest
 import soundfile as sf
 
 import steps
+from serflow.configuration import configure
 from serflow.corpus.labels import check_labels, used_label
 from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table
@@ -31,6 +32,15 @@ SPLIT = {"test": 0.5, "valid": 0.34, "random_state": 42, "folds": "published"}
 )
 def test_what_a_label_is_used_as(settings, label, corpus, used):
     assert used_label(label, corpus, ALL | settings) == used
+
+
+def test_words_for_known_emotions_mean_their_codes(project):
+    given = {"map": {"excited": "happy", "calm": "Neutral"}, "corpora": {"x": {"keep": ["happiness", "rage"]}}}
+    assert configure({"labels": given}, project)["labels"] == {
+        "map": {"excited": "HAP", "CAL": "NEU"},
+        "keep": None,
+        "corpora": {"x": {"keep": ["HAP", "rage"]}},
+    }
 
 
 FOUND = [("x", "ANG"), ("x", "CAL"), ("y", "ANG"), ("y", "NEU")]

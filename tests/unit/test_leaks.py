@@ -120,6 +120,11 @@ def test_a_split_by_part(tmp_path, split):
     assert copied == {clip for clip, part in lines if part == "train"}
 
 
+def test_names_in_a_split_may_be_composed_in_another_way(tmp_path):
+    path = table(tmp_path, "clip,part\nJose\u0301_a,train\nJos\u00e9_b\u200b,test\n")
+    assert read_table(path) == [{"Jos\u00e9_a": "train", "Jos\u00e9_b": "test"}]
+
+
 def test_a_split_by_fold(tmp_path, split):
     lines = [(number % 4 + 8, clip) for number, clip in enumerate(CLIPS)]
     found = custom(tmp_path, split, lines, "fold,clip")

@@ -117,6 +117,7 @@ wildcard_constraints:
 
 PATTERNS = {
     "listing": "listing/{shard}.parquet",
+    "groups": "listing/groups.parquet",
     "plan": "plan/{shard}.parquet",
     "recordings": "recordings/{shard}.npy",
     "recordings_index": "recordings/{shard}.parquet",

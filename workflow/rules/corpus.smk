@@ -66,6 +66,7 @@ rule catalog_clips:
     input:
         **{name: str(path) for name, path in DATA.metadata.items()},
         indices=collect(paths.recordings_index, shard=SHARDS),
+        groups=paths.groups,
     output:
         clips=paths.clips,
         excluded=report(
@@ -95,7 +96,7 @@ rule catalog_clips:
         formats=json.dumps(DATA.formats),
         code=code_of("catalog_clips", *FORMAT_MODULES),
     shell:
-        "python -m serflow catalog_clips --indices {input.indices:q} {params.metadata} --formats {params.formats:q}"
+        "python -m serflow catalog_clips --indices {input.indices:q} --groups {input.groups:q} {params.metadata} --formats {params.formats:q}"
         " --policy {params.policy} --audit-settings {params.audit:q} --labels {params.labels:q}"
         " --output {output.clips:q} --excluded {output.excluded:q} --flagged {output.flagged:q} --audit {output.audit:q} --log {log:q}"
 

@@ -18,12 +18,13 @@ from serflow.runtime.progress import tell
 
 _FOUND = ["file", "rule", "reason"]
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
-_PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string"}
+_PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string", "language": "string"}
 
 
 def catalog_clips(
     indices: Sequence[Path],
     *,
+    groups: Path,
     demographics: Path | None = None,
     votes: Path | None = None,
     policy: str,
@@ -41,6 +42,8 @@ def catalog_clips(
     ----------
     indices
         Indices of the recordings of all shards.
+    groups
+        ``listing/groups.parquet``: sex, age, language and further groups of the clips of manifests.
     demographics, votes
         The metadata tables of CREMA-D.
     policy
@@ -93,7 +96,11 @@ def catalog_clips(
         .assign(left_out=clips["clip"].isin(left_out))
     )
     schema = {field.name: str(field.type) for field in table.drop(["problem", "offset", "length"]).schema}
-    schema |= {"corpus_label": "string"} | _PERSON | dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
+    told = storage.read_table(groups).to_pandas().set_index("clip").reindex(clips["clip"]).set_index(clips.index)
+    for name in told:
+        clips[name] = clips[name].where(clips[name].notna(), told[name]) if name in _PERSON else told[name]
+    schema |= {"corpus_label": "string"} | _PERSON | {name: "string" for name in told if name not in _PERSON}
+    schema |= dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
     storage.write_table(output, storage.table_of_frame(clips, schema))
 
     row_of = {row["clip"]: row for row in named}

@@ -15,6 +15,28 @@ class _Words(dict):
 
 
 LABELS = _Words(EMOTIONS | {"BOR": "boredom", "CAL": "calm", "SUR": "surprise"})
+# Other words for them, in lower case.
+_OTHER_WORDS = {"ANG": "angry", "BOR": "bored", "DIS": "disgusted", "FEA": "fearful", "HAP": "happiness"}
+_OTHER_WORDS |= {"SAD": "sadness", "SUR": "surprised"}
+_CODES = {word.lower(): code for code, word in (*LABELS.items(), *_OTHER_WORDS.items())}
+_CODES |= {code.lower(): code for code in LABELS}
+
+
+def code_of(label: str) -> str:
+    """Return the code of an emotion for its code or a word for it, in capitals or not; other labels as they are."""
+    return _CODES.get(label.lower(), label)
+
+
+def labels_by_code(settings: Mapping) -> dict:
+    """Return the section ``labels`` of the configuration with codes in place of words for known emotions."""
+    read = dict(settings)
+    if "map" in read:
+        read["map"] = {code_of(str(label)): code_of(other) for label, other in read["map"].items()}
+    if read.get("keep"):
+        read["keep"] = [code_of(label) for label in read["keep"]]
+    if "corpora" in read:
+        read["corpora"] = {corpus: labels_by_code(own) for corpus, own in read["corpora"].items()}
+    return read
 
 
 def used_label(label: str, corpus: str | None, settings: Mapping) -> str | None:

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from serflow.corpus.ids import plain_text
 from serflow.runtime.errors import UserError
 from serflow.splits import PARTS, Row
 from serflow.splits.folds import rows_of_fold, with_validation
@@ -79,7 +80,7 @@ def read_table(table: str | Path) -> list[dict[str, str]]:
     (kind,) = kinds
     given: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
-        clip, value = (row["clip"] or "").strip(), (row[kind] or "").strip()
+        clip, value = plain_text(row["clip"] or ""), plain_text(row[kind] or "")
         if not clip or not value:
             raise UserError(f"split.table: {table}, row {number}: {'clip' if not clip else kind} is empty")
         if clip in given:

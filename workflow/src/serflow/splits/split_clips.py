@@ -70,7 +70,8 @@ def split_clips(
     ]
     known = {
         "formats": formats,
-        "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
+        # Of unusable recordings too: a lost clip does not change the folds.
+        "speakers": sorted({row["speaker"] for row in with_used_labels(filter(_is_named, rows), labels)}),
         "usable": [row["clip"] for row in usable],
     }
     try:
@@ -85,6 +86,10 @@ def split_clips(
     if not plugin.leaky:
         check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)
     storage.write_table(output, storage.table_of(split, SCHEMA))
+
+
+def _is_named(row: Mapping) -> bool:
+    return row["speaker"] is not None
 
 
 def refuse_one_class(protocol: str, split: Sequence[Row]) -> None:

@@ -1,5 +1,7 @@
 """A corpus given by a table: what it may contain, what is read of its files, and mistakes with row and column."""
 
+import datetime
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -300,9 +302,25 @@ def test_what_a_table_says_of_speakers_and_groups(tmp_path, suffix):
     ]
 
 
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (pa.array(["u", None]).dictionary_encode(), ["u", None]),  # as pandas writes a category
+        (pa.array([True, False]), ["true", "false"]),
+        (pa.array([1.5, float("nan")]), ["1.5", None]),
+        (pa.array([datetime.date(2024, 11, 25)] * 2), ["2024-11-25"] * 2),
+        (pa.nulls(2), [None, None]),
+    ],
+)
+def test_groups_of_every_type(tmp_path, values, text):
+    found = speakers_of(tmp_path, ["a", "b"], suffix=".parquet", room=values)
+    assert [entry.about["group_room"] for entry in found] == text
+
+
 def test_a_column_of_many_values_is_no_group(tmp_path):
     names = [str(number) for number in range(101)]
     texts = {"said": names, "part": ["a", *["b"] * 100], "numbers": pa.array([[1, 2]] * 101)}
+    texts["bytes"] = pa.array([b"\xff"] * 101)
     found = speakers_of(tmp_path, names, suffix=".parquet", **texts)
     assert {tuple(entry.about) for entry in found} == {("group_part",)}
 

@@ -87,7 +87,7 @@ def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
     except FileNotFoundError as error:
         raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
     except OSError as error:
-        table = isinstance(error, NotADirectoryError) and folder.suffix in (".csv", ".parquet")
+        table = isinstance(error, NotADirectoryError) and folder.suffix in (".csv", ".tsv", ".parquet")
         hint = "; for a table of recordings set format=manifest" if table else ""
         raise UserError(
             f"audio: {error.filename}: {error.strerror}; expected a readable folder or an archive{hint}"

@@ -90,8 +90,8 @@ def list_recordings(path: Path) -> list[Entry]:
     ]
 
 
-def _described(columns: dict[str, list], groups: dict[str, list], fail: Callable) -> list[dict]:
-    """Return what each row says about its speaker, and its groups as ``group_…``; None where it says nothing."""
+def _described(columns: dict[str, list], groups: dict[str, list], fail: Callable) -> list[dict | None]:
+    """Return what each row says about its speaker, and its groups as ``group_…``; None if there is nothing."""
     about: dict[str, list] = {f"group_{name}": values for name, values in groups.items()}
     for column, name in PERSON.items():
         if column in columns:
@@ -100,9 +100,9 @@ def _described(columns: dict[str, list], groups: dict[str, list], fail: Callable
         about["sex"] = [value and _SEXES.get(value.lower(), value) for value in about["sex"]]
     if "age" in about:
         about["age"] = [value and _years(value, row, fail) for row, value in enumerate(about["age"])]
-    return [dict(zip(about, values, strict=True)) for values in zip(*about.values(), strict=True)] or [
-        {} for _ in columns["file"]
-    ]
+    if not about:
+        return [None] * len(columns["file"])
+    return [dict(zip(about, values, strict=True)) for values in zip(*about.values(), strict=True)]
 
 
 def _years(value: str, row: int, fail: Callable) -> int:

@@ -67,11 +67,15 @@ def read_columns(path: Path) -> tuple[dict[str, list], dict[str, list]]:
                 column = pc.if_else(pc.is_nan(column), None, column)
             return pc.fill_null(pc.cast(column, pa.string()), "")
 
+        def is_text(name: str) -> bool:
+            kind = table[name].type
+            return not (pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
         columns = {name: text(name).to_pylist() for name in (*TEXTS, *PERSON) if name in names}
         columns |= {name: table[name].to_pylist() for name in TIMES if name in names}
-        rest = [name for name in wanted if name not in columns and not pa.types.is_nested(table[name].type)]
-        few = [name for name in rest if pc.count_distinct(table[name], mode="only_valid").as_py() <= MOST_GROUPS]
-        groups = {name: text(name).to_pylist() for name in few}
+        rest = {name: text(name) for name in wanted if name not in columns and is_text(name)}
+        few = {name: values for name, values in rest.items() if len(pc.unique(values)) <= MOST_GROUPS}
+        groups = {name: values.to_pylist() for name, values in few.items()}
     except FileNotFoundError as error:
         raise UserError(f"audio: {path}: no such file; check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

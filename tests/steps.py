@@ -58,6 +58,7 @@ def split(indices: list[Path], plans: list[Path], output: Path, protocol: str, s
     """Write the split table of a protocol and return its rows."""
     config = default_config()
     usual = {"formats": {"": "crema-d"}, "audit": config["catalog"]["audit"], "labels": config["labels"]}
+    settings = config["split"] | settings
     split_clips(indices, plans, protocol=protocol, settings=settings, output=output, **usual | options)
     return read_table(output).to_pylist()
 

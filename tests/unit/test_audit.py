@@ -167,6 +167,19 @@ def test_an_audit_that_takes_most_of_a_label_is_refused(recordings):
     assert split(indices, plans, where / "split", "random", options, audit=strict | {"dc_offset": 0.1})
 
 
+def test_what_is_too_little_to_split_says_what_could_not_be_read(recordings):
+    for path in recordings.glob("10[23]*"):
+        path.write_bytes(b"no audio") if path.name[:4] in ("1037", "1038") else path.unlink()
+    where = recordings.parent
+    for path in recordings.glob("1019*"):
+        path.unlink()
+    indices, plans = read_corpus(where, recordings, policy="exclude"), [where / "plan/s00.parquet"]
+    keep = {"map": {}, "keep": ["ANG", "HAP"], "corpora": {}}
+    message = r"fold 0 has no clips to train on; add speakers; 12 recordings cannot be used; labels leaves 8 clips out$"
+    with pytest.raises(UserError, match=message):
+        split(indices, plans, where / "split", "speaker-independent", {"folds": "published"}, labels=keep)
+
+
 def test_what_is_too_little_to_split_says_what_was_left_out(recordings):
     for path in recordings.glob("10[0-3]*"):
         if path.name[:4] in ("1037", "1038"):

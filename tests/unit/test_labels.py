@@ -91,7 +91,7 @@ def union(tmp_path):
     return {"ravdess": str(tmp_path / "a"), "emo-db": str(tmp_path / "b")}
 
 
-def test_labels_are_counted_before_and_after_and_split(union, tmp_path):
+def test_labels_are_counted_before_and_after_and_split(union, tmp_path, capsys):
     """Features do not depend on labels, so the recordings are those of the corpus, whatever is used."""
     labels = ALL | {"keep": ["ANG", "NEU"], "corpora": {"ravdess": {"map": {"CAL": "NEU"}}}}
     indices = steps.read_corpus(tmp_path, union, labels=labels)
@@ -108,6 +108,7 @@ def test_labels_are_counted_before_and_after_and_split(union, tmp_path):
         {"corpus": "ravdess", "label": "NEU", "used_as": "NEU", "clips": 2},
         {"corpus": "ravdess", "label": "SUR", "used_as": None, "clips": 2},
     ]
+    assert capsys.readouterr().err == "labels: left out of everything: 6 clips (BOR 4, SUR 2)\n"
     assert counts["clips"] == 14 and counts["emotions"] == {"ANG": 6, "NEU": 8}
     rows = read_table(paths["output"]).to_pylist()
     assert {(row["corpus_label"], row["emotion"]) for row in rows} == {("ANG", "ANG"), ("CAL", "NEU"), ("NEU", "NEU")}

@@ -135,6 +135,10 @@ def _summarised(flags: Sequence[tuple[str, str, str]], row_of: Mapping[str, Mapp
 
 def _told(counts: Mapping) -> Iterator[str]:
     """Yield what the user should know: what is left out, by rule and label, and what is flagged and used."""
+    unused = [row for row in counts["labels"] if row["used_as"] is None]
+    if unused:
+        names = ", ".join(f"{row['label']} {row['clips']}" for row in unused)
+        yield f"labels: left out of {EVERYTHING}: {sum(row['clips'] for row in unused)} clips ({names})"
     for what in (EVERYTHING, ALL_BUT_LEAKY):
         for rule, found in counts["rules"].items():
             if found["clips"] and found["left_out_of"] == what:

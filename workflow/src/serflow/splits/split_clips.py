@@ -77,11 +77,16 @@ def split_clips(
     try:
         split = plugin.load().split(label_of, copies, {**settings, **known})
     except UserError as error:
-        if not left_out:
-            raise
-        counts = count_by_rule([flag for flag in flags if flag[1] in audit["exclude"]], left_out)
-        rules = ", ".join(f"{rule} {count}" for rule, count in counts.items())
-        raise UserError(f"{error}; the audit leaves {len(left_out):,} of {len(named):,} clips out ({rules})") from error
+        reasons = []
+        if unread := len(rows) - len(usable):
+            reasons.append(f"{unread:,} recordings cannot be used")
+        if left_out:
+            counts = count_by_rule([flag for flag in flags if flag[1] in audit["exclude"]], left_out)
+            rules = ", ".join(f"{rule} {count}" for rule, count in counts.items())
+            reasons.append(f"the audit leaves {len(left_out):,} of {len(named):,} clips out ({rules})")
+        if unused := len(usable) - len(named):
+            reasons.append(f"labels leaves {unused:,} clips out")
+        raise UserError("; ".join([str(error), *reasons])) from error
     refuse_one_class(protocol, split)
     if not plugin.leaky:
         check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)

@@ -281,14 +281,15 @@ def configured(pattern):
     """Return an input function for a file of a run that refuses runs that are not configured, or needed by those."""
 
     def path(wildcards):
-        if not ALL_RUNS.known(run_of(wildcards)):
-            folds = ALL_RUNS.folds.get(wildcards.protocol, 0)
-            stop(
-                UserError(
+        try:
+            if not ALL_RUNS.known(run_of(wildcards)):
+                folds = ALL_RUNS.folds.get(wildcards.protocol, 0)
+                raise UserError(
                     f"{RUN.format(**wildcards)} is not a configured run: runs has {len(RUNS)} of them, and "
                     f"{wildcards.protocol} has {folds} folds here"
                 )
-            )
+        except UserError as error:
+            stop(error)
         return pattern.format(**wildcards)
 
     return path
@@ -324,7 +325,10 @@ def refuse_selection(protocol):
 
 def report_on(selection):
     """Return the tables, charts and pages of a selection."""
-    runs = ALL_RUNS.selected(selection)
+    try:
+        runs = ALL_RUNS.selected(selection)
+    except UserError as error:  # of a search that other targets do not need
+        return lambda wildcards, error=error: stop(error)
     if not runs:
         return lambda wildcards: refuse_selection(selection)
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)

@@ -254,7 +254,12 @@ def write_page(folder, paths, page):
     render_report(
         corpus="mine",
         excluded=folder / "excluded.tsv",
-        config={"mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2}},
+        config={
+            "mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2},
+            "frames": {"size": None, "hop": None},
+            "sampling_rate": 16000,
+            "format": None,
+        },
         figures=[],
         recordings=[],
         mistakes_folder=folder,

@@ -46,14 +46,18 @@ def catalog(indices: list[Path], folder: Path, **options) -> dict[str, Path]:
     """Write the catalogue into a folder and return its files."""
     names = {"output": "clips.parquet", "excluded": "excluded.tsv", "flagged": "flagged.tsv", "audit": "audit.json"}
     paths = {option: folder / name for option, name in names.items()}
-    usual = {"policy": "fail", "formats": {"": "crema-d"}, "audit_settings": default_config()["catalog"]["audit"]}
+    config = default_config()
+    usual = {"policy": "fail", "formats": {"": "crema-d"}, "labels": config["labels"]}
+    usual["audit_settings"] = config["catalog"]["audit"]
+    usual["groups"] = indices[0].parents[1] / "listing/groups.parquet"
     catalog_clips(indices, **usual | options, **paths)
     return paths
 
 
 def split(indices: list[Path], plans: list[Path], output: Path, protocol: str, settings: dict, **options) -> list[dict]:
     """Write the split table of a protocol and return its rows."""
-    usual = {"formats": {"": "crema-d"}, "audit": default_config()["catalog"]["audit"]}
+    config = default_config()
+    usual = {"formats": {"": "crema-d"}, "audit": config["catalog"]["audit"], "labels": config["labels"]}
     split_clips(indices, plans, protocol=protocol, settings=settings, output=output, **usual | options)
     return read_table(output).to_pylist()
 

@@ -12,7 +12,7 @@ from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table
 from workspace import Workspace, lines
 
-SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
+SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42, "folds": "published"}
 
 
 def corpus(folder, speakers, classes, clips_of_each, samples=8000, constant=False, step=0):
@@ -32,8 +32,8 @@ def corpus(folder, speakers, classes, clips_of_each, samples=8000, constant=Fals
     return indices, [folder / "plan/s00.parquet"]
 
 
-def split(folder, indices, plans, protocol):
-    options = {"formats": {"": "manifest"}}
+def split(folder, indices, plans, protocol, **options):
+    options |= {"formats": {"": "manifest"}}
     return steps.split(indices, plans, folder / "split.parquet", protocol, SPLIT, **options)
 
 
@@ -61,16 +61,17 @@ def test_one_clip_of_each_class(tmp_path, protocol):
 @pytest.mark.parametrize("protocol", ["random", "speaker-independent"])
 def test_an_audit_that_leaves_nothing(tmp_path, protocol):
     indices, plans = corpus(tmp_path, speakers=6, classes=2, clips_of_each=2, samples=1600)
-    with pytest.raises(UserError, match="the audit leaves no clip to split"):
-        split(tmp_path, indices, plans, protocol)
+    strict = steps.default_config()["catalog"]["audit"] | {"exclude": ["too_short"]}
+    with pytest.raises(UserError, match=r"the audit leaves out 12 of 12 clips \(too_short 12\); take the rule out"):
+        split(tmp_path, indices, plans, protocol, audit=strict)
 
 
 def test_constant_recordings(tmp_path):
     indices, _ = corpus(tmp_path, speakers=4, classes=2, clips_of_each=2, constant=True)
     paths = steps.catalog(indices, tmp_path / "catalog", formats={"": "manifest"})
-    flagged = steps.read_tsv(paths["flagged"]) + steps.read_tsv(paths["excluded"])
-    assert {row["rule"] for row in flagged} >= {"dc_offset", "identical_audio"}
-    assert len({row["file"] for row in flagged}) == 8
+    assert [(row["file"], row["rule"]) for row in steps.read_tsv(paths["flagged"])] == [("all 8 clips", "dc_offset")]
+    excluded = steps.read_tsv(paths["excluded"])
+    assert {row["rule"] for row in excluded} == {"identical_audio"} and len({row["file"] for row in excluded}) == 8
 
 
 MODELS = {
@@ -145,11 +146,11 @@ def test_a_run_of_equal_recordings(project, tmp_path):
 
 
 def test_a_run_of_one_class(project, tmp_path):
-    """No model is trained on it: scikit-learn refuses to, and a network would learn nothing."""
+    """The split says so, before any features are made."""
     corpus(tmp_path, speakers=6, classes=1, clips_of_each=2)
     _, done = whole_run(project, tmp_path)
     assert done.returncode and "Traceback" not in done.stderr, done.stderr[-3000:]
     assert set(lines(done)) == {
-        "serflow train_model: results/odd/splits/custom.parquet: fold 0 has clips of class 0 alone to train on; "
-        "a model needs two labels"
+        "serflow split_clips: split custom: fold 0 has clips of class 0 alone to train on; a model needs two labels"
     }
+    assert not list((tmp_path / "results/odd/models").rglob("*.json"))

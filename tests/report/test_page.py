@@ -223,11 +223,14 @@ def harmful(sample, tmp_path):
     write_json(folder / "evaluation.json", evaluation)
     with (folder / "excluded.tsv").open("w", newline="") as file:
         csv.writer(file, delimiter="\t").writerows([["file", "rule", "reason", "left_out_of"], [HARM] * 4])
+    with (folder / "flagged.tsv").open("w", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows([["file", "rule", "reason"], [HARM] * 3])
     metrics = sorted(results.glob("models/*/*/*/*/metrics.json"))
     render_report(
         corpus=HARM,
         audit=results / "catalog/audit.json",
         excluded=folder / "excluded.tsv",
+        flagged=folder / "flagged.tsv",
         length=results / "length.json",
         config=read_json(results / "report/all/provenance.json")["settings"] | {"audio": HARM},
         clips=folder / "clips.json",
@@ -240,6 +243,7 @@ def harmful(sample, tmp_path):
         metrics=metrics,
         training=[path.with_name("training.json") for path in metrics],
         history=[path.with_name("history.csv") for path in metrics],
+        searches=[],
         output=folder / "index.html",
     )
     return (folder / "index.html").as_uri()

@@ -16,7 +16,7 @@ from serflow.corpus.shards import shard_of
 from serflow.runtime.errors import UserError
 from serflow.splits import PARTS, PROTOCOLS
 
-SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42}
+SPLIT = {"test": 0.3, "valid": 0.05, "random_state": 42, "folds": "published"}
 AUGMENT = {
     "seed": 0,
     "time_stretch": {"clips": 1500, "low": 0.8, "high": 1.2},

@@ -73,7 +73,7 @@ def evaluated(tmp_path_factory, project):
     rows = [
         {"clip": clip, "speaker": speaker, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
         | {"sex": "Male" if int(speaker) % 2 else "Female", "age": 20 + int(speaker) % 1000 * 3, "race": "x"}
-        | {"ethnicity": None}
+        | {"ethnicity": None, "group_room": "big" if int(speaker) < 1004 else "small"}
         | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if int(speaker) > 1002 else None for name in CLASSES}
         for speaker in SPEAKERS
         for clip in clips_of(speaker)
@@ -132,10 +132,17 @@ def test_figures_are_scikit_learns(evaluated, number):
 def test_groups_share_out_the_clips(evaluated):
     run = evaluated[2]["runs"][0]
     for name, groups in run["groups"].items():
-        assert name in ("corpus", "ethnicity") or sum(group["n_clips"] for group in groups) == run["pooled"]["n_clips"]
+        assert (
+            name in ("corpus", "ethnicity", "language")
+            or sum(group["n_clips"] for group in groups) == run["pooled"]["n_clips"]
+        )
     assert [group["group"] for group in run["groups"]["sex"]] == ["Female", "Male"]
     assert [group["group"] for group in run["groups"]["age"]] == ["20–29", "30–39", "40–49", "50–59"]
-    assert run["groups"]["ethnicity"] == run["groups"]["corpus"] == []
+    assert [(group["group"], group["n_speakers"]) for group in run["groups"]["group_room"]] == [
+        ("big", 3),
+        ("small", 9),
+    ]
+    assert run["groups"]["language"] == run["groups"]["ethnicity"] == run["groups"]["corpus"] == []
     truth, p = read_test(evaluated[0], "speaker-independent", "good")
     assert run["groups"]["race"][0]["uar"]["value"] == pytest.approx(
         sk.balanced_accuracy_score(truth, np.array(CLASSES)[p.argmax(1)])
@@ -228,7 +235,8 @@ def write_page(folder, paths, page):
     """Render the page of made-up runs: without clips and mistakes."""
     for name, content in {
         "audit": {"clips": 9, "speakers": 3, "hours": 0.1, "excluded": 0, "left_out": 0, "rates": {"16000": 9}}
-        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}},
+        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}, "labels": []}
+        | {"used": {"clips": 9, "speakers": 3, "hours": 0.1, "emotions": {"ANG": 9}}},
         "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
         "clips": {"clips": []},
         "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
@@ -247,6 +255,7 @@ def write_page(folder, paths, page):
             content["run"]["uar"] = {"value": 0.5, "low": None, "high": None}
         write_json(folder / f"{name}.json", content)
     (folder / "excluded.tsv").write_text("file\trule\treason\tleft_out_of\n")
+    (folder / "flagged.tsv").write_text("file\trule\treason\n")
     for path in paths:
         (path.parent / "history.csv").write_text(
             "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n1,1.5,0.2,1.4,0.3,2\n"
@@ -254,14 +263,17 @@ def write_page(folder, paths, page):
     render_report(
         corpus="mine",
         excluded=folder / "excluded.tsv",
+        flagged=folder / "flagged.tsv",
         config={
             "mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2},
             "frames": {"size": None, "hop": None},
             "sampling_rate": 16000,
             "format": None,
+            "chosen_on": {},
         },
         figures=[],
         recordings=[],
+        searches=[],
         mistakes_folder=folder,
         metrics=paths,
         training=[path.parent / "training.json" for path in paths],
@@ -300,6 +312,20 @@ def test_a_metric_added_in_one_place_is_everywhere(evaluated, tmp_path, project,
     page = write_page(tmp_path, paths, tmp_path / "index.html")
     assert page.count('<th scope="col">worst recall</th>') == 2  # all runs, and pairs of models
     assert page.count(f"{100 * pooled['value']:.1f} % worst recall") >= 1
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_who_is_unknown_is_found_from_the_clips_and_not_from_the_protocol(evaluated, tmp_path, project, known):
+    """A table of one's own is the headline if its speakers are apart, and is not if one clip of a tester validates."""
+    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
+    extra = [("1001_another", "1001_another", "valid", "ANG")] if known else []
+    paths = [write_run(tmp_path, "custom", "a", fold, 2.0, extra) for fold in range(3)]
+    evaluate(tmp_path, paths, project)
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert found["runs"][0]["unknown_speakers"] is found["models"][0]["unknown_speakers"] is not known
+    page = write_page(tmp_path, paths, tmp_path / "index.html")
+    assert ("Protocol custom, 3 folds" in page) is not known
+    assert ("No run here tests on speakers that its model was not trained on" in page) is known
 
 
 def test_no_runs(tmp_path):

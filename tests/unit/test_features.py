@@ -16,7 +16,13 @@ from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, open_array, read_table, table_of, write_json, write_table
 
 RATE = 16_000
-CHOSEN = {"sampling_rate": RATE, "features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13, "size": None, "hop": None}
+CHOSEN = {
+    "sampling_rate": RATE,
+    "features": ["zcr", "rms", "mfcc", "centroid"],
+    "n_mfcc": 13,
+    "size": None,
+    "hop": None,
+}
 
 
 def notebook_frames(clip, frame_size, hop=None):

@@ -11,7 +11,7 @@ from serflow.splits import PARTS, PROTOCOLS, count_folds
 from serflow.splits.leaks import check_leaks
 from serflow.storage import read_json, read_table
 
-SPLIT = {"test": 0.3, "valid": 0.1, "random_state": 42}
+SPLIT = {"test": 0.3, "valid": 0.1, "random_state": 42, "folds": "published"}
 AUGMENT = {"seed": 0} | {
     kind: {"clips": 1000, "low": 1, "high": 1} for kind in ("time_stretch", "pitch_shift")
 }  # every clip
@@ -30,15 +30,18 @@ def parts_of(rows, fold):
     return found
 
 
-def split(protocol, labels, formats):
+def split(protocol, labels, formats, **changes):
+    settings = SPLIT | changes
     copies = [(f"{clip}.time_stretch", clip) for clip in labels]
     rows = (
         PROTOCOLS[protocol]
         .load()
-        .split(labels, copies, SPLIT | {"formats": formats, "speakers": sorted({speaker_of(clip) for clip in labels})})
+        .split(
+            labels, copies, settings | {"formats": formats, "speakers": sorted({speaker_of(clip) for clip in labels})}
+        )
     )
     check_leaks(protocol, rows, {clip: clip for clip in labels}, apart=PROTOCOLS[protocol].apart)
-    folds = count_folds(protocol, sorted({speaker_of(clip) for clip in labels}), formats, None)
+    folds = count_folds(protocol, sorted({speaker_of(clip) for clip in labels}), formats, settings)
     assert {row[2] for row in rows} == set(range(folds))
     return [parts_of(rows, fold) for fold in range(folds)]
 
@@ -62,6 +65,45 @@ def test_two_speakers_validate_on_some_clips_of_the_one_that_is_left():
         assert speakers(fold["train"]) == speakers(fold["valid"]) != speakers(fold["test"])
         assert sorted(labels[clip] for clip in fold["valid"]) == ["ANG", "HAP", "SAD"]  # a tenth of each
         assert not set(fold["train"]) & set(fold["valid"]) and len(fold["test"]) == 30
+
+
+EMO_DB = ["03", "08", "09", "10", "11", "12", "13", "14", "15", "16"]
+
+
+def test_emo_db_is_tested_one_speaker_at_a_time_and_a_fifth_of_the_others_validates():
+    folds = split("speaker-independent", labelled(EMO_DB), {"": "emo-db"})
+    assert [speakers(fold["test"]) for fold in folds] == [{speaker} for speaker in EMO_DB]
+    assert [speakers(fold["valid"]) for fold in folds[:2]] == [{"08", "09"}, {"09", "10"}]
+    assert speakers(folds[-1]["valid"]) == {"03", "08"} and all(len(speakers(fold["train"])) == 7 for fold in folds)
+
+
+@pytest.mark.parametrize(("wanted", "sizes"), [(2, [5, 5]), (3, [4, 3, 3]), (10, [1] * 10)])
+def test_a_number_of_folds(wanted, sizes):
+    folds = split("speaker-independent", labelled(EMO_DB), {"": "emo-db"}, folds=wanted)
+    assert [len(speakers(fold["test"])) for fold in folds] == sizes
+    assert set().union(*(speakers(fold["test"]) for fold in folds)) == set(EMO_DB)
+    if wanted == 3:
+        assert [speakers(fold["valid"]) for fold in folds] == [
+            speakers(fold["test"]) for fold in [*folds[1:], folds[0]]
+        ]
+
+
+def test_leave_one_speaker_out_of_a_corpus_with_published_blocks():
+    names = ["1001", "1002", "1019", "1020", "1037", "1055"]
+    blocks = split("speaker-independent", labelled(names), {"": "crema-d"})
+    assert [speakers(fold["test"]) for fold in blocks] == [{"1001", "1002"}, {"1019", "1020"}, {"1037"}, {"1055"}]
+    folds = split("speaker-independent", labelled(names), {"": "crema-d"}, folds="leave-one-speaker-out")
+    assert [speakers(fold["test"]) for fold in folds] == [{name} for name in names]
+    assert [speakers(fold["valid"]) for fold in folds] == [{name} for name in [*names[1:], names[0]]]
+    dealt = split("speaker-independent", labelled(names), {"": "crema-d"}, folds=2)
+    assert [speakers(fold["test"]) for fold in dealt] == [{"1001", "1019", "1037"}, {"1002", "1020", "1055"}]
+
+
+def test_more_folds_than_speakers_are_refused():
+    with pytest.raises(UserError, match=r"split\.folds is 11, but the corpus has 10 speakers; lower it"):
+        split("speaker-independent", labelled(EMO_DB), {"": "emo-db"}, folds=11)
+    with pytest.raises(UserError, match="needs at least two speakers, found 1"):
+        split("speaker-independent", labelled(["03"]), {"": "emo-db"})
 
 
 def test_one_speaker_of_a_manifest_is_refused():

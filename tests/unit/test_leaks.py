@@ -63,14 +63,22 @@ def split(tmp_path):
     """Return a function that writes the split table of a protocol and returns its rows."""
 
     def write(protocol, settings, output, digests=DIGESTS):
-        sound = {"rms": 0.1, "clipped": 0.0, "dc_offset": 0.0, "rate": 16_000, "channels": 1, "duration": 2.0}
+        sound = {
+            "corpus": None,
+            "loudest_rms": 0.1,
+            "clipped": 0.0,
+            "dc_offset": 0.0,
+            "rate": 16_000,
+            "channels": 1,
+            "duration": 2.0,
+        }
         columns = {
             "clip": CLIPS,
             "speaker": [clip[:4] for clip in CLIPS],
             "emotion": [clip.split("_")[2] for clip in CLIPS],
             "audio_sha256": [digests[clip] for clip in CLIPS],
             "problem": pa.nulls(len(CLIPS), pa.string()),
-            **{name: [value] * len(CLIPS) for name, value in sound.items()},
+            **{name: pa.array([value] * len(CLIPS)) for name, value in sound.items()},
         }
         index, plan = tmp_path / "index.parquet", tmp_path / "plan.parquet"
         write_table(index, pa.table(columns))
@@ -99,7 +107,8 @@ def table(tmp_path, text):
 
 def custom(tmp_path, split, lines, header="clip,part"):
     path = table(tmp_path, "\n".join([header, *(",".join(map(str, line)) for line in lines)]) + "\n")
-    return split("custom", {"table": str(path)}, tmp_path / "custom.parquet")
+    settings = {"table": str(path), "valid": 0.3, "random_state": 0}
+    return split("custom", settings, tmp_path / "custom.parquet")
 
 
 def test_a_split_by_part(tmp_path, split):
@@ -109,6 +118,11 @@ def test_a_split_by_part(tmp_path, split):
     assert {(row["clip"], row["part"]) for row in found if row["clip"] == row["origin"]} == set(lines)
     copied = {row["origin"] for row in found if row["clip"] != row["origin"]}
     assert copied == {clip for clip, part in lines if part == "train"}
+
+
+def test_names_in_a_split_may_be_composed_in_another_way(tmp_path):
+    path = table(tmp_path, "clip,part\nJose\u0301_a,train\nJos\u00e9_b\u200b,test\n")
+    assert read_table(path) == [{"Jos\u00e9_a": "train", "Jos\u00e9_b": "test"}]
 
 
 def test_a_split_by_fold(tmp_path, split):
@@ -123,7 +137,45 @@ def test_a_split_by_fold(tmp_path, split):
             (fold - 7) % 4 + 8
         }
         assert len(originals) == len(CLIPS)
-    assert count_folds("custom", [], {}, str(tmp_path / "split.csv")) == 4
+    assert count_folds("custom", [], {}, {"table": str(tmp_path / "split.csv")}) == 4
+
+
+def speakers_of(rows, part, fold=0):
+    return {row["origin"][:4] for row in rows if row["part"] == part and row["fold"] == fold}
+
+
+def test_a_split_without_validation(tmp_path, split):
+    """A fifth of the training speakers validates: of five one, and not the one that is tested."""
+    found = custom(tmp_path, split, [(clip, "test" if clip.startswith("1004") else "train") for clip in CLIPS])
+    assert speakers_of(found, "test") == {"1004"} and len(speakers_of(found, "valid")) == 1
+    assert len(speakers_of(found, "train")) == 4
+    assert not speakers_of(found, "train") & speakers_of(found, "valid")
+    assert {row["part"] for row in found if row["clip"] != row["origin"]} == {"train"}
+
+
+def test_a_split_without_validation_and_with_one_speaker_to_train_on(tmp_path, split):
+    """Each of the six labels has one clip of a speaker, so three labels are given two."""
+    lines = [(clip, "test" if clip.startswith("1001") else "train") for clip in CLIPS if clip[:4] in ("1001", "1002")]
+    with pytest.raises(UserError, match="fold 0 has no clips to valid on; add speakers"):
+        custom(tmp_path, split, lines)
+    found = custom(tmp_path, split, [*lines, *((clip, "train") for clip in CLIPS if clip.startswith("1003"))])
+    assert len(speakers_of(found, "valid")) == len(speakers_of(found, "train")) == 1
+
+
+def test_a_split_of_two_folds(tmp_path, split):
+    found = custom(tmp_path, split, [(clip, int(clip[:4]) % 2) for clip in CLIPS], "clip,fold")
+    for fold, tested in enumerate(({"1002", "1004", "1006"}, {"1001", "1003", "1005"})):
+        assert speakers_of(found, "test", fold) == tested
+        assert len(speakers_of(found, "valid", fold)) == 1 and len(speakers_of(found, "train", fold)) == 2
+
+
+def test_one_label_to_train_on_is_refused(tmp_path, split):
+    parts = {"1001": "train", "1002": "valid", "1003": "test"}
+    lines = [(clip, parts[clip[:4]]) for clip in CLIPS if clip[:4] in parts and (clip[:4] != "1001" or "ANG" in clip)]
+    message = "split custom: fold 0 has clips of ANG alone to train on; a model needs two labels"
+    with pytest.raises(UserError, match=message):
+        custom(tmp_path, split, lines)
+    assert not (tmp_path / "custom.parquet").exists()
 
 
 @pytest.mark.parametrize(
@@ -134,9 +186,9 @@ def test_a_split_by_fold(tmp_path, split):
         ("", "has: none"),
         ("clip,part\nx,train\nx,test\n", "row 3: x is in the table twice"),
         ("clip,part\nx,training\n", "row 2: part is 'training', not one of train, valid, test"),
-        ("clip,part\nx,train\ny,test\n", "no clip has the part valid"),
+        ("clip,part\nx,train\ny,valid\n", "no clip has the part test"),
         ("clip,part\nx,\n", "row 2: part is empty"),
-        ("clip,fold\nx,1\ny,2\n", "2 folds; at least three"),
+        ("clip,fold\nx,1\ny,1\n", "one fold alone; at least two"),
     ],
 )
 def test_a_table_that_is_not_a_split(tmp_path, text, message):

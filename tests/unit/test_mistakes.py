@@ -56,7 +56,7 @@ def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
     clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "copy"])
     origins = np.array([*clips[:4], "1_DFA_ANG"])
     truth = np.array([1, 2, 0, 0, 0])
-    predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [])
+    predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [], [True])
     found = wrong_predictions(predictions, CLASSES)
     assert found["clip"].tolist() == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
     last = found.iloc[2]
@@ -65,16 +65,17 @@ def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
 
 
 def test_the_best_run_is_not_leaky_if_there_is_one():
-    def run(protocol, uar):
+    def run(protocol, uar, unknown=False):
         return {
             "protocol": protocol,
             "leaky": protocol == "notebook",
             "adapted": None,
+            "unknown_speakers": unknown,
             "pooled": {"uar": {"value": uar}},
         }
 
     leaky, known = [run("notebook", 0.7), run("notebook", 0.9)], [run("random", 0.6), run("custom", 0.5)]
-    unknown = [run("speaker-independent", 0.3), run("cross-corpus", 0.4)]
+    unknown = [run("speaker-independent", 0.3, True), run("custom", 0.4, True)]
     assert best_run([*leaky, *known, *unknown]) == unknown[1]
     assert best_run([*leaky, *known]) == known[0] and best_run(leaky) == leaky[1]
 
@@ -114,7 +115,10 @@ def corpus(tmp_path):
         tmp_path / "metrics.json", known | {"standardize": "none", "fold": 0, "classes": CLASSES, "temperature": 1.25}
     )
     uar = {"value": 1 / 3, "low": None, "high": None}
-    write_json(tmp_path / "evaluation.json", {"runs": [known | {"adapted": None, "pooled": {"uar": uar}}]})
+    write_json(
+        tmp_path / "evaluation.json",
+        {"runs": [known | {"pooled": {"uar": uar}} | dict.fromkeys(("adapted", "unknown_speakers"))]},
+    )
     return tmp_path
 
 

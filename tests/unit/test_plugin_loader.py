@@ -182,7 +182,7 @@ extracted, computed = open_array(folder / "loudness.npy"), compute_features("lou
 frames = compute_features("frames", clips, kind_settings("frames", config) | sizes)
 print(json.dumps({
     "speakers": opened.speakers, "formats": opened.formats, "protocols": list(PROTOCOLS),
-    "folds": count_folds("every-other", opened.speakers, opened.formats, None),
+    "folds": count_folds("every-other", opened.speakers, opened.formats, {}),
     "parts": sorted([row["clip"], row["part"], row["label"]] for row in rows),
     "kinds": list(KINDS), "settings": settings, "same": bool((extracted == computed[..., 0]).all()),
     "shape": computed.shape, "peak": float(frames.max()), "expected": float(abs(clips).max()),

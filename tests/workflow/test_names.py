@@ -107,6 +107,7 @@ def test_names_are_text_in_the_report(sample, tmp_path):
         writer.writerows([name.encode("utf-8", "replace").decode(), harm, harm, harm] for name in EVIL)
     folder = results / "report/all"
     files = {
+        "flagged": results / "catalog/flagged.tsv",
         "audit": results / "catalog/audit.json",
         "length": results / "length.json",
         "clips": results / "report/figures/clips.json",
@@ -122,7 +123,7 @@ def test_names_are_text_in_the_report(sample, tmp_path):
     files |= {"metrics": metrics, "training": [path.with_name("training.json") for path in metrics]}
     files |= {"history": [path.with_name("history.csv") for path in metrics]}
     page = tmp_path / "index.html"
-    render_report(corpus=harm, **files, excluded=tmp_path / "excluded.tsv", config=config, output=page)
+    render_report(corpus=harm, **files, searches=[], excluded=tmp_path / "excluded.tsv", config=config, output=page)
     seen = Elements()
     seen.feed(page.read_text(encoding="utf-8"))
     assert not [tag for tag, attributes in seen.found if "onerror" in attributes]

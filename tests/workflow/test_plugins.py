@@ -49,7 +49,6 @@ from serflow.splits.folds import rows_of_fold
 
 TITLE = "Ben against Anna"
 ORDER = 5
-HEADLINE = True
 SETTINGS = ()
 
 

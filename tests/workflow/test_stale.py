@@ -39,6 +39,9 @@ SETTINGS = [
     ("fetch.mirrors", ["kaggle"], PAGE),
     ("fetch.pointers", "pointers.zip", PAGE),
     ("shards", 3, resharded(3)),
+    ("labels.map", {"SAD": "NEU"}, CATALOGUE | SPLIT),
+    ("labels.keep", ["ANG", "HAP"], CATALOGUE | SPLIT),
+    ("labels.corpora", {}, Counter()),  # as it is: others need several corpora
     ("catalog.policy", "exclude", CATALOGUE),
     # The protocol here is notebook, which keeps what the audit flags; others are split again.
     *((f"catalog.audit.{key}", value, CATALOGUE) for key, value in [
@@ -74,6 +77,7 @@ SETTINGS = [
     ("split.test", 0.2, SPLIT),
     ("split.valid", 0.3, SPLIT),
     ("split.random_state", 1, SPLIT),
+    ("split.folds", "leave-one-speaker-out", PAGE),  # of a protocol that no run here has
     ("split.table", "mine.csv", PAGE),
     ("runs", [RUNS[0] | {"seeds": [0, 1]}], MODELS),
     *((f"models.{model}.{key}", value, ONE_MODEL) for model, key, value in [
@@ -121,6 +125,7 @@ SETTINGS = [
     ("models.ensemble.seeds", [0, 1], PAGE),
     ("models.svm_functionals.C", 1.0, PAGE),
     ("models.svm_functionals.max_iter", 100, PAGE),
+    ("chosen_on", {"cnn1d": "mine"}, PAGE),
     ("evaluation.resamples", 500, EVALUATION),
     ("evaluation.seed", 1, EVALUATION),
     ("evaluation.bins", 10, EVALUATION),
@@ -163,7 +168,7 @@ TOGETHER = [
 
 def leaves(section, above=""):
     for key, value in section.items():
-        if isinstance(value, dict) and key != "encoders":  # whose names have dots
+        if isinstance(value, dict) and value and key != "encoders":  # whose names have dots
             yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

@@ -57,7 +57,7 @@ try:
         config,
         MODELS,
         DATA.formats,
-        lambda protocol: count_folds(protocol, DATA.speakers, DATA.formats, config["split"]["table"]),
+        lambda protocol: count_folds(protocol, DATA.speakers, DATA.formats, config["split"]),
     )
 except UserError as error:
     stop(error)
@@ -117,6 +117,7 @@ wildcard_constraints:
 
 PATTERNS = {
     "listing": "listing/{shard}.parquet",
+    "groups": "listing/groups.parquet",
     "plan": "plan/{shard}.parquet",
     "recordings": "recordings/{shard}.npy",
     "recordings_index": "recordings/{shard}.parquet",
@@ -317,7 +318,7 @@ def refuse_selection(protocol):
             raise UserError("search needs a search; name one in the section search")
         if protocol == "quick":
             raise UserError(f"quick needs a run of the protocol speaker-independent with one of {', '.join(QUICK)}")
-        count_folds(protocol, DATA.speakers, DATA.formats, config["split"]["table"])
+        count_folds(protocol, DATA.speakers, DATA.formats, config["split"])
         raise UserError(f"no configured run has the protocol {protocol}; add it to runs")
     except UserError as error:
         stop(error)

@@ -66,6 +66,7 @@ rule catalog_clips:
     input:
         **{name: str(path) for name, path in DATA.metadata.items()},
         indices=collect(paths.recordings_index, shard=SHARDS),
+        groups=paths.groups,
     output:
         clips=paths.clips,
         excluded=report(
@@ -91,12 +92,13 @@ rule catalog_clips:
         contents="" if DATA.made else digest_of(*DATA.metadata.values()),
         policy=config["catalog"]["policy"],
         audit=json.dumps(config["catalog"]["audit"]),
+        labels=json.dumps(config["labels"]),
         formats=json.dumps(DATA.formats),
         code=code_of("catalog_clips", *FORMAT_MODULES),
     shell:
-        "python -m serflow catalog_clips --indices {input.indices:q} {params.metadata} --formats {params.formats:q}"
-        " --policy {params.policy} --audit-settings {params.audit:q} --output {output.clips:q}"
-        " --excluded {output.excluded:q} --flagged {output.flagged:q} --audit {output.audit:q} --log {log:q}"
+        "python -m serflow catalog_clips --indices {input.indices:q} --groups {input.groups:q} {params.metadata} --formats {params.formats:q}"
+        " --policy {params.policy} --audit-settings {params.audit:q} --labels {params.labels:q}"
+        " --output {output.clips:q} --excluded {output.excluded:q} --flagged {output.flagged:q} --audit {output.audit:q} --log {log:q}"
 
 
 rule split_clips:
@@ -120,6 +122,7 @@ rule split_clips:
         runtime=minutes(10),
     params:
         audit=lambda wildcards: json.dumps({} if PROTOCOLS[wildcards.protocol].leaky else config["catalog"]["audit"]),
+        labels=json.dumps(config["labels"]),
         settings=lambda wildcards: json.dumps(
             {key: config["split"][key] for key in PROTOCOLS[wildcards.protocol].settings}
         ),
@@ -128,5 +131,5 @@ rule split_clips:
         code=lambda wildcards: code_of("split_clips", PROTOCOLS[wildcards.protocol].module, *FORMAT_MODULES),
     shell:
         "python -m serflow split_clips --indices {input.indices:q} --plans {input.plans:q} --audit {params.audit:q}"
-        " --protocol {wildcards.protocol} --settings {params.settings:q} --formats {params.formats:q}"
+        " --labels {params.labels:q} --protocol {wildcards.protocol} --settings {params.settings:q} --formats {params.formats:q}"
         " --output {output:q} --log {log:q}"

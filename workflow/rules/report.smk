@@ -168,6 +168,7 @@ rule render_report:
     input:
         audit=paths.audit,
         excluded=paths.excluded,
+        flagged=paths.flagged,
         length=paths.length,
         clips=paths.shown_clips,
         figures=CLIP_FIGURES,
@@ -203,7 +204,7 @@ rule render_report:
         code=code_of("render_report", *PROTOCOL_MODULES),
     shell:
         "python -m serflow render_report --corpus {params.corpus} --audit {input.audit:q} --excluded {input.excluded:q}"
-        " --length {input.length:q} --config {params.config:q} --clips {input.clips:q} --figures {input.figures:q}"
+        " --flagged {input.flagged:q} --length {input.length:q} --config {params.config:q} --clips {input.clips:q} --figures {input.figures:q}"
         " --recordings {input.recordings:q} --mistakes {input.mistakes:q}"
         " --mistakes-folder {input.drawn_mistakes:q} --evaluation {input.evaluation:q}"
         " --provenance {input.provenance:q} --metrics {input.metrics:q} --training {input.training:q}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow.corpus.copies import NOTEBOOK
+from serflow.corpus.labels import labels_by_code
 from serflow.corpus.source import SAMPLE
 from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.encoders.settings import check_encoders
@@ -57,6 +58,7 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
     schema = read_schema(base / "workflow/schemas/config.schema.yaml", config.get("models"))
     config = read_scalars(config, schema)
     check_settings(config, schema)
+    config["labels"] = labels_by_code(config["labels"])
     for name, model in named_models(config["models"]).items():
         if name in config["models"]:
             config["models"][name] = fill(config["models"][name], dict(model.settings))

@@ -10,6 +10,7 @@ import numpy as np
 
 from serflow import storage
 from serflow.audio.io import decode, mono, read_content
+from serflow.audio.level import loudest_second
 from serflow.audio.pieces import decode_piece
 from serflow.corpus.formats import FORMATS
 from serflow.corpus.policy import apply_policy
@@ -33,6 +34,7 @@ SCHEMA = {
     "duration": "float64",
     "peak": "float32",
     "rms": "float32",
+    "loudest_rms": "float32",
     "dc_offset": "float32",
     "clipped": "float32",
     "sha256": "string",
@@ -58,8 +60,8 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
         float32 array of shape (samples,): the recordings as mono, one after the other.
     index
         One row per recording, by clip: what the file name says, rate, channels, peak, RMS and the like of the file as
-        it is, sha256 of the file and of its decoded samples, ``problem`` if it is unusable, and where it lies in the
-        output (``offset``, ``length``).
+        it is, RMS of the loudest second of its mixed channels (``loudest_rms``), sha256 of the file and of its decoded
+        samples, ``problem`` if it is unusable, and where it lies in the output (``offset``, ``length``).
 
     Raises
     ------
@@ -114,6 +116,7 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
         "duration": len(samples) / recording.rate,
         "peak": peak,
         "rms": float(np.sqrt(np.dot(values, values) / len(values))),
+        "loudest_rms": loudest_second(samples.mean(axis=1), recording.rate),
         "dc_offset": float(values.mean()),
         "clipped": float((np.abs(samples) >= FULL_SCALE).mean()) if peak >= FULL_SCALE else 0.0,
         "audio_sha256": hashlib.sha256(np.ascontiguousarray(samples)).hexdigest(),

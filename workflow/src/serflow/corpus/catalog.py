@@ -1,7 +1,7 @@
 """The catalogue: one row per clip, and what was left out or flagged and why."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from serflow import storage
@@ -9,23 +9,27 @@ from serflow.corpus.audit import RULES, audit_clips, excluded_clips
 from serflow.corpus.crema_d_names import VOTES
 from serflow.corpus.formats import CREMA_D, load_formats
 from serflow.corpus.ids import of_corpus
+from serflow.corpus.labels import count_labels, with_used_labels
 from serflow.corpus.listing import documented_people
 from serflow.corpus.metadata import read_demographics, voice_votes
 from serflow.corpus.policy import apply_policy
 from serflow.runtime.errors import UserError, printable
+from serflow.runtime.progress import tell
 
 _FOUND = ["file", "rule", "reason"]
 EVERYTHING, ALL_BUT_LEAKY, NOTHING = "everything", "protocols that are not leaky", "nothing"
-_PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string"}
+_PERSON = {"age": "int32", "sex": "string", "race": "string", "ethnicity": "string", "language": "string"}
 
 
 def catalog_clips(
     indices: Sequence[Path],
     *,
+    groups: Path,
     demographics: Path | None = None,
     votes: Path | None = None,
     policy: str,
     audit_settings: Mapping,
+    labels: Mapping,
     formats: Mapping[str, str],
     output: Path,
     excluded: Path,
@@ -38,19 +42,28 @@ def catalog_clips(
     ----------
     indices
         Indices of the recordings of all shards.
+    groups
+        ``listing/groups.parquet``: sex, age, language and further groups of the clips of manifests.
     demographics, votes
         The metadata tables of CREMA-D.
     policy
         What an unusable recording means: ``fail`` or ``exclude``.
     audit_settings
         The section ``catalog.audit`` of the configuration.
+    labels
+        The section ``labels`` of the configuration.
     formats
         Name of each corpus of a union (empty for a single corpus) → its format.
     output
-        ``clips.parquet``: the usable clips by name. ``left_out`` tells whether the audit excludes a clip from
+        ``clips.parquet``: the usable clips by name, without those whose label is not used. ``emotion`` is the label
+        that is used, ``corpus_label`` that of the corpus. ``left_out`` tells whether the audit excludes a clip from
         protocols that are not leaky.
-    excluded, flagged
-        TSV tables of file, rule and reason: recordings that are left out, and others that the audit flags.
+    excluded
+        TSV table of file, rule, reason and what it is left out of: recordings that cannot be used, and clips that the
+        audit leaves out.
+    flagged
+        TSV table of file, rule and reason: clips that the audit flags and that are used. What it says of all clips of a
+        corpus is one row.
     audit
         ``audit.json``: counts.
 
@@ -67,8 +80,12 @@ def catalog_clips(
     apply_policy(policy, list(broken["problem"]))
     clips = rows[rows["problem"].isna()]
     if clips.empty:
-        raise UserError("no usable recordings are left; see excluded.tsv in the catalog folder of the results")
-    flags = audit_clips(clips.to_dict("records"), audit_settings)
+        raise UserError(f"no usable recording is left of {len(rows)}; the first: {broken['problem'].iloc[0]}")
+    usable = [row for row in table.to_pylist() if row["problem"] is None]
+    named = with_used_labels(usable, labels)
+    emotions = clips["clip"].map({row["clip"]: row["emotion"] for row in named})
+    clips = clips.assign(corpus_label=clips["emotion"], emotion=emotions).dropna(subset="emotion")
+    flags = audit_clips(named, audit_settings)
     left_out = excluded_clips(flags, audit_settings)
     people = {name: person._asdict() for name, person in documented_people(load_formats(formats)).items()}
     people |= _of_crema_d(read_demographics(demographics) if demographics else {}, formats)
@@ -79,20 +96,57 @@ def catalog_clips(
         .assign(left_out=clips["clip"].isin(left_out))
     )
     schema = {field.name: str(field.type) for field in table.drop(["problem", "offset", "length"]).schema}
-    schema |= _PERSON | dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
+    told = storage.read_table(groups).to_pandas().set_index("clip").reindex(clips["clip"]).set_index(clips.index)
+    for name in told:
+        clips[name] = clips[name].where(clips[name].notna(), told[name]) if name in _PERSON else told[name]
+    schema |= {"corpus_label": "string"} | _PERSON | {name: "string" for name in told if name not in _PERSON}
+    schema |= dict.fromkeys(VOTES, "int32") | {"left_out": "bool"}
     storage.write_table(output, storage.table_of_frame(clips, schema))
 
-    file_of = dict(zip(clips["clip"], map(printable, clips["file"]), strict=True))
+    row_of = {row["clip"]: row for row in named}
+    file_of = {clip: printable(row["file"]) for clip, row in row_of.items()}
     lost = [
         (row.file, "name" if pd.isna(row.speaker) else "unusable", row.problem, EVERYTHING)
         for row in broken.itertuples()
     ]
     found = [(file_of[clip], rule, reason) for clip, rule, reason in flags]
     lost += [(*row, ALL_BUT_LEAKY) for row in found if row[1] in audit_settings["exclude"]]
-    kept = [row for row in found if row[1] not in audit_settings["exclude"]]
-    for path, rows, columns in ((excluded, lost, [*_FOUND, "left_out_of"]), (flagged, kept, _FOUND)):
-        storage.write_csv(path, columns, rows)
-    storage.write_json(audit, _counts(clips, broken, found, audit_settings) | {"left_out": len(left_out)})
+    kept = _summarised([flag for flag in flags if flag[1] not in audit_settings["exclude"]], row_of)
+    storage.write_csv(excluded, [*_FOUND, "left_out_of"], lost)
+    storage.write_csv(flagged, _FOUND, kept)
+    counts = _counts(clips, broken, flags, audit_settings) | {"labels": count_labels(usable, labels)}
+    storage.write_json(audit, counts)
+    for line in _told(counts):
+        tell(line)
+
+
+def _summarised(flags: Sequence[tuple[str, str, str]], row_of: Mapping[str, Mapping]) -> list[tuple[str, str, str]]:
+    """Return file, rule and reason of flags; one row, the first, for what is flagged in every clip of a corpus."""
+    sizes = Counter(row["corpus"] for row in row_of.values())
+    alike = Counter((row_of[clip]["corpus"], *why) for clip, *why in flags)
+    of_all = [key for key, count in alike.items() if count == sizes[key[0]] > 1]
+    rows = [
+        (f"all {sizes[corpus]} clips" + (f" of {corpus}" if corpus else ""), rule, reason)
+        for corpus, rule, reason in of_all
+    ]
+    rest = [flag for flag in flags if (row_of[flag[0]]["corpus"], *flag[1:]) not in of_all]
+    return rows + [(printable(row_of[clip]["file"]), rule, reason) for clip, rule, reason in rest]
+
+
+def _told(counts: Mapping) -> Iterator[str]:
+    """Yield what the user should know: what is left out, by rule and label, and what is flagged and used."""
+    for what in (EVERYTHING, ALL_BUT_LEAKY):
+        for rule, found in counts["rules"].items():
+            if found["clips"] and found["left_out_of"] == what:
+                labels = ", ".join(f"{label} {count}" for label, count in found["emotions"].items())
+                yield f"audit: left out of {what}: {rule} {found['clips']} clips" + (f" ({labels})" if labels else "")
+    used = [
+        f"{rule} {found['clips']}"
+        for rule, found in counts["rules"].items()
+        if found["left_out_of"] == NOTHING and found["clips"]
+    ]
+    if used:
+        yield f"audit: flagged and used: {', '.join(used)} clips; catalog/flagged.tsv lists them"
 
 
 def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
@@ -101,24 +155,38 @@ def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:
     return {of_corpus(name, id_): value for name in names for id_, value in known.items()}
 
 
-def _counts(clips, broken, found: Sequence[tuple[str, str, str]], settings: Mapping) -> dict:
-    def by(column: str) -> dict[str, int]:
-        return {str(value): int(count) for value, count in clips[column].value_counts().sort_index().items()}
+def _counts(clips, broken, flags: Sequence[tuple[str, str, str]], settings: Mapping) -> dict:
+    def by(column: str, rows=clips) -> dict[str, int]:
+        return {str(value): int(count) for value, count in rows[column].value_counts().sort_index().items()}
 
-    flagged = Counter(rule for _, rule, _ in found)
+    flagged: dict[str, list[str]] = {rule: [] for rule in RULES}
+    for clip, rule, _ in flags:
+        flagged[rule].append(clip)
     rules = {
-        rule: {"clips": flagged[rule], "left_out_of": ALL_BUT_LEAKY if rule in settings["exclude"] else NOTHING}
-        for rule in RULES
+        rule: {
+            "clips": len(names),
+            "emotions": by("emotion", clips[clips["clip"].isin(names)]),
+            "left_out_of": ALL_BUT_LEAKY if rule in settings["exclude"] else NOTHING,
+        }
+        for rule, names in flagged.items()
     }
     for rule, count in (("name", broken["speaker"].isna().sum()), ("unusable", broken["speaker"].notna().sum())):
         if count:
-            rules[rule] = {"clips": int(count), "left_out_of": EVERYTHING}
+            rules[rule] = {"clips": int(count), "emotions": {}, "left_out_of": EVERYTHING}
+    used = clips[~clips["left_out"]]
     identical = clips.groupby("audio_sha256")["clip"].apply(list)
     return {
         "clips": len(clips),
         "excluded": len(broken),
         "speakers": clips["speaker"].nunique(),
         "hours": float(clips["duration"].sum()) / 3600,
+        "left_out": len(clips) - len(used),
+        "used": {
+            "clips": len(used),
+            "speakers": used["speaker"].nunique(),
+            "hours": float(used["duration"].sum()) / 3600,
+            "emotions": by("emotion", used),
+        },
         **({"corpora": by("corpus")} if clips["corpus"].notna().any() else {}),
         "emotions": by("emotion"),
         "sentences": by("sentence"),

@@ -5,6 +5,8 @@ Several copies of one kind are ``….KIND@PARAMETER``.
 Formats keep these separators free: a speaker contains no underscore, and the name of a recording no full stop.
 """
 
+import unicodedata
+
 _ESCAPES = {"%": "%25", ".": "%2E", "\0": "%00", "\t": "%09", "\n": "%0A", "\r": "%0D"}
 _OF_NAMES = str.maketrans(_ESCAPES)
 _OF_SPEAKERS = str.maketrans(_ESCAPES | {"_": "%5F"})
@@ -43,3 +45,15 @@ def escape_speaker(text: str) -> str:
 def escape_name(text: str) -> str:
     """Return any text as a valid rest of a clip name."""
     return text.translate(_OF_NAMES)
+
+
+def plain_text(text: str) -> str:
+    """Return a name as it is seen: in the normal form NFC, without invisible format characters and space around it.
+
+    Zero-width spaces, byte-order marks and the like, and letters that are composed in two ways, would make one speaker
+    or label two.
+    """
+    if text.isascii():
+        return text.strip()
+    seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFC", seen).strip()

@@ -51,6 +51,7 @@ class Entry(NamedTuple):
     start: float | None = None  # in seconds, of a part of the file
     end: float | None = None
     row: int = 0  # of the manifest; 0 for other formats
+    about: dict | None = None  # sex, age and other groups that the row of a manifest names
 
 
 def list_entries(format_: ModuleType, path: Path) -> list[Entry]:

@@ -1,8 +1,9 @@
 """Opening the configured corpus: its recordings and the plan of copies, written down for the jobs shard by shard.
 
-The controller lists the corpus when it reads the Snakefile and writes ``listing/{shard}.parquet`` and
-``plan/{shard}.parquet``. A file is written only if its content changes, so a new clip makes one shard stale. Jobs read
-the files of their own shard; a job on a cluster, which reads the Snakefile again, does not list the corpus again.
+The controller lists the corpus when it reads the Snakefile and writes ``listing/{shard}.parquet``,
+``listing/groups.parquet`` (what a manifest says about speakers and groups) and ``plan/{shard}.parquet``. A file is
+written only if its content changes, so a new clip makes one shard stale. Jobs read the files of their own shard; a job
+on a cluster, which reads the Snakefile again, does not list the corpus again.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from typing import NamedTuple
 from serflow import storage
 from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
 from serflow.corpus.formats import CREMA_D, FORMATS, is_table
-from serflow.corpus.ids import speaker_of
+from serflow.corpus.ids import corpus_of, speaker_of
+from serflow.corpus.labels import check_labels
 from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries
 from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
 from serflow.corpus.metadata import TABLES, find_metadata
@@ -83,6 +85,7 @@ def open_corpus(config: Mapping, results: Path, *, list_anew: bool = True) -> Co
             if re.search("[\ud800-\udfff]", str(path)):  # how Python shows bytes that are not UTF-8
                 raise UserError(f"audio: {path}: the path is not UTF-8; rename the folder or file")
         _write_listing(results, entries, locations, config["shards"])
+        _write_groups(results, entries)
         _write_plan(results, [entry.name.clip for entry in entries if entry.name], config)
         texts = {"folder": str(corpus.folder), "archive": corpus.archive and str(corpus.archive)}
         texts["metadata"] = {key: str(path) for key, path in corpus.metadata.items()}
@@ -133,7 +136,10 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
     entries = [entry for entry in entries if not entry.excluded]
     if not entries:
         raise UserError("; ".join(notes))
-    speakers = sorted({entry.name.speaker for entry in entries if entry.name})
+    union = bool(locations[0].name)
+    names = [entry.name for entry in entries if entry.name]
+    check_labels(((corpus_of(name.speaker) if union else None, name.emotion) for name in names), config["labels"])
+    speakers = sorted({name.speaker for name in names})
     formats = {location.name: location.format for location in locations}
     return Corpus(locations[0].path, made, archive, speakers, metadata, formats, notes), entries, locations
 
@@ -185,6 +191,15 @@ def _write_listing(results: Path, entries: Sequence[Entry], locations: Sequence[
         by_shard[shard].append((name.clip, *row, table, problem, version))
     for shard, rows in zip(shard_names(shards), by_shard, strict=True):
         _write_if_changed(results / f"listing/{shard}.parquet", sorted(rows), LISTING_SCHEMA)
+
+
+def _write_groups(results: Path, entries: Sequence[Entry]) -> None:
+    """Write what the rows of manifests say about speakers and groups; beside the listing, which it must not change."""
+    about = {entry.name.clip: entry.about for entry in entries if entry.name and entry.about}
+    names = sorted({name for known in about.values() for name in known})
+    schema = {"clip": "string"} | {name: "int32" if name == "age" else "string" for name in names}
+    rows = [(clip, *map(known.get, names)) for clip, known in sorted(about.items())]
+    _write_if_changed(results / "listing/groups.parquet", rows, schema)
 
 
 def _write_plan(results: Path, clips: Sequence[str], config: Mapping) -> None:

@@ -34,6 +34,7 @@ def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> lis
                 "protocol": protocol,
                 "leaky": members[0].leaky,
                 "adapted": members[0].adapted,
+                "unknown_speakers": members[0].unknown_speakers,
                 "model": model,
                 "seeds": [run.key.seed for run in members],
                 "folds": len(members[0].folds),

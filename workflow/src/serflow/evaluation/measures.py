@@ -11,7 +11,8 @@ from serflow.metrics import calibration
 from serflow.metrics.bootstrap import bootstrap_interval
 from serflow.metrics.scores import STATISTICS, row_shares, scores_from_confusion
 
-GROUPINGS = ("sex", "age", "race", "ethnicity", "sentence", "level", "corpus")
+GROUPINGS = ("sex", "age", "race", "ethnicity", "language", "sentence", "level", "corpus")
+FURTHER = "group_"  # how columns of the catalogue begin that are further columns of a manifest
 _CURVE_POINTS = 50
 _NOT_STATED = "not stated"
 
@@ -76,10 +77,12 @@ def by_group(predictions: Predictions, catalog, resampling: Resampling) -> dict[
     Returns
     -------
     dict
-        For each of :data:`GROUPINGS` its groups in sorted order. UAR is the mean over the classes that occur in the
-        group, ``classes`` is their number. A grouping without any known value is an empty list.
+        For each of :data:`GROUPINGS` and each further column of a manifest its groups in sorted order. UAR is the mean
+        over the classes that occur in the group, ``classes`` is their number. A grouping without any known value is an
+        empty list.
     """
-    rows = catalog.reindex(columns=GROUPINGS).loc[predictions.origins]
+    further = [name for name in catalog if name.startswith(FURTHER)]
+    rows = catalog.reindex(columns=[*GROUPINGS, *further]).loc[predictions.origins]
     rows["age"] = rows["age"].map(lambda age: f"{age // 10 * 10:.0f}–{age // 10 * 10 + 9:.0f}", na_action="ignore")
     known = rows.dropna(axis=1, how="all").astype(object).fillna(_NOT_STATED)
     return {name: _groups(predictions, known[name].to_numpy(), resampling) if name in known else [] for name in rows}

@@ -48,6 +48,7 @@ class Predictions:
     calibrated: np.ndarray  # (n, K), after temperature scaling
     temperatures: list[float]  # of each fold
     train_truth: list[np.ndarray]  # class codes of the training clips of each fold
+    unknown_speakers: list[bool]  # whether no speaker that a fold tests on is in its training or validation
 
     @property
     def predicted(self) -> np.ndarray:
@@ -91,6 +92,11 @@ class EvaluatedRun:
     folds: list[Predictions]
     pooled: Predictions
 
+    @property
+    def unknown_speakers(self) -> bool:
+        """Whether every fold tests on speakers that are neither in its training nor in its validation."""
+        return all(self.pooled.unknown_speakers)
+
 
 def load_runs(metrics: Sequence[Path], predictions: Sequence[Path]) -> list[EvaluatedRun]:
     """Load runs in the order given. Pooled predictions are sorted by fold, then by clip.
@@ -122,15 +128,18 @@ def key_of(run: dict) -> RunKey:
 def _load_fold(path: Path, metrics: dict) -> Predictions:
     read = read_predictions(path, metrics["classes"])
     test = PredictedClips(*(column[read.parts == "test"] for column in read))
+    speakers = np.array([speaker_of(origin) for origin in test.origins])
+    known = {speaker_of(origin) for origin in read.origins[read.parts != "test"]}
     return Predictions(
         clips=test.clips,
         origins=test.origins,
-        speakers=np.array([speaker_of(origin) for origin in test.origins]),
+        speakers=speakers,
         truth=test.truth,
         probabilities=test.probabilities,
         calibrated=apply_temperature(test.probabilities, metrics["temperature"]),
         temperatures=[metrics["temperature"]],
         train_truth=[read.truth[read.parts == "train"]],
+        unknown_speakers=[known.isdisjoint(speakers)],
     )
 
 

@@ -78,6 +78,7 @@ def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling, 
         **run.key._asdict(),
         "leaky": run.leaky,
         "adapted": run.adapted,
+        "unknown_speakers": run.unknown_speakers,
         "pooled": measure(run.pooled, run.classes, bins, resampling),
         "folds": [
             {"fold": fold["fold"], **measure(predictions, run.classes, bins, resampling)}

@@ -138,7 +138,8 @@ def uar_by_protocol(models: Sequence[Mapping], references: Mapping[str, Mapping]
 
 def groups(run: Mapping) -> alt.LayerChart | None:
     """Return a chart of the UAR of a run by group; None if the corpus has no groups."""
-    rows = [_row(f"{by}: {row['group']}", by, row["uar"]) for by, members in run["groups"].items() for row in members]
+    named = {by.removeprefix("group_"): members for by, members in run["groups"].items()}
+    rows = [_row(f"{by}: {row['group']}", by, row["uar"]) for by, members in named.items() for row in members]
     return intervals(rows, described="UAR by group, with its 95 % interval.", x_title=UAR) if rows else None
 
 

@@ -10,7 +10,6 @@ from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, VOTES
 from serflow.evaluation.predictions import Predictions, RunKey, key_of, load_runs
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
-from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, write_json
 
 
@@ -84,7 +83,7 @@ def best_run(runs: Sequence[Mapping]) -> Mapping:
     Without such runs, it is chosen from those that are not leaky, else from all.
     """
     runs = [run for run in runs if not run["adapted"]] or runs
-    unknown = [run for run in runs if PROTOCOLS[run["protocol"]].headline]
+    unknown = [run for run in runs if run["unknown_speakers"]]
     not_leaky = [run for run in runs if not run["leaky"]]
     return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
 

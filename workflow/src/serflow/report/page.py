@@ -31,6 +31,7 @@ def render_report(
     corpus: str,
     audit: Path,
     excluded: Path,
+    flagged: Path,
     length: Path,
     config: Mapping,
     clips: Path,
@@ -56,6 +57,8 @@ def render_report(
         ``audit.json``.
     excluded
         ``excluded.tsv``.
+    flagged
+        ``flagged.tsv``.
     length
         ``length.json``.
     config
@@ -113,7 +116,8 @@ def render_report(
         themes={scheme: theme(dark=scheme == "dark") for scheme in ("light", "dark")},
         played=PLAYED_SECONDS,
         audit=read_json(audit),
-        flagged=read_csv(excluded),
+        left_out=read_csv(excluded),
+        flagged=read_csv(flagged),
         length=read_json(length),
         frames=_frames(corpus, config, read_json(length)),
         config=config,
@@ -145,11 +149,11 @@ def _embed(clip: Mapping, figure: Path, recording: Path) -> dict:
 
 
 def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
-    return {
-        protocol: [row for row in evaluated["models"] if row["protocol"] == protocol]
-        for protocol in evaluated["references"]
-        if PROTOCOLS[protocol].headline
-    }
+    found: dict[str, list[dict]] = {}
+    for row in evaluated["models"]:
+        if row["unknown_speakers"]:
+            found.setdefault(row["protocol"], []).append(row)
+    return found
 
 
 def _charts(evaluated: Mapping) -> dict:

@@ -9,13 +9,15 @@ constants
 - ``COPIES``: the kinds of copies that it may use;
 - ``APART``: what must not be in two parts of a fold, besides a recording and its copies: ``"speaker"``, ``"corpus"``;
 - ``SETTINGS``: the settings of the section ``split`` that it uses;
-- ``FORCES``: settings that it forces on every network;
-- ``HEADLINE``: whether it tests on speakers that were not trained on, which is what a report puts first.
+- ``FORCES``: settings that it forces on every network.
+
+Whether it tests on speakers that were not trained on, which a report puts first, is found from the predictions.
 
 ``split`` receives clip → label of the clips to use, name and origin of each copy, and ``settings``: those of the
 section ``split``, and of the corpus ``speakers``, ``formats`` (name of each corpus of a union, empty for a single
 corpus → its format) and ``usable`` (all readable clips). It raises ``UserError`` if the corpus does not suit it.
-``count_folds(speakers, formats, table)`` is optional; without it there is one fold. ``table`` is ``split.table``.
+``count_folds(speakers, formats, settings)`` is optional; without it there is one fold. ``settings`` is the section
+``split``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,6 @@ PROTOCOLS = Plugins(
         "LEAKY": None,
         "COPIES": KINDS,
         "APART": (),
-        "HEADLINE": False,
         "FORCES": {},
         "SETTINGS": ("test", "valid", "random_state"),
     },
@@ -43,7 +44,10 @@ PROTOCOLS = Plugins(
 Row = tuple[str, str, int, str, str]  # clip, origin, fold, part, label
 
 
-def count_folds(protocol: str, speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
-    """Count the folds of a protocol on a corpus; ``UserError`` if the corpus does not suit it."""
+def count_folds(protocol: str, speakers: Sequence[str], formats: Mapping[str, str], settings: Mapping) -> int:
+    """Count the folds of a protocol on a corpus; ``UserError`` if the corpus does not suit it.
+
+    ``settings`` is the section ``split`` of the configuration.
+    """
     module = PROTOCOLS.find(protocol, "runs").load()
-    return module.count_folds(speakers, formats, table) if hasattr(module, "count_folds") else 1
+    return module.count_folds(speakers, formats, settings) if hasattr(module, "count_folds") else 1

@@ -11,10 +11,9 @@ from serflow.splits.folds import parts_of_speakers, rows_of_fold
 TITLE = "each fold tests on one corpus with a model trained on the others, on the emotions that all have"
 ORDER = 3
 APART = ("speaker", "corpus")
-HEADLINE = True
 
 
-def count_folds(speakers: Sequence[str], formats: Mapping[str, str], table: str | None) -> int:
+def count_folds(speakers: Sequence[str], formats: Mapping[str, str], settings: Mapping) -> int:
     """Count the corpora of a union; ``UserError`` if there is one corpus only."""
     if len(formats) < 2:
         raise UserError(
@@ -29,7 +28,7 @@ def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings
 
     About the share ``valid`` of the speakers who are not tested on validate, at least one.
     """
-    count_folds([], settings["formats"], None)
+    count_folds([], settings["formats"], settings)
     corpora = sorted(settings["formats"])
     found: dict[str, set[str]] = {corpus: set() for corpus in corpora}
     for clip, label in labels.items():

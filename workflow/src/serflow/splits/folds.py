@@ -10,24 +10,44 @@ from serflow.runtime.errors import UserError
 from serflow.splits import PARTS, Row
 
 FOLDS = 5  # at most, for corpora without published folds
+PUBLISHED, ONE_EACH = "published", "leave-one-speaker-out"
 
 
-def speaker_folds(speakers: Sequence[str], formats: Mapping[str, str]) -> list[list[str]]:
-    """Divide speakers into folds: the published ones of a corpus if there are any, else dealt out evenly.
+def speaker_folds(speakers: Sequence[str], formats: Mapping[str, str], folds: str | int) -> list[list[str]]:
+    """Divide speakers into folds.
 
     Folds that are dealt out depend on who speaks and not on how much, so that a lost clip does not change them, and
-    each has about as many women as the others. ``UserError`` if there are too few speakers.
+    each has about as many women as the others.
+
+    Parameters
+    ----------
+    speakers
+        All speakers.
+    formats
+        Name of each corpus of a union (empty for a single corpus) → its format.
+    folds
+        ``split.folds``: a number, ``leave-one-speaker-out``, or ``published``, the folds of the format. For a union
+        and for a format without such folds, ``published`` is :data:`FOLDS`, or fewer with fewer speakers.
+
+    Raises
+    ------
+    UserError
+        If there are too few speakers.
     """
     modules = load_formats(formats)
-    if "" in modules and hasattr(modules[""], "published_folds"):
+    if folds == PUBLISHED and "" in modules and hasattr(modules[""], "published_folds"):
         return modules[""].published_folds(speakers)
     if len(speakers) < 2:
         raise UserError(
             f"protocol speaker-independent: needs at least two speakers, found {len(speakers)}; leave it out of runs"
         )
+    if folds == ONE_EACH:
+        return [[speaker] for speaker in sorted(speakers)]
+    if isinstance(folds, int) and folds > len(speakers):
+        raise UserError(f"config: split.folds is {folds}, but the corpus has {len(speakers)} speakers; lower it")
     people, unknown = documented_people(modules), Person(None, None)
     ordered = sorted(speakers, key=lambda speaker: (people.get(speaker, unknown).sex or "", speaker))
-    count = min(FOLDS, len(ordered))
+    count = min(FOLDS, len(ordered)) if folds == PUBLISHED else folds
     return [sorted(ordered[fold::count]) for fold in range(count)]
 
 
@@ -41,15 +61,35 @@ def parts_of_speakers(
     """
     part_of = dict.fromkeys(validating, "valid") | dict.fromkeys(tested, "test")
     parts = {clip: part_of.get(speaker_of(clip), "train") for clip in sorted(labels)}
-    if not validating:
-        by_label: dict[str, list[str]] = {}
-        for clip, part in parts.items():
-            if part == "train":
-                by_label.setdefault(labels[clip], []).append(clip)
-        for clips in by_label.values():
-            count = max(1, round(settings["valid"] * len(clips))) if clips[1:] else 0
-            order = sorted(clips, key=lambda clip: random_number(settings["random_state"], clip, "validation"))
-            parts |= dict.fromkeys(order[:count], "valid")
+    return parts if validating else _with_valid_clips(parts, labels, settings)
+
+
+def with_validation(parts: Mapping[str, str], labels: Mapping[str, str], settings: Mapping) -> dict[str, str]:
+    """Return the part of each clip, where none validates, with a fifth of the training speakers to validate on.
+
+    They are drawn by ``random_state``. A single training speaker validates on the share ``valid`` of the clips of each
+    label.
+    """
+    seed = settings["random_state"]
+    trained = {speaker_of(clip) for clip, part in parts.items() if part == "train"}
+    if len(trained) < 2:
+        return _with_valid_clips(dict(parts), labels, settings)
+    order = sorted(trained, key=lambda speaker: (random_number(seed, speaker, "validation"), speaker))
+    validating = set(order[: max(1, round(len(order) / 5))])
+    return {
+        clip: "valid" if part == "train" and speaker_of(clip) in validating else part for clip, part in parts.items()
+    }
+
+
+def _with_valid_clips(parts: dict[str, str], labels: Mapping[str, str], settings: Mapping) -> dict[str, str]:
+    by_label: dict[str, list[str]] = {}
+    for clip, part in parts.items():
+        if part == "train":
+            by_label.setdefault(labels[clip], []).append(clip)
+    for clips in by_label.values():
+        count = max(1, round(settings["valid"] * len(clips))) if clips[1:] else 0
+        order = sorted(clips, key=lambda clip: random_number(settings["random_state"], clip, "validation"))
+        parts |= dict.fromkeys(order[:count], "valid")
     return parts
 
 

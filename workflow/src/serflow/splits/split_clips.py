@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from serflow import storage
-from serflow.corpus.audit import AUDITED, audit_clips, excluded_clips
+from serflow.corpus.audit import AUDITED, audit_clips, count_by_rule, excluded_clips, refuse_losses
 from serflow.corpus.copies import KINDS
+from serflow.corpus.labels import with_used_labels
 from serflow.runtime.errors import UserError
-from serflow.splits import PROTOCOLS
+from serflow.splits import PROTOCOLS, Row
 from serflow.splits.leaks import check_leaks
 
 SCHEMA = {"clip": "string", "origin": "string", "fold": "int32", "part": "string", "label": "string"}
@@ -19,6 +20,7 @@ def split_clips(
     *,
     protocol: str,
     audit: Mapping,
+    labels: Mapping,
     settings: Mapping,
     formats: Mapping[str, str],
     output: Path,
@@ -35,6 +37,8 @@ def split_clips(
         Name of the protocol.
     audit
         The section ``catalog.audit`` of the configuration; empty for a leaky protocol, which keeps every clip.
+    labels
+        The section ``labels`` of the configuration.
     settings
         The settings of the section ``split`` that the protocol uses.
     formats
@@ -51,24 +55,46 @@ def split_clips(
     found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "problem"]))).sort_by("clip")
     rows = found.to_pylist()
     usable = [row for row in rows if row["problem"] is None]
-    left_out = excluded_clips(audit_clips(usable, audit), audit) if audit else set()
-    labels = {row["clip"]: row["emotion"] for row in usable if row["clip"] not in left_out}
-    if not labels:
-        raise UserError(
-            "the audit leaves no clip to split; catalog/excluded.tsv says why, catalog.audit sets its rules"
-        )
+    named = with_used_labels(usable, labels)
+    flags = audit_clips(named, audit) if audit else []
+    refuse_losses(named, flags, audit)
+    left_out = excluded_clips(flags, audit)
+    label_of = {row["clip"]: row["emotion"] for row in named if row["clip"] not in left_out}
+    if not label_of:
+        raise UserError("no usable recording is left to split; catalog.policy leaves those out that cannot be read")
     plan = storage.read_tables(plans).to_pylist()
     copies = [
         (copy["clip"], copy["origin"])
         for copy in sorted(plan, key=lambda copy: (KINDS.index(copy["kind"]), copy["clip"]))
-        if copy["origin"] in labels and copy["kind"] in plugin.copies
+        if copy["origin"] in label_of and copy["kind"] in plugin.copies
     ]
     known = {
         "formats": formats,
         "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
         "usable": [row["clip"] for row in usable],
     }
-    split = plugin.load().split(labels, copies, {**settings, **known})
+    try:
+        split = plugin.load().split(label_of, copies, {**settings, **known})
+    except UserError as error:
+        if not left_out:
+            raise
+        counts = count_by_rule([flag for flag in flags if flag[1] in audit["exclude"]], left_out)
+        rules = ", ".join(f"{rule} {count}" for rule, count in counts.items())
+        raise UserError(f"{error}; the audit leaves {len(left_out):,} of {len(named):,} clips out ({rules})") from error
+    refuse_one_class(protocol, split)
     if not plugin.leaky:
         check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)
     storage.write_table(output, storage.table_of(split, SCHEMA))
+
+
+def refuse_one_class(protocol: str, split: Sequence[Row]) -> None:
+    """Raise ``UserError`` for a fold whose training clips have one label only: no model can be trained on them."""
+    trained: dict[int, set[str]] = {}
+    for _, _, fold, part, label in split:
+        if part == "train":
+            trained.setdefault(fold, set()).add(label)
+    for fold, labels in sorted(trained.items()):
+        if len(labels) == 1:
+            raise UserError(
+                f"split {protocol}: fold {fold} has clips of {labels.pop()} alone to train on; a model needs two labels"
+            )

@@ -2,10 +2,12 @@
 
 Source: Burkhardt, Paeschke, Rolfes, Sendlmeier & Weiss, "A Database of German Emotional Speech", Interspeech 2005, and
 the documentation of the corpus. A name is made of speaker, text, first letter of the German word for the emotion, and
-version. Ten speakers, ten sentences, 535 recordings.
+version. Ten speakers, ten sentences, 535 recordings. One speaker at a time is tested on, as in Schuller, Vlasenko,
+Eyben, Rigoll & Wendemuth, "Acoustic Emotion Recognition: A Benchmark Comparison of Performances", ASRU 2009.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from serflow.corpus.listing import Person, Utterance
@@ -41,3 +43,10 @@ def parse(path: str) -> Utterance:
         if code not in known:
             raise UserError(f"{stem!r} is not an EMO-DB name: {place} {code!r} must be one of {', '.join(known)}")
     return Utterance(f"{speaker}_{stem}", speaker, text, LABELS[emotion], None)
+
+
+def published_folds(speakers: Sequence[str]) -> list[list[str]]:
+    """Return each speaker as a fold; raise ``UserError`` if there are fewer than two."""
+    if len(speakers) < 2:
+        raise UserError("protocol speaker-independent: needs at least two speakers, found 1; leave it out of runs")
+    return [[speaker] for speaker in sorted(speakers)]

@@ -1,27 +1,27 @@
-"""A corpus described by a CSV or Parquet table with the columns file, speaker, label and optionally start and end.
+"""A corpus described by a CSV, TSV or Parquet table with the columns file, speaker, label and optionally start and end.
 
-``file`` is absolute or relative to the folder of the table; ``start`` and ``end`` are in seconds. A label is any text.
-To share labels with other corpora, use the codes of :data:`serflow.corpus.labels.LABELS`.
+``file`` is absolute or relative to the folder of the table; ``start`` and ``end`` are in seconds. A label is any text;
+codes of :data:`serflow.corpus.labels.LABELS` and words for these emotions become codes. ``sex`` or ``gender``, ``age``
+in years and ``language`` describe the speaker. Further columns are groups, if they have few values.
 """
 
-import csv
 import functools
 import math
 import os
+import unicodedata
 from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
 
-from serflow.corpus.ids import escape_name, escape_speaker
+from serflow.corpus.formats.manifest_table import FIRST_ROW, PERSON, TEXTS, TIMES, read_columns
+from serflow.corpus.ids import escape_name, escape_speaker, plain_text
+from serflow.corpus.labels import code_of
 from serflow.corpus.listing import Entry, FileStatus, Utterance
 from serflow.runtime.errors import UserError
-from serflow.storage import check_regular
 
 TITLE = "manifest"
 LONGEST = {"file": 4096, "speaker": 200, "label": 200}  # characters
-TEXTS = tuple(LONGEST)
-TIMES = ("start", "end")
-_FIRST = {".csv": 2, ".parquet": 1}  # number of the first row: the header of a CSV is row 1
+_SEXES = {"m": "Male", "male": "Male", "man": "Male", "f": "Female", "female": "Female", "woman": "Female"}
 
 
 def parse(path: str) -> Utterance:
@@ -37,7 +37,8 @@ def list_recordings(path: Path) -> list[Entry]:
     UserError
         With row and column, if the table is missing, unreadable or contradicts itself.
     """
-    columns, first = _read(path), _FIRST[path.suffix.lower()]
+    columns, groups = read_columns(path)
+    first = FIRST_ROW[path.suffix.lower()]
     files, speakers, labels = (columns[name] for name in TEXTS)
 
     def fail(row: int, column: str, wrong: str):
@@ -58,6 +59,9 @@ def list_recordings(path: Path) -> list[Entry]:
             fail(columns[name].index(longest), name, f"has more than {LONGEST[name]:,} characters")
     if "\0" in "".join(files):
         fail(next(row for row, file in enumerate(files) if "\0" in file), "file", "contains a zero byte")
+    found = {file: _find(path.parent, file) for file in set(files)}
+    files = [found[file][0] for file in files]
+    status_of = dict(found.values())
     starts, ends = (_seconds(columns.get(name, [None] * len(files)), name, fail) for name in TIMES)
     pieces = []
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
@@ -73,16 +77,42 @@ def list_recordings(path: Path) -> list[Entry]:
     refuse_doubles([f"{file}{piece}" for file, piece in zip(files, pieces, strict=True)], "recording")
     speaker_of = {speaker: escape_speaker(speaker) for speaker in set(speakers)}
     speakers = [speaker_of[speaker] for speaker in speakers]
-    stem_of = {file: escape_name(os.path.splitext(file)[0]) for file in set(files)}  # noqa: PTH122 (ten times as fast)
+    stem_of = {file: _stem(file) for file in set(files)}
     clips = [f"{speaker}_{stem_of[file]}{piece}" for speaker, file, piece in zip(speakers, files, pieces, strict=True)]
     refuse_doubles(clips, "clip (file without suffix, start and end in milliseconds)")
-    status_of = {file: _status(path.parent, file) for file in set(files)}
-    rows = zip(clips, speakers, labels, files, starts, ends, range(first, first + len(clips)), strict=True)
+    described = _described(columns, groups, fail)
+    numbers = range(first, first + len(clips))
+    rows = zip(clips, speakers, map(code_of, labels), files, starts, ends, numbers, described, strict=True)
     # Sorted, so that the order of the rows does not matter.
     return [
-        Entry(file, Utterance(clip, speaker, None, label, None), status_of[file], None, None, start, end, row)
-        for clip, speaker, label, file, start, end, row in sorted(rows, key=itemgetter(0))
+        Entry(file, Utterance(clip, speaker, None, label, None), status_of[file], None, None, start, end, row, about)
+        for clip, speaker, label, file, start, end, row, about in sorted(rows, key=itemgetter(0))
     ]
+
+
+def _described(columns: dict[str, list], groups: dict[str, list], fail: Callable) -> list[dict]:
+    """Return what each row says about its speaker, and its groups as ``group_…``; None where it says nothing."""
+    about: dict[str, list] = {f"group_{name}": values for name, values in groups.items()}
+    for column, name in PERSON.items():
+        if column in columns:
+            about[name] = [value or None for value in columns[column]]
+    if "sex" in about:
+        about["sex"] = [value and _SEXES.get(value.lower(), value) for value in about["sex"]]
+    if "age" in about:
+        about["age"] = [value and _years(value, row, fail) for row, value in enumerate(about["age"])]
+    return [dict(zip(about, values, strict=True)) for values in zip(*about.values(), strict=True)] or [
+        {} for _ in columns["file"]
+    ]
+
+
+def _years(value: str, row: int, fail: Callable) -> int:
+    try:
+        years = float(value)
+    except ValueError:
+        years = math.nan
+    if not 0 <= years <= 150:
+        fail(row, "age", f"{value!r} is not a number of years; rename the column to keep it as a group")
+    return int(years)
 
 
 def describe_row(path: Path, clip: str) -> str:
@@ -102,45 +132,6 @@ def _rows(path: Path) -> dict[str, int]:
     return {entry.name.clip: entry.row for entry in list_recordings(path)}
 
 
-def _read(path: Path) -> dict[str, list]:
-    """Read the columns of the table: text without nulls, and times as they are."""
-    import pyarrow.compute as pc
-    import pyarrow.csv
-
-    from serflow.storage.arrow import pa, pq
-
-    kind = path.suffix.lower()
-    if kind not in _FIRST:
-        raise UserError(f"audio: {path}: a manifest is a table in a .csv or .parquet file")
-    try:
-        check_regular(path)
-        if kind == ".csv":
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                names = next(csv.reader(file), [])
-        else:
-            names = pq.read_schema(path).names
-        wanted = [name for name in (*TEXTS, *TIMES) if name in names]
-        if missing := [name for name in TEXTS if name not in names]:
-            raise UserError(f"audio: {path} has no column {missing[0]}; it has: {', '.join(names) or 'none'}")
-        if twice := [name for name in wanted if names.count(name) > 1]:
-            raise UserError(f"audio: {path} has two columns {twice[0]}; remove one of them")
-        if kind == ".csv":
-            types = dict.fromkeys(wanted, pa.string())
-            options = pyarrow.csv.ConvertOptions(include_columns=wanted, column_types=types)
-            parsing = pyarrow.csv.ParseOptions(newlines_in_values=True)
-            table = pyarrow.csv.read_csv(path, convert_options=options, parse_options=parsing)
-        else:
-            table = pq.ParquetFile(path).read(columns=wanted)
-        texts = {name: pc.fill_null(pc.cast(table[name], pa.string()), "") for name in TEXTS}
-        texts |= {name: pc.utf8_trim_whitespace(texts[name]) for name in ("speaker", "label")}
-    except FileNotFoundError as error:
-        raise UserError(f"audio: {path}: no such file; check the path") from error
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"audio: {path}: not a readable table of recordings ({reason})") from error
-    return {name: texts.get(name, table[name]).to_pylist() for name in wanted}
-
-
 def _seconds(values: list, name: str, fail: Callable) -> list[float | None]:
     numbers = []
     for row, value in enumerate(values):
@@ -152,10 +143,20 @@ def _seconds(values: list, name: str, fail: Callable) -> list[float | None]:
     return numbers
 
 
-def _status(folder: Path, file: str) -> FileStatus:
-    """Return the status of a file; zeros if it cannot be seen, which reading it will report."""
-    try:
-        status = os.stat(os.path.join(folder, file))  # noqa: PTH116, PTH118 (five times as fast)
-    except OSError:
-        return FileStatus()
-    return FileStatus(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode)
+def _find(folder: Path, file: str) -> tuple[str, FileStatus]:
+    """Return the name and the status of a file; zeros if it cannot be seen, which reading it will report.
+
+    A name that is composed in another way on the disk than in the table, such as é on a Mac, is found all the same.
+    """
+    forms = [file] if file.isascii() else [file, *(unicodedata.normalize(form, file) for form in ("NFC", "NFD"))]
+    for name in forms:
+        try:
+            status = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 (five times as fast)
+        except OSError:
+            continue
+        return name, FileStatus(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode)
+    return file, FileStatus()
+
+
+def _stem(file: str) -> str:
+    return escape_name(plain_text(os.path.splitext(file)[0]))  # noqa: PTH122 (ten times as fast)

@@ -1,5 +1,6 @@
 """Labelling recordings with a bundle."""
 
+import functools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -80,7 +81,10 @@ def predict_recordings(
     classes = about["classes"]
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
         raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
-    recordings = list_recordings(inputs, speaker)
+    say = functools.partial(print, "serflow predict:", file=sys.stderr, flush=True)
+    recordings = list_recordings(
+        inputs, speaker, (lambda text: None) if shard else say
+    )  # of all shards the first says it
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, windows = 0, 0, []

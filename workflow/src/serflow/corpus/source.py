@@ -127,9 +127,7 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
         ]
         metadata = _given_metadata(locations, config["metadata"])
     counts = Counter(entry.excluded for entry in entries if entry.excluded)
-    notes = [
-        f"audio: left out {count} recordings of {what}; another format reads them" for what, count in counts.items()
-    ]
+    notes = [f"audio: left out {count} {what}" for what, count in counts.items()]
     entries = [entry for entry in entries if not entry.excluded]
     if not entries:
         raise UserError("; ".join(notes))

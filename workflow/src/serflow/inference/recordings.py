@@ -5,15 +5,14 @@ import hashlib
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from serflow.corpus.folders import OTHER_SOUND, SOUND, list_files
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular
-
-# The suffixes of libsndfile's formats that are used for speech.
-SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}
 
 
 class RecordingToLabel(NamedTuple):
@@ -43,16 +42,21 @@ class RecordingToLabel(NamedTuple):
         return read_content(self.path or self.name) if self.content is None else self.content
 
 
-def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterator[RecordingToLabel]:
+def list_recordings(
+    inputs: Sequence[str], speaker: str | None = None, note: Callable[[str], object] = lambda text: None
+) -> Iterator[RecordingToLabel]:
     """Yield the recordings that inputs stand for, in the order of the inputs; those of a folder by path.
 
     Parameters
     ----------
     inputs
-        Each is a recording; a folder with recordings at any depth, recognised by suffix; a ``.csv`` table with a column
+        Each is a recording; a folder with recordings at any depth, recognised by suffix, as
+        :func:`serflow.corpus.folders.list_files` finds them; a ``.csv`` table with a column
         ``file`` of paths relative to it; or ``-``, a recording on standard input or a list of files, one per line.
     speaker
         Column of the CSV tables that says who speaks.
+    note
+        Called with a line about the files of a folder that are left out since libsndfile does not read their format.
 
     Raises
     ------
@@ -64,19 +68,29 @@ def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterat
         if name == "-":
             yield from _from_stdin()
         elif os.path.isdir(name):  # noqa: PTH112 - False for a name that is too long
-            paths = (Path(folder, file) for folder, _, files in os.walk(name, onerror=_refuse) for file in files)
-            found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
-            if not found:
-                raise UserError(f"{name}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
-            yield from (_recording(str(path)) for path in found)
+            yield from _from_folder(name, note)
         elif Path(name).suffix.lower() == ".csv":
             yield from _from_csv(Path(name), speaker)
         else:
             yield _recording(name)
 
 
-def _refuse(error: OSError) -> None:
-    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give access there") from error
+def _from_folder(folder: str, note: Callable[[str], object]) -> Iterator[RecordingToLabel]:
+    try:
+        files = sorted(file for file, _ in list_files(folder, (*SOUND, *OTHER_SOUND)))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give access there") from error
+    unread = Counter(suffix for file in files if (suffix := Path(file).suffix.lower()) in OTHER_SOUND)
+    if len(files) == unread.total():
+        remedy = f"; convert the {_counted(unread)} files with ffmpeg" if unread else ""
+        raise UserError(f"{folder}: holds no recordings ({', '.join(sorted(SOUND))}){remedy}")
+    if unread:
+        note(f"{folder}: left out {_counted(unread)} files, which cannot be read; convert them with ffmpeg")
+    yield from (_recording(str(Path(folder, file))) for file in files if Path(file).suffix.lower() not in OTHER_SOUND)
+
+
+def _counted(suffixes: Counter) -> str:
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
 
 
 def _recording(path: str) -> RecordingToLabel:

@@ -26,20 +26,10 @@ class RecordingToLabel(NamedTuple):
     path: str | None = None
     speaker: str | None = None
 
-    def open(self):
-        """Return what libsndfile opens; raise ``OSError`` for what is not a regular file."""
-        from serflow.audio.io import Content
-
-        if self.content is not None:
-            return Content(self.content)
-        check_regular(self.path or self.name)
-        return os.fsencode(self.path or self.name)
-
-    def read(self) -> bytes:
-        """Return all its bytes; errors are those of :func:`serflow.audio.io.read_content`."""
-        from serflow.audio.io import read_content
-
-        return read_content(self.path or self.name) if self.content is None else self.content
+    @property
+    def source(self) -> bytes | str:
+        """Its bytes, or the path of the file."""
+        return (self.path or self.name) if self.content is None else self.content
 
 
 def list_recordings(

@@ -1,16 +1,14 @@
 """Cutting recordings into windows of the length that a model reads, with little memory for long recordings."""
 
-import mmap
+import contextlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
 import soxr
 
-from serflow.audio.containers import length_fault
-from serflow.audio.io import check_samples, decode, mono
+from serflow.audio.io import Recording, check_length, mono, open_recording, read_samples
 from serflow.audio.length import truncate_or_pad
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
@@ -49,20 +47,24 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
     UserError
         If it cannot be read, has no samples, or has samples that are not finite.
     """
+    with open_recording(source.name, source.source, clip=False, whole=False) as (file, _):
+        yield from _cut(source.name, file, preprocessing, pad)
+
+
+def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
-    if count_samples(source, rate) <= preprocessing["longest"]:
-        samples = mono(decode(source.name, source.read(), clip=False), rate)
+    if file.frames * rate / file.samplerate <= preprocessing["longest"]:
+        check_length(name, file, file.frames, clip=False)
+        samples = mono(Recording(read_samples(name, file, file.frames), file.samplerate, file.subtype), rate)
         yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0] if pad else samples)
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
-    for block in _resampled(source, rate):
+    for block in _resampled(name, file, rate):
         held = np.concatenate([held, block])
         while len(held) > length:
             yield Window(start / rate, (start + length) / rate, held[:length].copy())
             dropped, held, start = held[:hop], held[hop:], start + hop
-    if not len(held):
-        raise UserError(f"{source.name}: holds no samples; copy it again from its source")
     end, missing = start + len(held), length - len(held)
     if missing > 0:
         held = np.concatenate([dropped[max(0, len(dropped) - missing) :], held])
@@ -71,40 +73,20 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
 
 def count_samples(source: RecordingToLabel, rate: int) -> float:
     """Return the number of samples after resampling; 0 if the file cannot be opened, which reading it reports."""
-    try:
-        with sf.SoundFile(source.open()) as file:
-            return file.frames * rate / file.samplerate
-    except (sf.LibsndfileError, RuntimeError, OSError):
-        return 0
+    with (
+        contextlib.suppress(UserError),
+        open_recording(source.name, source.source, clip=False, whole=False) as (file, _),
+    ):
+        return file.frames * rate / file.samplerate
+    return 0
 
 
-def _resampled(source: RecordingToLabel, rate: int) -> Iterator[np.ndarray]:
+def _resampled(name: str, file: sf.SoundFile, rate: int) -> Iterator[np.ndarray]:
     """Yield a recording block by block, mixed down and resampled."""
-    if source.content is not None:
-        fault = length_fault(source.content)
-    else:
-        path = Path(source.path or source.name)
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            fault = length_fault(content)
-    if fault:
-        raise UserError(f"{source.name}: {fault}")
-    try:
-        with sf.SoundFile(source.open()) as file:
-            stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
-            done = 0
-            # ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
-            while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
-                check_samples(source.name, block, done)
-                done += len(block)
-                samples = np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-                yield stream.resample_chunk(samples) if stream else samples
-            if done < file.frames:
-                raise UserError(
-                    f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its "
-                    "source"
-                )
-            if stream:
-                yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-    except (sf.LibsndfileError, RuntimeError) as error:
-        reason = str(error).split(": ", 1)[-1].rstrip(".")
-        raise UserError(f"{source.name}: not a readable audio file ({reason}); replace or remove it") from error
+    stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
+    done, missing = 0, file.frames
+    while missing:
+        block = read_samples(name, file, min(missing, max(1, _AT_ONCE // file.channels)), done)
+        done, missing = done + len(block), missing - len(block)
+        samples = np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+        yield stream.resample_chunk(samples, last=not missing) if stream else samples

@@ -232,16 +232,20 @@ def check_length(name: str | Path, file: sf.SoundFile | PlainWav, count: int, *,
 
 def mono(recording: Recording, sampling_rate: int) -> np.ndarray:
     """Return a recording as mono float32 of shape (samples,) at ``sampling_rate`` Hz, as ``librosa.load`` does."""
-    samples = recording.samples[:, 0] if recording.samples.shape[1] == 1 else recording.samples.mean(axis=1)
-    if recording.rate != sampling_rate:
-        samples = resample(samples, recording.rate, sampling_rate)
-    return np.ascontiguousarray(samples)
+    return resample(mix_down(recording.samples), recording.rate, sampling_rate)
+
+
+def mix_down(samples: np.ndarray) -> np.ndarray:
+    """Return the mean of the channels, float32 of shape (samples,)."""
+    return np.ascontiguousarray(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1))
 
 
 def resample(samples: np.ndarray, rate: float, target_rate: float) -> np.ndarray:
     """Resample to ``ceil(samples · target_rate / rate)`` samples with soxr's "HQ" recipe, as librosa does."""
     import soxr
 
+    if rate == target_rate:
+        return samples
     wanted = int(np.ceil(len(samples) * (target_rate / rate)))
     resampled = soxr.resample(samples, rate, target_rate, quality="HQ")[:wanted]
     return np.pad(resampled, (0, wanted - len(resampled)))

@@ -1,15 +1,16 @@
 """Cutting recordings into windows of the length that a model reads, with little memory for long recordings."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
 import soxr
 
-from serflow.audio.io import Recording, check_length, mono, open_recording, read_samples
+from serflow.audio.io import check_length, mix_down, open_recording, read_samples, resample
 from serflow.audio.length import truncate_or_pad
+from serflow.audio.level import Level
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
@@ -24,7 +25,12 @@ class Window(NamedTuple):
     samples: np.ndarray
 
 
-def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> Iterator[Window]:
+def cut(
+    source: RecordingToLabel,
+    preprocessing: Mapping,
+    pad: bool = True,
+    warn: Callable[[str], object] = lambda text: None,
+) -> Iterator[Window]:
     """Yield the windows of a recording.
 
     Parameters
@@ -36,6 +42,8 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
         of a recording that is one window, truncated or padded as in training.
     pad
         Whether all windows have one length; else a recording that is one window keeps its own.
+    warn
+        Called, after the last window, with each reason why a label of the recording would mean little.
 
     Yields
     ------
@@ -47,20 +55,29 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
     UserError
         If it cannot be read, has no samples, or has samples that are not finite.
     """
-    with open_recording(source.name, source.source, clip=False, whole=False) as (file, _):
-        yield from _cut(source.name, file, preprocessing, pad)
+    level = Level()
+    with open_recording(source.name, source.source, clip=False, whole=False) as (file, warnings):
+        yield from _cut(source.name, file, preprocessing, pad, level)
+        rate, wanted = file.samplerate, preprocessing["sampling_rate"]
+    if rate < wanted:
+        warnings.append(f"{rate} Hz, below the {wanted} Hz of the model, which has learned from higher frequencies too")
+    for text in warnings + level.warnings():
+        warn(text)
 
 
-def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool) -> Iterator[Window]:
+def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level: Level) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if file.frames * rate / file.samplerate <= preprocessing["longest"]:
         check_length(name, file, file.frames, clip=False)
-        samples = mono(Recording(read_samples(name, file, file.frames), file.samplerate, file.subtype), rate)
+        read = read_samples(name, file, file.frames)
+        samples = mix_down(read)
+        level.add(read, samples)
+        samples = resample(samples, file.samplerate, rate)
         yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0] if pad else samples)
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
-    for block in _resampled(name, file, rate):
+    for block in _resampled(name, file, rate, level):
         held = np.concatenate([held, block])
         while len(held) > length:
             yield Window(start / rate, (start + length) / rate, held[:length].copy())
@@ -81,12 +98,13 @@ def count_samples(source: RecordingToLabel, rate: int) -> float:
     return 0
 
 
-def _resampled(name: str, file: sf.SoundFile, rate: int) -> Iterator[np.ndarray]:
-    """Yield a recording block by block, mixed down and resampled."""
+def _resampled(name: str, file: sf.SoundFile, rate: int, level: Level) -> Iterator[np.ndarray]:
+    """Yield a recording block by block, mixed down, measured and resampled."""
     stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
     done, missing = 0, file.frames
     while missing:
         block = read_samples(name, file, min(missing, max(1, _AT_ONCE // file.channels)), done)
         done, missing = done + len(block), missing - len(block)
-        samples = np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+        samples = mix_down(block)
+        level.add(block, samples)
         yield stream.resample_chunk(samples, last=not missing) if stream else samples

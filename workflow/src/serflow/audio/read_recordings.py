@@ -10,7 +10,7 @@ import numpy as np
 
 from serflow import storage
 from serflow.audio.io import decode, mix_down, read_content, resample
-from serflow.audio.level import Level
+from serflow.audio.meter import LevelMeter
 from serflow.audio.pieces import decode_piece
 from serflow.corpus.formats import FORMATS
 from serflow.corpus.policy import apply_policy
@@ -59,7 +59,7 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
         float32 array of shape (samples,): the recordings as mono, one after the other.
     index
         One row per recording, by clip: what the file name says, rate and channels of the file, its level
-        (:class:`serflow.audio.level.Level`), sha256 of the file and of its decoded samples as the mix of its channels,
+        (:class:`serflow.audio.meter.LevelMeter`), sha256 of the file and of the mix of its decoded channels,
         ``problem`` if it is unusable, and where it lies in the output (``offset``, ``length``).
 
     Raises
@@ -109,7 +109,7 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray, Sequence[
             clip = row["clip"].removeprefix(f"{row['corpus']}:")
             where = FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
         return row | {"problem": f"{where}{error}"}, nothing, ()
-    samples, mixed, level = recording.samples, mix_down(recording.samples), Level()
+    samples, mixed, level = recording.samples, mix_down(recording.samples), LevelMeter()
     level.add(samples, mixed)
     described = {
         "samples": len(samples),

@@ -10,7 +10,7 @@ import soxr
 
 from serflow.audio.io import check_length, mix_down, open_recording, read_samples, resample
 from serflow.audio.length import truncate_or_pad
-from serflow.audio.level import Level
+from serflow.audio.meter import LevelMeter
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
@@ -55,7 +55,7 @@ def cut(
     UserError
         If it cannot be read, has no samples, or has samples that are not finite.
     """
-    level = Level()
+    level = LevelMeter()
     with open_recording(source.name, source.source, clip=False, whole=False) as (file, warnings):
         yield from _cut(source.name, file, preprocessing, pad, level)
         rate, wanted = file.samplerate, preprocessing["sampling_rate"]
@@ -65,7 +65,7 @@ def cut(
         warn(text)
 
 
-def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level: Level) -> Iterator[Window]:
+def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level: LevelMeter) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if file.frames * rate / file.samplerate <= preprocessing["longest"]:
         check_length(name, file, file.frames, clip=False)
@@ -98,7 +98,7 @@ def count_samples(source: RecordingToLabel, rate: int) -> float:
     return 0
 
 
-def _resampled(name: str, file: sf.SoundFile, rate: int, level: Level) -> Iterator[np.ndarray]:
+def _resampled(name: str, file: sf.SoundFile, rate: int, level: LevelMeter) -> Iterator[np.ndarray]:
     """Yield a recording block by block, mixed down, measured and resampled."""
     stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
     done, missing = 0, file.frames

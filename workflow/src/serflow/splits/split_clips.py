@@ -9,6 +9,7 @@ from serflow.corpus.copies import KINDS
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.splits.leaks import check_leaks
+from serflow.splits.overlaps import find_overlaps
 
 SCHEMA = {"clip": "string", "origin": "string", "fold": "int32", "part": "string", "label": "string"}
 
@@ -48,7 +49,8 @@ def split_clips(
         If the corpus is too small for the protocol, or the split leaks.
     """
     plugin = PROTOCOLS.find(protocol, "runs")
-    found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "problem"]))).sort_by("clip")
+    columns = list(dict.fromkeys([*AUDITED, "speaker", "sha256", "start", "end", "problem"]))
+    found = storage.read_tables(indices, columns).sort_by("clip")
     rows = found.to_pylist()
     usable = [row for row in rows if row["problem"] is None]
     left_out = excluded_clips(audit_clips(usable, audit), audit) if audit else set()
@@ -67,8 +69,10 @@ def split_clips(
         "formats": formats,
         "speakers": sorted({row["speaker"] for row in rows if row["speaker"]}),
         "usable": [row["clip"] for row in usable],
+        "overlaps": find_overlaps(usable),
     }
     split = plugin.load().split(labels, copies, {**settings, **known})
     if not plugin.leaky:
-        check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)
+        digests = {row["clip"]: row["audio_sha256"] for row in usable}
+        check_leaks(protocol, split, digests, apart=plugin.apart, overlaps=known["overlaps"])
     storage.write_table(output, storage.table_of(split, SCHEMA))

@@ -10,7 +10,7 @@ FULL_SCALE = 0.999  # from here on a sample counts as clipped: 16-bit audio with
 SILENT_DBFS, CLIPPED, INTEGERS = -60, 0.02, 16
 
 
-class Level:
+class LevelMeter:
     """Level of a recording whose samples come in blocks.
 
     Peak, RMS and mean are those of the mix of the channels, which models read. Clipping is that of the channels, since

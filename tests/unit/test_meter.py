@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from serflow.audio.level import Level
+from serflow.audio.meter import LevelMeter
 from serflow.bundle.predict import predict_recordings
 from serflow.bundle.reader import open_bundle
 from serflow.inference.label import label_recordings
@@ -23,7 +23,7 @@ LIST = b"LIST\x14\0\0\0INFOISFT\x08\0\0\0program\0"
 
 def test_the_level_of_blocks_is_that_of_the_whole():
     samples = np.random.default_rng(1).uniform(-1.2, 1.2, (5000, 2)).astype(np.float32)
-    whole, blocks = Level(), Level()
+    whole, blocks = LevelMeter(), LevelMeter()
     whole.add(samples, samples.mean(axis=1))
     for block in np.array_split(samples, 7):
         blocks.add(block, block.mean(axis=1))

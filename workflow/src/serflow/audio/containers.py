@@ -18,6 +18,7 @@ _NO_SAMPLES = (b"OggS", b"wvpk")  # other audio formats that some programs wrap 
 _PAGE = 27  # bytes before the segment table of an Ogg page
 _ID3V1 = 128  # bytes of a tag
 _UNKNOWN = 0xFFFFFFFF  # stored elsewhere by RF64; also written by programs that cannot seek back
+_ENDLESS = 0x7FFF0000  # announced sizes from here on may mean "to the end of the pipe"
 _REMEDY = "copy it again from its source, or rewrite it with ffmpeg or sox"
 _W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # Wave64 begins with it in place of RIFF
 
@@ -113,6 +114,25 @@ def _behind(content: bytes | mmap, position: int, data: int) -> Fault:
         f"its header is wrong: after the {data} bytes of samples that it announces, {len(rest)} bytes follow that are "
         f"not a chunk; {_REMEDY}"
     )
+
+
+def with_sizes(content: bytes) -> bytes:
+    """Return a WAV that was written to a pipe with the sizes that it turned out to have; any other content as it is.
+
+    A program that writes to a pipe cannot come back to the header when it knows the size. ffmpeg announces 0xFFFFFFFF
+    bytes of samples, SoX 0x7FFFF000 or the next smaller multiple of a frame, arecord 0x7FFFFF00.
+    """
+    if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
+        return content
+    frame = 1
+    for name, start, size in _chunks(content):
+        if name == b"fmt " and start + 14 <= len(content):
+            frame = max(1, struct.unpack("<H", content[start + 12 : start + 14])[0])
+        if name == b"data" and size >= _ENDLESS and size > len(content) - start:
+            data = (len(content) - start) // frame * frame
+            sizes = struct.pack("<I", start + data - _HEADER), struct.pack("<I", data)
+            return content[:4] + sizes[0] + content[8 : start - 4] + sizes[1] + content[start : start + data]
+    return content
 
 
 def _chunks(content: bytes | mmap) -> Iterator[tuple[bytes, int, int]]:

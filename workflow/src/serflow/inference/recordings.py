@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from serflow.audio.containers import with_sizes
 from serflow.corpus.folders import OTHER_SOUND, SOUND, list_files
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular
@@ -139,6 +140,6 @@ def _from_stdin() -> Iterator[RecordingToLabel]:
     except UnicodeDecodeError:
         lines = "\0"
     if "\0" in lines:  # silence in a container may happen to be valid text
-        yield RecordingToLabel("standard input", content)
+        yield RecordingToLabel("standard input", with_sizes(content))
     else:
         yield from (RecordingToLabel(line) for line in lines.splitlines() if line)

@@ -25,7 +25,7 @@ from serflow.corpus.metadata import TABLES, find_metadata
 from serflow.corpus.pending import FETCHED_FOLDER, Pending, find_pending
 from serflow.corpus.sample import sample_clips
 from serflow.corpus.shards import shard_names, shard_of
-from serflow.runtime.errors import UserError, printable
+from serflow.runtime.errors import UserError, did_you_mean, printable
 
 SAMPLE = "sample"
 SAMPLE_FOLDER = FETCHED_FOLDER / SAMPLE
@@ -131,6 +131,9 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
     entries = [entry for entry in entries if not entry.excluded]
     if not entries:
         raise UserError("; ".join(notes))
+    unknown = name not in (SAMPLE, *FORMATS) and not config["format"] and not locations[0].name
+    if unknown and (hint := did_you_mean(name, FORMATS)):
+        notes.append(f"corpus: {name!r} is no format, so its files are read as named in CREMA-D{hint}")
     speakers = sorted({entry.name.speaker for entry in entries if entry.name})
     formats = {location.name: location.format for location in locations}
     return Corpus(locations[0].path, made, archive, speakers, metadata, formats, notes), entries, locations

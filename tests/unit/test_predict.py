@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -121,6 +122,24 @@ def test_inputs(tmp_path, monkeypatch):
         found = list(list_recordings(["-"]))
         assert [source.name for source in found] == (expected or ["standard input"])
         assert expected or found[0].content == given
+
+
+def test_names_that_are_not_utf_8_in_lists(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"\xe9\xff.wav")
+    with path.open("wb") as file:
+        sf.write(file, DRAWS.uniform(-0.5, 0.5, 4000), 16000, format="WAV")
+    (folder / "plain.wav").write_bytes(path.read_bytes())
+    (folder / "list.csv").write_text("file,who\nplain.wav,me\n")
+    given = b"\n".join(os.fsencode(name) for name in (path, folder / "plain.wav")) + b"\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    sources = [*list_recordings(["-"]), *list_recordings([str(folder / "list.csv")], "who")]
+    names = ["\\xe9\\xff.wav", "plain.wav", "plain.wav"]
+    assert [source.name for source in sources] == [f"{tmp_path}/caf\\xe9/{name}" for name in names]
+    assert [source.speaker for source in sources] == [None, None, "me"]
+    for source in sources:
+        assert [window.end for window in cut(source, HOW)] == [0.25]
 
 
 @pytest.mark.parametrize("options", [{"shards": 3}, {"shard": 1}, {"shard": 3, "shards": 3}])

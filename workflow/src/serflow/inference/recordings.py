@@ -84,9 +84,9 @@ def _counted(suffixes: Counter) -> str:
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
 
 
-def _recording(path: str) -> RecordingToLabel:
+def _recording(path: str, speaker: str | None = None) -> RecordingToLabel:
     name = os.fsencode(path).decode(errors="backslashreplace")
-    return RecordingToLabel(name, path=None if name == path else path)
+    return RecordingToLabel(name, path=None if name == path else path, speaker=speaker)
 
 
 def shard_of_recording(recording: RecordingToLabel, shards: int) -> int:
@@ -122,9 +122,7 @@ def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
                     raise UserError(f"{path}: has no column {column!r}; its first line names the columns")
             for row in reader:
                 if row["file"]:
-                    yield RecordingToLabel(
-                        str(path.parent / row["file"]), speaker=(row[speaker] or None) if speaker else None
-                    )
+                    yield _recording(str(path.parent / row["file"]), (row[speaker] or None) if speaker else None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -135,11 +133,16 @@ def _from_stdin() -> Iterator[RecordingToLabel]:
     content = sys.stdin.buffer.read()
     if not content:
         raise UserError("standard input is empty; pipe a recording into it, or the names of files")
-    try:
-        lines = content.decode()
-    except UnicodeDecodeError:
-        lines = "\0"
-    if "\0" in lines:  # silence in a container may happen to be valid text
-        yield RecordingToLabel("standard input", with_sizes(content))
+    lines = [os.fsdecode(line) for line in content.splitlines() if line]
+    # Names of files need not be UTF-8, and silence in a container may happen to be valid text.
+    if b"\0" not in content and (_is_utf8(content) or os.path.exists(lines[0])):  # noqa: PTH110 - False for odd names
+        yield from map(_recording, lines)
     else:
-        yield from (RecordingToLabel(line) for line in lines.splitlines() if line)
+        yield RecordingToLabel("standard input", with_sizes(content))
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        return bool(content.decode())
+    except UnicodeDecodeError:
+        return False

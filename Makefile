@@ -6,9 +6,9 @@
 # make fuzz        coverage-guided fuzzing of what reads recordings, names, results, bundles and encoders; SECONDS=60 for each of five targets
 # make bench       the notebook's stages and serflow's side by side, then trainings; BENCH=--full adds the full size of the corpus
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: env env-encoders run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm clean
 

@@ -82,7 +82,7 @@ RULES = {
     "compare_runs": (0, 0.5),
     "record_provenance": (0,),
     "draw_clips": (0, 0.5),
-    "draw_run": (0, 0.5),
+    "draw_confusion": (0, 0.5),
     "draw_mistakes": (0, 0.5),
     "draw_evaluation": (0, 0.5),
     "render_report": (0, 0.5),

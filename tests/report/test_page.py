@@ -271,7 +271,7 @@ def test_snakemakes_report_has_figures_tables_and_captions(sample, browse, tmp_p
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(tmp_path)
         names = [name.rpartition("/")[2] for name in packed.namelist()]
-    for kind, count in (("curves.png", 19), ("confusion.png", 19), ("evaluation.json", 1), ("comparison.csv", 1)):
+    for kind, count in (("curves.png", 10), ("confusion.png", 19), ("evaluation.json", 1), ("comparison.csv", 1)):
         assert names.count(kind) == count, kind
     assert {"clip11.png", "mistake07.png", "mistakes.json", "audit.json", "excluded.tsv", "length.json"} <= set(names)
     assert {"reliability.png", "risk_coverage.png", "leakage.png", "comparison.png", "index.html"} <= set(names)

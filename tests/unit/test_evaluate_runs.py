@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import jsonschema
 import numpy as np
@@ -231,7 +232,7 @@ def test_the_temperature_is_fitted_on_validation_clips(evaluated):
     assert fold["calibration"]["after"]["brier"] == pytest.approx(brier)
 
 
-def write_page(folder, paths, page):
+def write_page(folder, paths, page, epochs=1, flagged=()):
     """Render the page of made-up runs: without clips and mistakes."""
     for name, content in {
         "audit": {"clips": 9, "speakers": 3, "hours": 0.1, "excluded": 0, "left_out": 0, "rates": {"16000": 9}}
@@ -255,10 +256,11 @@ def write_page(folder, paths, page):
             content["run"]["uar"] = {"value": 0.5, "low": None, "high": None}
         write_json(folder / f"{name}.json", content)
     (folder / "excluded.tsv").write_text("file\trule\treason\tleft_out_of\n")
-    (folder / "flagged.tsv").write_text("file\trule\treason\n")
+    (folder / "flagged.tsv").write_text("\n".join(["file\trule\treason", *map("\t".join, flagged)]) + "\n")
     for path in paths:
         (path.parent / "history.csv").write_text(
-            "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n1,1.5,0.2,1.4,0.3,2\n"
+            "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n"
+            + "".join(f"{epoch},1.5,0.2,1.4,0.3,2\n" for epoch in range(1, epochs + 1))
         )
     render_report(
         corpus="mine",
@@ -326,6 +328,26 @@ def test_who_is_unknown_is_found_from_the_clips_and_not_from_the_protocol(evalua
     page = write_page(tmp_path, paths, tmp_path / "index.html")
     assert ("Protocol custom, 3 folds" in page) is not known
     assert ("No run here tests on speakers that its model was not trained on" in page) is known
+
+
+def test_the_page_of_one_run_has_no_empty_sections(evaluated, tmp_path, project):
+    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
+    one = [write_run(tmp_path, "custom", "svm_functionals", 0, 2.0)]
+    evaluate(tmp_path, one, project)
+    flagged = [("all 9 clips", "rate", "48000 Hz, not 16000"), ("a.wav", "silence", "quiet")]
+    page = write_page(tmp_path, one, tmp_path / "index.html", flagged=flagged)
+    assert "1 run of 1 model:" in page and "Protocol custom, 1 fold:" in page and not re.search(r"\b1 \w+s of", page)
+    for section in ("pairs", "leakage", "clips"):
+        assert f'id="{section}"' not in page and f'href="#{section}"' not in page
+    # One epoch is no curve.
+    assert "by epoch" not in page and "epoch 1" not in page.lower() and "1 epoch" not in page
+    assert "2 findings, flagged and used" in page and "all 9 clips" in page and "left out</summary>" not in page
+    two = [*one, write_run(tmp_path, "random", "cnn1d", 0, 2.0), write_run(tmp_path, "custom", "cnn1d", 0, 1.0)]
+    evaluate(tmp_path, two, project)
+    page = write_page(tmp_path, two, tmp_path / "index.html", epochs=2)
+    assert "3 runs of 2 models:" in page and "Loss by epoch" in page and "findings" not in page
+    for section in ("pairs", "leakage"):
+        assert f'id="{section}"' in page and f'href="#{section}"' in page
 
 
 def test_no_runs(tmp_path):

@@ -6,8 +6,10 @@ import soundfile as sf
 
 import steps
 from serflow.configuration import configure
+from serflow.corpus.ids import speaker_of
 from serflow.corpus.labels import check_labels, used_label
 from serflow.runtime.errors import UserError
+from serflow.splits import count_folds
 from serflow.storage import read_json, read_table
 
 ALL = {"map": {}, "keep": None, "corpora": {}}
@@ -115,6 +117,30 @@ def test_labels_are_counted_before_and_after_and_split(union, tmp_path):
         table = steps.split(indices, plans, tmp_path / "split", protocol, SPLIT, **options)
         label_of = {row["origin"]: row["label"] for row in table}
         assert label_of == {row["clip"]: row["emotion"] for row in rows}
+
+
+def test_a_speaker_without_a_label_that_is_used_is_in_no_fold(tmp_path):
+    """Anna, Ben and Cid say x and y, and Dan z alone."""
+    rows = [(speaker, label) for speaker in ("anna", "ben", "cid") for label in "xyz"] + [("dan", "z")]
+    lines = ["file,speaker,label"]
+    for number, (speaker, label) in enumerate(rows):
+        noise = 0.1 * np.random.default_rng(number).standard_normal(16_000)
+        sf.write(tmp_path / f"{number}.wav", noise, 16_000)
+        lines.append(f"{number}.wav,{speaker},{label}")
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    for labels, folds in ((ALL, ["anna", "ben", "cid", "dan"]), (ALL | {"keep": ["x", "y"]}, ["anna", "ben", "cid"])):
+        options = {"format": "manifest", "labels": labels}
+        opened = steps.list_corpus(tmp_path, tmp_path / "m.csv", **options)
+        assert opened.speakers == folds and count_folds("speaker-independent", folds, {"": "manifest"}, SPLIT) == len(
+            folds
+        )
+        indices = steps.read_corpus(tmp_path, tmp_path / "m.csv", **options)
+        options = {"labels": labels, "formats": opened.formats}
+        table = steps.split(
+            indices, [tmp_path / "plan/s00.parquet"], tmp_path / "s", "speaker-independent", SPLIT, **options
+        )
+        tested = {row["fold"]: speaker_of(row["clip"]) for row in table if row["part"] == "test"}
+        assert tested == dict(enumerate(folds))
 
 
 def test_identical_audio_under_labels_that_are_joined_is_no_contradiction(union, tmp_path):

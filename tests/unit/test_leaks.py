@@ -159,7 +159,7 @@ def test_a_split_without_validation(tmp_path, split):
 def test_a_split_without_validation_and_with_one_speaker_to_train_on(tmp_path, split):
     """Each of the six labels has one clip of a speaker, so three labels are given two."""
     lines = [(clip, "test" if clip.startswith("1001") else "train") for clip in CLIPS if clip[:4] in ("1001", "1002")]
-    with pytest.raises(UserError, match="fold 0 has no clips to valid on; add speakers"):
+    with pytest.raises(UserError, match="fold 0 has no clips to validate on; add speakers"):
         custom(tmp_path, split, lines)
     found = custom(tmp_path, split, [*lines, *((clip, "train") for clip in CLIPS if clip.startswith("1003"))])
     assert len(speakers_of(found, "valid")) == len(speakers_of(found, "train")) == 1

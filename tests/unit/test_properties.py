@@ -92,7 +92,7 @@ def test_any_settings_are_taken_or_refused(project, config, data):
     tree = data.draw(TREES)
     if data.draw(st.booleans()):
         path, place = [], config
-        while isinstance(place, dict) and (not path or data.draw(st.booleans())):
+        while isinstance(place, dict) and place and (not path or data.draw(st.booleans())):
             path.append(data.draw(st.sampled_from(sorted(place))))
             place = place[path[-1]]
         for key in reversed(path):

@@ -108,6 +108,27 @@ def test_values_have_the_types_that_the_schema_allows(schema, given, read):
     assert read_scalars(given, schema) == (given if read is None else read)
 
 
+def test_names_that_yaml_reads_as_numbers_are_text(project):
+    """Quoted or not, in every place that a user names something."""
+    given = yaml.safe_load(
+        """
+        corpus: "2024"
+        audio: {2024: "007", 2025: {format: manifest, path: 2024-11-25}}
+        metadata: "1e3"
+        models: {2024: {architecture: cnn1d}}
+        encoders: {7: {transformers: a/b, revision: "1234567"}}
+        labels: {map: {1: 2, "3": "0x10"}, keep: ["2", 5]}
+        runs: [{protocol: random, models: ["2024"], seeds: ["0"]}]
+        """
+    )
+    config = configure(given, project)
+    assert (config["corpus"], config["metadata"]) == ("2024", "1e3")
+    assert config["audio"] == {"2024": "007", "2025": {"format": "manifest", "path": "2024-11-25"}}
+    assert config["models"]["2024"]["architecture"] == "cnn1d" and config["encoders"]["7"]["revision"] == "1234567"
+    assert config["labels"]["map"] == {"1": "2", "3": "0x10"} and config["labels"]["keep"] == ["2", "5"]
+    assert config["runs"] == [{"protocol": "random", "models": ["2024"], "seeds": [0]}]
+
+
 def leaves(value, path=()):
     if isinstance(value, dict):
         for key, below in value.items():

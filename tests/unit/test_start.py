@@ -12,7 +12,7 @@ HEAVY += ("gradio",)
 # What each of these is for.
 DRAWING = {
     "matplotlib": ("draw_clips", "draw_mistakes"),
-    "altair": ("draw_run", "draw_evaluation", "compare_runs", "render_report"),
+    "altair": ("draw_curves", "draw_confusion", "draw_evaluation", "compare_runs", "render_report"),
 }
 # Modules that are imported when a command runs; those that train import TensorFlow in the function that uses it.
 SHOW = """

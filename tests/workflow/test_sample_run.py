@@ -137,18 +137,19 @@ def test_a_second_run_does_nothing(sample):
     [
         (
             {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 2}}},
-            {"train_model": 5, "predict_test": 5, "evaluate_model": 5, "draw_run": 5} | MEASURED,
+            {"train_model": 5, "predict_test": 5, "evaluate_model": 5, "draw_curves": 5, "draw_confusion": 5}
+            | MEASURED,
         ),
         (
             {"mel": {"n_mels": 64}},
             {"extract_mel": 4, "draw_clips": 1, "train_model": 5, "predict_test": 5}
-            | {"evaluate_model": 5, "draw_run": 5}
+            | {"evaluate_model": 5, "draw_curves": 5, "draw_confusion": 5}
             | MEASURED,
         ),
         (
             {"frames": {"n_mfcc": 20}},
             {"extract_frames": 4, "extract_functionals": 4, "train_model": 8, "predict_test": 8}
-            | {"evaluate_model": 8, "draw_run": 8}
+            | {"evaluate_model": 8, "draw_curves": 5, "draw_confusion": 8}
             | MEASURED,
         ),
         ({"threads": {"features": 2, "training": 1}}, {}),

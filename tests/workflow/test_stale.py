@@ -13,7 +13,7 @@ SHARDS = 4
 PAGE = Counter(record_provenance=1, render_report=1)
 EVALUATION = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1, draw_mistakes=1) | PAGE
 DRAWN = Counter(draw_clips=1, draw_mistakes=1)
-RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_run=1)
+RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_curves=1, draw_confusion=1)
 ONE_MODEL = RUN | EVALUATION
 MODELS = (RUN + RUN) | EVALUATION
 MEL = Counter(extract_mel=SHARDS) | DRAWN | ONE_MODEL

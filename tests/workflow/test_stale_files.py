@@ -14,7 +14,7 @@ from workspace import SMALL, Workspace
 
 READ = ("read_recordings", "augment_audio", "fix_length", "extract_frames", "extract_mel")
 JOINT = Counter(catalog_clips=1, split_clips=1)
-RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_run=1)
+RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_curves=1, draw_confusion=1)
 LENGTH = 20_000
 
 

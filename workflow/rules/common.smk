@@ -336,7 +336,8 @@ def report_on(selection):
     patterns += (paths.reliability, paths.risk_coverage, paths.leakage)
     return [
         *collect(patterns, selection=selection),
-        *(at(path, run) for run in runs for path in (paths.curves, paths.confusion)),
+        *(at(paths.confusion, run) for run in runs),
+        *(at(paths.curves, run) for run in runs if MODELS[run.model].by_gradient),
     ]
 
 

@@ -86,30 +86,23 @@ rule draw_mistakes:
         " --index {output.index:q} --folder {output.drawn:q} --log {log:q}"
 
 
-rule draw_run:
-    """Show the learning curves of a run and which emotions it confuses."""
+rule draw_curves:
+    """Show the learning curves of a model that is trained by gradient."""
     input:
         history=paths.history,
         metrics=paths.metrics,
     output:
-        curves=report(
+        report(
             paths.curves,
             caption="../report/curves.rst",
             category="Runs",
             subcategory="{protocol}",
             labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "shows": "learning curves"},
         ),
-        confusion=report(
-            paths.confusion,
-            caption="../report/confusion.rst",
-            category="Runs",
-            subcategory="{protocol}",
-            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "shows": "confusion matrix"},
-        ),
     log:
-        log_of("draw_run", RUN),
+        log_of("draw_curves", RUN),
     benchmark:
-        benchmark_of("draw_run", RUN)
+        benchmark_of("draw_curves", RUN)
     conda:
         "../../envs/report.yaml"
     threads: 1
@@ -117,10 +110,37 @@ rule draw_run:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=code_of("draw_run"),
+        code=code_of("draw_curves"),
     shell:
-        "python -m serflow draw_run --history {input.history:q} --metrics {input.metrics:q}"
-        " --curves {output.curves:q} --confusion {output.confusion:q} --log {log:q}"
+        "python -m serflow draw_curves --history {input.history:q} --metrics {input.metrics:q} --output {output:q} --log {log:q}"
+
+
+rule draw_confusion:
+    """Show which emotions a run confuses."""
+    input:
+        metrics=paths.metrics,
+    output:
+        report(
+            paths.confusion,
+            caption="../report/confusion.rst",
+            category="Runs",
+            subcategory="{protocol}",
+            labels={"model": "{model}", "seed": "{seed}", "fold": "{fold}", "shows": "confusion matrix"},
+        ),
+    log:
+        log_of("draw_confusion", RUN),
+    benchmark:
+        benchmark_of("draw_confusion", RUN)
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        code=code_of("draw_confusion"),
+    shell:
+        "python -m serflow draw_confusion --metrics {input.metrics:q} --output {output:q} --log {log:q}"
 
 
 rule draw_evaluation:

@@ -16,7 +16,7 @@ from serflow.models.search.space import DEFAULTS as OF_A_SEARCH
 from serflow.models.search.space import SCHEMA as SEARCH
 from serflow.models.search.space import open_searches
 from serflow.runtime.errors import UserError
-from serflow.runtime.settings import check_settings, fill, read_scalars
+from serflow.runtime.settings import check_settings, fill, read_scalars, text_keys
 from serflow.runtime.yaml_files import check_size, read_file
 from serflow.splits import PROTOCOLS
 
@@ -43,6 +43,7 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
     defaults = read_file(base / "config.yaml")
     for settings in (config, defaults):
         check_size(settings)
+    config = text_keys(config)
     if config.get("corpus", defaults.get("corpus")) == SAMPLE:
         defaults = fill(read_file(base / "config/sample.yaml"), defaults)
     for kind, plugin in KINDS.items():

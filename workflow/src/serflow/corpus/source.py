@@ -20,7 +20,7 @@ from serflow import storage
 from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
 from serflow.corpus.formats import CREMA_D, FORMATS, is_table
 from serflow.corpus.ids import corpus_of, speaker_of
-from serflow.corpus.labels import check_labels
+from serflow.corpus.labels import check_labels, used_label
 from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries
 from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
 from serflow.corpus.metadata import TABLES, find_metadata
@@ -55,7 +55,7 @@ class Corpus(NamedTuple):
     folder: Path  # where the recordings are or will be; the first folder of a union
     made: bool  # whether a rule puts them there: they are fetched, unpacked or synthesised
     archive: Path | None  # that they are unpacked from
-    speakers: list[str]  # sorted
+    speakers: list[str]  # of the labels that are used, sorted
     metadata: dict[str, Path]  # the tables "demographics" and "votes", as far as there are any
     formats: dict[str, str]  # name of each corpus of a union (empty for a single corpus) → its format
     notes: list[str]  # what was left out and the user should know
@@ -139,8 +139,10 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
         notes.append(f"corpus: {name!r} is no format, so its files are read as named in CREMA-D{hint}")
     union = bool(locations[0].name)
     names = [entry.name for entry in entries if entry.name]
-    check_labels(((corpus_of(name.speaker) if union else None, name.emotion) for name in names), config["labels"])
-    speakers = sorted({name.speaker for name in names})
+    labels = [(corpus_of(name.speaker) if union else None, name.emotion) for name in names]
+    check_labels(labels, config["labels"])
+    used = {label for label in set(labels) if used_label(label[1], label[0], config["labels"])}
+    speakers = sorted({name.speaker for name, label in zip(names, labels, strict=True) if label in used})
     formats = {location.name: location.format for location in locations}
     return Corpus(locations[0].path, made, archive, speakers, metadata, formats, notes), entries, locations
 

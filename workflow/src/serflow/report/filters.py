@@ -33,4 +33,10 @@ def count(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 
 
+def number_of(value: int, noun: str) -> str:
+    """Return a number of things, such as ``1 clip`` or ``1,440 clips``."""
+    return f"{value:,} {noun}" + ("" if value == 1 else "s")
+
+
 FILTERS = {"percent": percent, "interval": interval, "bounds": bounds, "points": points, "count": count}
+FILTERS["number_of"] = number_of

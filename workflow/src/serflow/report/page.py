@@ -200,6 +200,7 @@ def _fold(metrics: Path, training: Path, history: Path) -> dict:
         **fold,
         "layers": read_json(training)["layers"],
         "history": epochs,
-        "curves": [for_page(chart) for chart in run_charts.learning_curves(epochs, fold["best_epoch"])],
+        # One epoch, as of a model that is not trained by gradient, is no curve.
+        "curves": [for_page(chart) for chart in run_charts.learning_curves(epochs, fold["best_epoch"]) if epochs[1:]],
         "confusion": for_page(run_charts.confusion_matrix(fold["confusion_matrix"], fold["classes"])),
     }

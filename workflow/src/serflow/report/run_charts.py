@@ -12,8 +12,8 @@ from serflow.storage import read_json
 _SHADE_OF_WHITE_TEXT = 0.5
 
 
-def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> None:
-    """Draw the learning curves and the confusion matrix of one fold of a run.
+def draw_curves(history: Path, metrics: Path, *, output: Path) -> None:
+    """Draw the learning curves of one fold of a run: loss and accuracy by epoch.
 
     Parameters
     ----------
@@ -21,14 +21,24 @@ def draw_run(history: Path, metrics: Path, *, curves: Path, confusion: Path) -> 
         ``history.csv``.
     metrics
         ``metrics.json``.
-    curves
-        PNG file to write, loss and accuracy by epoch.
-    confusion
-        PNG file to write, the confusion matrix of the test clips.
+    output
+        PNG file to write.
+    """
+    save_charts(output, learning_curves(read_history(history), read_json(metrics)["best_epoch"]), width=300)
+
+
+def draw_confusion(metrics: Path, *, output: Path) -> None:
+    """Draw the confusion matrix of the test clips of one fold of a run.
+
+    Parameters
+    ----------
+    metrics
+        ``metrics.json``.
+    output
+        PNG file to write.
     """
     run = read_json(metrics)
-    save_charts(curves, learning_curves(read_history(history), run["best_epoch"]), width=300)
-    save_charts(confusion, [confusion_matrix(run["confusion_matrix"], run["classes"])], width=330)
+    save_charts(output, [confusion_matrix(run["confusion_matrix"], run["classes"])], width=330)
 
 
 def read_history(path: Path) -> list[dict]:

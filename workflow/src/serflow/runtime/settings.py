@@ -17,6 +17,17 @@ def fill(given, defaults):
     return {**defaults, **{key: fill(value, defaults.get(key)) for key, value in given.items()}}
 
 
+def text_keys(value):
+    """Return settings whose keys are text at any depth: YAML reads an unquoted name ``2024`` as a number or date."""
+    if isinstance(value, Mapping):
+        return {str(key) if _is_plain(key) else key: text_keys(inner) for key, inner in value.items()}
+    return [text_keys(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _is_plain(value) -> bool:
+    return type(value) is int or isinstance(value, datetime.date)
+
+
 def read_scalars(value, schema: Mapping, rules: Mapping | None = None):
     """Convert values to the types that a schema allows, at any depth.
 
@@ -44,10 +55,8 @@ def read_scalars(value, schema: Mapping, rules: Mapping | None = None):
         if value in known or ("string" in kinds and ("null" not in kinds or value not in ("null", "~"))):
             return value
         return _scalar(value)
-    plain = type(value) is int or isinstance(value, datetime.date)
-    return (
-        str(value) if plain and kinds and not kinds & {"integer", "number", "boolean"} and "string" in kinds else value
-    )
+    text = "string" in kinds and not kinds & {"integer", "number", "boolean"}
+    return str(value) if text and _is_plain(value) else value
 
 
 def _alternatives(rules: Mapping, schema: Mapping) -> Iterator[Mapping]:

@@ -103,7 +103,8 @@ def rows_of_fold(
     """Return the rows of a fold with copies of its training clips; every part must have clips."""
     missing = [part for part in PARTS if part not in parts.values()]
     if missing:
-        raise UserError(f"protocol {protocol}: fold {fold} has no clips to {missing[0]} on; add speakers")
+        verb = {"valid": "validate"}.get(missing[0], missing[0])
+        raise UserError(f"protocol {protocol}: fold {fold} has no clips to {verb} on; add speakers")
     return with_copies(parts, fold, labels, copies)
 
 

@@ -8,6 +8,7 @@ import pytest
 import soundfile as sf
 
 from serflow.audio.meter import LevelMeter
+from serflow.bundle.demo.result import result
 from serflow.bundle.predict import predict_recordings
 from serflow.bundle.reader import open_bundle
 from serflow.inference.label import label_recordings
@@ -102,6 +103,14 @@ def test_predict_warns_of_what_means_little(tmp_path, capsys):
     for row, line, (_, _, warning) in zip(rows[1:], said, WARNED.values(), strict=True):
         assert row["warning"] in line and line.startswith(f"serflow predict: {row['file']}: warning: ")
         assert re.match(warning, row["warning"]), row["warning"]
+
+
+def test_the_demo_shows_the_warning(tmp_path):
+    bundle = open_bundle(str(write_bundle(tmp_path / "b.zip")))
+    for name, samples in (("zeros.wav", np.zeros(RATE)), ("fine.wav", VOICE)):
+        sf.write(tmp_path / name, samples, RATE)
+        page = result(bundle, bundle.classifier, str(tmp_path / name), lambda *seconds: None)
+        assert ("<p>Warning: silence: zeros only" in page) == (name == "zeros.wav") and "Confidence" in page
 
 
 def test_a_file_with_bytes_behind_its_samples_is_labelled_with_a_warning(tmp_path):

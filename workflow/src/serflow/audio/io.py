@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile as sf
@@ -82,24 +82,23 @@ def open_recording(
         If the file cannot be read, is empty, a Git LFS pointer, not audio, truncated, too short or too long. An error
         of the decoder inside the block becomes one, too.
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_reading(name, source))
+    with _reading(name, source):
         if isinstance(source, bytes):
-            raw, content = Content(source), source
+            warnings, counted = _check_content(name, source)
+            raw = Content(counted or source)
         else:
             size = check_regular(source).st_size
-            raw = stack.enter_context(Path(source).open("rb"))
-            content = stack.enter_context(mmap(raw.fileno(), 0, access=ACCESS_READ)) if size else b""
-        warnings = _check_content(name, content)
-        if stream := find_uncounted(content):
-            if stream.fault:
-                raise UserError(f"{name}: {stream.fault}")
-            raw = Content(stream.tag + content[stream.start : stream.stop])
-        elif not isinstance(source, bytes):
-            raw = os.fsencode(source)  # libsndfile reads faster without Python
-        file = stack.enter_context(sf.SoundFile(raw))
-        _check_header(name, file, clip, whole)
-        yield file, warnings
+            with Path(source).open("rb") as opened, _mapped(opened, size) as content:
+                warnings, counted = _check_content(name, content)
+            raw = Content(counted) if counted else os.fsencode(source)
+        with sf.SoundFile(raw) as file:
+            _check_header(name, file, clip, whole)
+            yield file, warnings
+
+
+def _mapped(file: BinaryIO, size: int) -> contextlib.AbstractContextManager[mmap | bytes]:
+    """Map a file to memory, which an empty one cannot be."""
+    return mmap(file.fileno(), 0, access=ACCESS_READ) if size else contextlib.nullcontext(b"")
 
 
 @contextlib.contextmanager
@@ -116,8 +115,11 @@ def _reading(name: str | Path, source: bytes | str | Path) -> Iterator[None]:
         raise UserError(f"{name}: cannot be read ({error.strerror}); check the file and its permissions") from error
 
 
-def _check_content(name: str | Path, content: bytes | mmap) -> list[str]:
-    """Refuse a file that is empty, a pointer or truncated; return what is odd about its length."""
+def _check_content(name: str | Path, content: bytes | mmap) -> tuple[list[str], bytes | None]:
+    """Refuse a file that is empty, a pointer or truncated.
+
+    Return what is odd about its length and, of an MP3 stream that does not say how many frames it has, one that does.
+    """
     if not content:
         raise UserError(f"{name}: the file is empty; copy it again from its source")
     if content[: len(_LFS_POINTER)] == _LFS_POINTER:
@@ -125,10 +127,13 @@ def _check_content(name: str | Path, content: bytes | mmap) -> list[str]:
             f"{name}: a Git LFS pointer, not the recording: a plain zip or clone of the CREMA-D repository has text "
             "files of 130 bytes in place of the audio; fetch the audio with 'git lfs pull'"
         )
-    fault = length_fault(content)
+    fault, stream = length_fault(content), find_uncounted(content)
     if fault and not fault.readable:
         raise UserError(f"{name}: {fault.text}")
-    return [fault.text] if fault else []
+    if stream and stream.fault:
+        raise UserError(f"{name}: {stream.fault}")
+    counted = stream.tag + content[stream.start : stream.stop] if stream else None
+    return [fault.text] if fault else [], counted
 
 
 def decode(path: str | Path, content: bytes | None = None) -> Recording:

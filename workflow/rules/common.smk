@@ -205,10 +205,23 @@ def ranking_of(search, fold, rung):
     return checkpoints.rank_trials.get(search=search, fold=fold, rung=rung).output[0]
 
 
+def last_rung(search):
+    """Return the number of the last rung of a search."""
+    return len(SEARCHES[search].epochs) - 1
+
+
+def reached_trials(wildcards):
+    """Return the results of the trials that have reached a rung."""
+    search, rung, trials = wildcards.search, int(wildcards.rung), range(len(SEARCHES[wildcards.search].trials))
+    if rung:
+        trials = read_json(ranking_of(search, wildcards.fold, rung - 1))["kept"]
+    return collect(paths.trial, search=search, fold=wildcards.fold, rung=rung, trial=trials)
+
+
 def chosen_trial(wildcards):
     """Return the ranking that chose the settings of a run, if its model is a search."""
-    search = SEARCHES.get(wildcards.model)
-    return ranking_of(wildcards.model, wildcards.fold, len(search.epochs) - 1) if search else []
+    model = wildcards.model
+    return ranking_of(model, wildcards.fold, last_rung(model)) if model in SEARCHES else []
 
 
 def model_of(wildcards):

@@ -4,13 +4,13 @@
 # make test-slurm  the tests on a SLURM cluster of two nodes, which is started on this machine
 # make faults      kill every rule and the controller at random moments, and every test of faults; about an hour
 # make fuzz        coverage-guided fuzzing of what reads recordings, names, results, bundles and encoders; SECONDS=60 for each of five targets
-# make bench       the notebook's stages and serflow's side by side; BENCH=--full adds the full size of the corpus
+# make bench       the notebook's stages and serflow's side by side, then trainings; BENCH=--full adds the full size of the corpus
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-export PATH := $(BIN):$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env env-encoders run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm bench-training clean
+.PHONY: env env-encoders run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm clean
 
 env: $(VENV)/installed
 
@@ -64,12 +64,10 @@ lint: env
 
 bench: env
 	$(BIN)/python tests/bench/features.py $(BENCH)
+	$(BIN)/python tests/bench/training.py
 
 bench-slurm: env
 	$(BIN)/python tests/bench/cluster.py
-
-bench-training: env
-	$(BIN)/python tests/bench/training.py
 
 bench-scale: env
 	$(BIN)/python tests/bench/scale.py $(BENCH)

@@ -167,7 +167,7 @@ BUNDLED_RUN = "speaker-independent/{}/seed0/fold0"
 
 @pytest.fixture(scope="session")
 def bundled(sample, make_once) -> Workspace:
-    """A copy of the finished run with a bundle of a run of each model, and a search. Only predicted/ may be changed."""
+    """A copy of the finished run with a bundle of each model, and a search. To be changed in predicted/ only."""
 
     def fill(folder):
         shutil.copytree(sample.folder, folder, symlinks=True, dirs_exist_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 LENGTH, FRAME_SIZE, RATE = 40_775, 1631, 16_000
-FRAMES = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
+FRAMES = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13, "size": None, "hop": None}
 PROJECT = Path(__file__).resolve().parents[2]
 
 

@@ -172,7 +172,8 @@ def test_the_labelling_of_the_demo(folder):
 
 
 def label_in_demo(name):
-    print(result(open_bundle("b.zip"), name, print))
+    bundle = open_bundle("b.zip")
+    print(result(bundle, bundle.classifier, name, print))
 
 
 def test_their_digests_wait_for_none(folder):

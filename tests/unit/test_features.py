@@ -16,12 +16,18 @@ from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, open_array, read_table, table_of, write_json, write_table
 
 RATE = 16_000
-CHOSEN = {"sampling_rate": RATE, "features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13}
+CHOSEN = {
+    "sampling_rate": RATE,
+    "features": ["zcr", "rms", "mfcc", "centroid"],
+    "n_mfcc": 13,
+    "size": None,
+    "hop": None,
+}
 
 
-def notebook_frames(clip, frame_size):
+def notebook_frames(clip, frame_size, hop=None):
     """The notebook's own calls, section 8.2."""
-    hop = int(frame_size / 2)
+    hop = hop or int(frame_size / 2)
     rows = [
         librosa.feature.zero_crossing_rate(clip, frame_length=frame_size, hop_length=hop),
         librosa.feature.rms(y=clip, frame_length=frame_size, hop_length=hop),
@@ -65,6 +71,17 @@ def computed_mel(clips, **settings):
 
 def frame_columns(samples, frame_size, **changes):
     return frames.column_names(CHOSEN | {"target_length": samples, "frame_size": frame_size} | changes)
+
+
+def test_frames_of_a_length_and_hop_of_ones_own():
+    clips, settings = synthetic(8_000), CHOSEN | {"frame_size": 400, "size": 25, "hop": 10}
+    ours = np.concatenate(list(frames.compute(clips, settings)))
+    expected = np.array([notebook_frames(clip, 400, 160) for clip in clips])
+    names = frames.column_names(settings | {"target_length": 8_000})
+    assert ours.shape == expected.shape == (len(clips), len(names))
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-2)
+    assert frames.frame_lengths(settings | {"hop": None}) == (400, 200)
+    assert frames.frame_lengths(settings | {"size": None}) == (400, 160)
 
 
 def assert_frames_are_the_notebooks(clips, frame_size):
@@ -169,7 +186,9 @@ def test_an_unknown_frame_feature():
     with pytest.raises(UserError, match=r"unknown frame feature 'rmss'; known: .*; did you mean 'rms'\?"):
         chosen(synthetic(4_000), "rmss")
     with pytest.raises(UserError, match="unknown frame feature 'rmss'"):
-        frames.check_settings({"frames": {"features": ["rms", "rmss"]}})
+        frames.check_settings({"frames": CHOSEN | {"features": ["rms", "rmss"]}})
+    with pytest.raises(UserError, match=r"frames.hop is 40 ms, above frames.size \(25 ms\)"):
+        frames.check_settings({"frames": CHOSEN | {"size": 25, "hop": 40}})
 
 
 def test_settings_that_contradict_each_other():
@@ -189,7 +208,7 @@ def test_a_kind_has_the_settings_of_those_that_it_is_computed_from():
         lineage("mels")
 
 
-SETTINGS = {"sampling_rate": RATE, "features": ["zcr", "rms"], "n_mfcc": 3, "n_mels": 16, "n_fft": 256}
+SETTINGS = CHOSEN | {"features": ["zcr", "rms"], "n_mfcc": 3, "n_mels": 16, "n_fft": 256}
 SETTINGS |= {"hop_length": 128}
 SIZES = {"target_length": 4_000, "frame_size": 400}
 

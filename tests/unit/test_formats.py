@@ -68,9 +68,22 @@ DOCUMENTED = {
             "abcd",
         )
     ],
+    "nemo": [
+        f"samples/{speaker}_{emotion}_{sentence}"
+        for speaker in ("EB0", "IC0", "KD0", "KS0", "MK0", "MP0", "SM0", "TP0", "WR0")
+        for emotion in ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
+        for sentence in range(1, 91)
+    ],
+    "urdu": [
+        f"{folder}/S{sex}{speaker}_F{number}_{folder[0]}0{number + 8}"
+        for sex, last in (("M", 27), ("F", 11))
+        for speaker in range(1, last + 1)
+        for folder in ("Angry", "Happy", "Neutral", "Sad")
+        for number in (1, 92)
+    ],
 }
 COUNTS = {"ravdess": 1440, "ravdess-song": 1012, "savee": 480}
-SPEAKERS = {"crema-d": 2, "ravdess": 24, "ravdess-song": 23, "savee": 4, "tess": 2, "emo-db": 10}
+SPEAKERS = {"crema-d": 2, "ravdess": 24, "ravdess-song": 23, "savee": 4, "tess": 2, "emo-db": 10, "nemo": 9, "urdu": 38}
 BASIC = {"ANG", "DIS", "FEA", "HAP", "NEU", "SAD"}
 HAS = {
     "crema-d": BASIC,
@@ -79,6 +92,8 @@ HAS = {
     "savee": BASIC | {"SUR"},
     "tess": BASIC | {"SUR"},
     "emo-db": BASIC | {"BOR"},
+    "nemo": BASIC - {"DIS"} | {"SUR"},
+    "urdu": {"ANG", "HAP", "NEU", "SAD"},
 }
 
 
@@ -112,6 +127,11 @@ def test_every_documented_name_is_read(name):
         ("tess", "OAF_Fear/OAF_dog_Fear", ("OAF", "dog", "FEA", None)),
         ("emo-db", "03a01Fa", ("03", "a01", "HAP", None)),
         ("emo-db", "16b10Lb", ("16", "b10", "BOR", None)),
+        ("nemo", "samples/WR0_surprised_64", ("WR0", "64", "SUR", None)),
+        ("nemo", "KD0_neutral_2", ("KD0", "2", "NEU", None)),
+        ("urdu", "Angry/SM1_F10_A010", ("SM1", None, "ANG", None)),
+        ("urdu", "Sad/SM6_F4_S0100", ("SM6", None, "SAD", None)),
+        ("urdu", "SF11_F1_S03", ("SF11", None, "SAD", None)),
     ],
 )
 def test_what_a_name_says(name, path, known):
@@ -165,6 +185,13 @@ def test_one_recording_has_one_id_however_it_is_kept():
         ("emo-db", "3a01Fa", "expected speaker, text, emotion and version"),
         ("emo-db", "03a01fa", "expected speaker, text, emotion and version"),
         ("emo-db", "03a01Faa", "expected speaker, text, emotion and version"),
+        ("nemo", "EB0_angry_1", "emotion 'angry' must be one of anger, fear"),
+        ("nemo", "AB0_anger_1", "speaker 'AB0' must be one of EB0"),
+        ("nemo", "EB0_anger_91", "sentence 91 must be one of 1 to 90"),
+        ("nemo", "EB0_anger_01", "expected speaker, emotion and sentence"),
+        ("urdu", "SM28_F1_A01", "speakers are SM1 to SM27 and SF1 to SF11"),
+        ("urdu", "SM1_F1_D01", "emotion 'D' must be one of A, H, N, S"),
+        ("urdu", "SM1_A01", "expected speaker, file and emotion"),
     ],
 )  # fmt: skip
 def test_almost_right(name, path, message):
@@ -194,6 +221,9 @@ def test_who_speaks():
     assert emo_db["03"] == Person(31, "Male") and emo_db["09"] == Person(21, "Female")
     assert tess == {"OAF": Person(64, "Female"), "YAF": Person(26, "Female")}
     assert {person.sex for person in savee.values()} == {"Male"} and len(savee) == 4
+    nemo, urdu = (load_format(name).PEOPLE for name in ("nemo", "urdu"))
+    assert nemo["EB0"] == Person(27, "Female") and Counter(person.sex for person in nemo.values())["Male"] == 5
+    assert Counter(person.sex for person in urdu.values()) == {"Male": 27, "Female": 11}
 
 
 @pytest.mark.parametrize("name", [name for name in FOLDERS if name != "crema-d"])
@@ -243,7 +273,9 @@ def test_recordings_below_folders(tmp_path):
         "Actor_01/03-01-05-01-01-01-01.wav",
         "Actor_02/03-01-05-01-01-01-02.wav",
     ]
-    assert [entry.excluded for entry in entries if not entry.name] == ["song", "song"]
+    assert [entry.excluded for entry in entries if not entry.name] == 2 * [
+        "recordings of song; another format reads them"
+    ]
     songs = listed(tmp_path, "ravdess-song")
     assert [entry.file for entry in songs if entry.name] == [
         "Actor_01/03-02-05-01-01-01-01.wav",

@@ -77,6 +77,9 @@ def split(tmp_path):
             "speaker": [clip[:4] for clip in CLIPS],
             "emotion": [clip.split("_")[2] for clip in CLIPS],
             "audio_sha256": [digests[clip] for clip in CLIPS],
+            "sha256": CLIPS,
+            "start": pa.nulls(len(CLIPS), pa.float64()),
+            "end": pa.nulls(len(CLIPS), pa.float64()),
             "problem": pa.nulls(len(CLIPS), pa.string()),
             **{name: pa.array([value] * len(CLIPS)) for name, value in sound.items()},
         }

@@ -101,3 +101,10 @@ def test_runs_across_corpora_are_added_to_those_of_several():
     added = {"protocol": "cross-corpus", "models": ["cnn1d"], "seeds": [0]}
     assert runs_on(listed, ["savee", "tess"]) == [*listed, added]
     assert runs_on([added], ["savee", "tess"]) == [added]
+
+
+def test_a_corpus_whose_name_is_like_that_of_a_format(opened):
+    said = "corpus: 'crema' is no format, so its files are read as named in CREMA-D; did you mean 'crema-d'?"
+    assert opened(corpus="crema", audio="crema").notes == [said]
+    for settings in ({"corpus": "pilot"}, {"corpus": "crema", "format": "crema-d"}, {"corpus": "crema-d"}):
+        assert opened(**settings, audio="crema").notes == []

@@ -1,6 +1,7 @@
 """A corpus given by a table: what it may contain, what is read of its files, and mistakes with row and column."""
 
 import datetime
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 
+from serflow.audio.io import decode
 from serflow.audio.pieces import decode_piece
 from serflow.audio.read_recordings import Recordings
 from serflow.corpus.formats import manifest
@@ -203,6 +205,34 @@ def test_a_row_that_its_file_does_not_bear_out(tmp_path, file, start, end, messa
     assert not list((tmp_path / "results/recordings").iterdir())
     (row,) = read(table, tmp_path, policy="exclude")
     assert row["problem"] and row["samples"] is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_bytes(sound(path, 6).read_bytes()[:100_000]), "truncated, or its header is wrong"),
+        (lambda path: sf.write(path, np.zeros(12_000), 2000), "a rate of 2000 Hz, outside 4000 to 192000"),
+        (lambda path: sf.write(path, np.zeros(RATE * 6), RATE, format="AIFF"), "AIFF audio is not supported"),
+        (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1"), "a Git LFS pointer"),
+        (os.mkfifo, "a pipe, socket or device, not a file"),
+        (lambda path: path.touch(), "the file is empty"),
+    ],
+)
+def test_a_piece_is_refused_of_whatever_is_refused_as_a_whole(tmp_path, make, message):
+    make(tmp_path / "x.wav")
+    for read_it in (decode, lambda path: decode_piece(path, 1, 2)):
+        with pytest.raises(UserError, match=message) as error:
+            read_it(tmp_path / "x.wav")
+        assert str(error.value).startswith(f"{tmp_path / 'x.wav'}: ")
+
+
+def test_a_piece_is_neither_shorter_nor_longer_than_a_recording_may_be(tmp_path):
+    sf.write(tmp_path / "x.flac", np.zeros(8000 * 200, np.int16), 8000)
+    with pytest.raises(UserError, match=r"x\.flac: 40 samples, less than 0\.01 s"):
+        decode_piece(tmp_path / "x.flac", 1, 1.005)
+    with pytest.raises(UserError, match=r"x\.flac: 150 s long, above 120; cut it into utterances"):
+        decode_piece(tmp_path / "x.flac", 1, 151)
+    assert len(decode_piece(tmp_path / "x.flac", 30, 150).samples) == 8000 * 120
 
 
 def test_an_end_that_was_rounded_up(tmp_path):

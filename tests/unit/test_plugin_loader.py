@@ -167,7 +167,8 @@ indices = read_corpus(folder / "results", folder / "audio", format="throw-away")
 plans = [folder / "results/plan/s00.parquet"]
 rows = split(indices, plans, folder / "split", "every-other", {}, formats=opened.formats)
 
-config = {"sampling_rate": 16_000, "loudness": {"parts": 4}, "frames": {"features": ["throw_away"], "n_mfcc": 13}}
+frames = {"features": ["throw_away"], "n_mfcc": 13, "size": None, "hop": None}
+config = {"sampling_rate": 16_000, "loudness": {"parts": 4}, "frames": frames}
 sizes = {"target_length": 4_000, "frame_size": 400}
 clips = np.random.default_rng(0).uniform(-0.2, 0.2, (3, 4_000)).astype(np.float32)
 with ArrayWriter(folder / "fixed.npy", (4_000,)) as out:

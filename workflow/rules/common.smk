@@ -205,10 +205,23 @@ def ranking_of(search, fold, rung):
     return checkpoints.rank_trials.get(search=search, fold=fold, rung=rung).output[0]
 
 
+def last_rung(search):
+    """Return the number of the last rung of a search."""
+    return len(SEARCHES[search].epochs) - 1
+
+
+def reached_trials(wildcards):
+    """Return the results of the trials that have reached a rung."""
+    search, rung, trials = wildcards.search, int(wildcards.rung), range(len(SEARCHES[wildcards.search].trials))
+    if rung:
+        trials = read_json(ranking_of(search, wildcards.fold, rung - 1))["kept"]
+    return collect(paths.trial, search=search, fold=wildcards.fold, rung=rung, trial=trials)
+
+
 def chosen_trial(wildcards):
     """Return the ranking that chose the settings of a run, if its model is a search."""
-    search = SEARCHES.get(wildcards.model)
-    return ranking_of(wildcards.model, wildcards.fold, len(search.epochs) - 1) if search else []
+    model = wildcards.model
+    return ranking_of(model, wildcards.fold, last_rung(model)) if model in SEARCHES else []
 
 
 def model_of(wildcards):
@@ -282,14 +295,15 @@ def configured(pattern):
     """Return an input function for a file of a run that refuses runs that are not configured, or needed by those."""
 
     def path(wildcards):
-        if not ALL_RUNS.known(run_of(wildcards)):
-            folds = ALL_RUNS.folds.get(wildcards.protocol, 0)
-            stop(
-                UserError(
+        try:
+            if not ALL_RUNS.known(run_of(wildcards)):
+                folds = ALL_RUNS.folds.get(wildcards.protocol, 0)
+                raise UserError(
                     f"{RUN.format(**wildcards)} is not a configured run: runs has {len(RUNS)} of them, and "
                     f"{wildcards.protocol} has {folds} folds here"
                 )
-            )
+        except UserError as error:
+            stop(error)
         return pattern.format(**wildcards)
 
     return path
@@ -325,7 +339,10 @@ def refuse_selection(protocol):
 
 def report_on(selection):
     """Return the tables, charts and pages of a selection."""
-    runs = ALL_RUNS.selected(selection)
+    try:
+        runs = ALL_RUNS.selected(selection)
+    except UserError as error:  # of a search that other targets do not need
+        return lambda wildcards, error=error: stop(error)
     if not runs:
         return lambda wildcards: refuse_selection(selection)
     patterns = (paths.provenance, paths.comparison, paths.chart, paths.evaluation, paths.report)

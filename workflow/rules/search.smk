@@ -1,19 +1,6 @@
 """Search for the settings of a model, judged on validation speakers alone."""
 
 
-def reached(wildcards):
-    """Return the results of the trials that have reached a rung."""
-    rung, trials = int(wildcards.rung), range(len(SEARCHES[wildcards.search].trials))
-    if rung:
-        trials = read_json(ranking_of(wildcards.search, wildcards.fold, rung - 1))["kept"]
-    return collect(paths.trial, search=wildcards.search, fold=wildcards.fold, rung=rung, trial=trials)
-
-
-def rungs_below_last(wildcards):
-    """Return the number of the last rung of a search."""
-    return len(SEARCHES[wildcards.search].epochs) - 1
-
-
 rule search_trial:
     """Train a model with the settings of one trial on one fold, up to the epoch where trials are compared."""
     input:
@@ -55,7 +42,7 @@ rule search_trial:
 checkpoint rank_trials:
     """Choose the trials that are trained further, or at the last rung the best, by the validation clips of the fold."""
     input:
-        reached,
+        reached_trials,
     output:
         paths.ranking,
     log:
@@ -70,7 +57,7 @@ checkpoint rank_trials:
         runtime=minutes(10),
     params:
         keep=lambda wildcards: (
-            f"--keep {SEARCHES[wildcards.search].keep}" if int(wildcards.rung) < rungs_below_last(wildcards) else ""
+            f"--keep {SEARCHES[wildcards.search].keep}" if int(wildcards.rung) < last_rung(wildcards.search) else ""
         ),
         code=code_of("rank_trials"),
     shell:

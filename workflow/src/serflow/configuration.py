@@ -8,6 +8,7 @@ from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.labels import labels_by_code
 from serflow.corpus.source import SAMPLE
 from serflow.encoders.settings import SCHEMA as ENCODERS
+from serflow.encoders.settings import check_encoders
 from serflow.features import KINDS, lineage
 from serflow.models.gradient_settings import check_training
 from serflow.models.named import NamedModel, find_model, models_schema, named_models
@@ -124,6 +125,7 @@ def _check_pairs(config: Mapping) -> None:
     limits = config["catalog"]["audit"]
     if limits["min_seconds"] >= limits["max_seconds"]:
         raise UserError("config: catalog.audit.min_seconds must be below catalog.audit.max_seconds")
+    check_encoders(config["encoders"])
     models, first, kinds = named_models(config["models"]), {}, set()
     for name, model in models.items():
         check_training(name, model.settings)

@@ -8,7 +8,7 @@ from serflow.audio.stft import frame, power_spectrum
 
 
 class FramedClips:
-    """A few clips of one length, divided into centred frames that are half a frame apart.
+    """A few clips of one length, divided into centred frames.
 
     Features share these arrays, so do not change them in place.
 
@@ -18,13 +18,13 @@ class FramedClips:
         float32 of shape (clips, samples).
     sampling_rate
         In Hz.
-    frame_size
+    frame_size, hop_length
         In samples.
     """
 
-    def __init__(self, clips: np.ndarray, sampling_rate: int, frame_size: int):
+    def __init__(self, clips: np.ndarray, sampling_rate: int, frame_size: int, hop_length: int):
         self.clips, self.sampling_rate, self.frame_size = clips, sampling_rate, frame_size
-        self.hop_length = frame_size // 2
+        self.hop_length = hop_length
 
     @cached_property
     def samples(self) -> np.ndarray:

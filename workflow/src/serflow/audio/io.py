@@ -1,13 +1,18 @@
 """Reading recordings of any sampling rate and number of channels as mono float32 of one rate."""
 
+import contextlib
 import io
+import os
+from collections.abc import Iterator, Sequence
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import soundfile as sf
 
 from serflow.audio.containers import PlainWav, length_fault, plain_wav
+from serflow.audio.mpeg import find_uncounted
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular
 
@@ -23,17 +28,21 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 class Recording(NamedTuple):
-    """A decoded file: ``samples`` is float32 of shape (samples, channels) with a full scale of ±1."""
+    """A decoded file: ``samples`` is float32 of shape (samples, channels) with a full scale of ±1.
+
+    ``warnings`` say what is odd about the file.
+    """
 
     samples: np.ndarray
     rate: int
     subtype: str
+    warnings: Sequence[str] = ()
 
 
 def read_content(path: str | Path) -> bytes:
     """Read a file; raise ``UserError`` if it is too large, not regular (a pipe might never end) or not readable."""
     path = Path(path)
-    try:
+    with _reading(path, path):
         size = check_regular(path).st_size
         if size > LARGEST_FILE:
             raise UserError(
@@ -41,14 +50,94 @@ def read_content(path: str | Path) -> bytes:
                 "utterances or remove it"
             )
         return path.read_bytes()
+
+
+@contextlib.contextmanager
+def open_recording(
+    name: str | Path, source: bytes | str | Path, *, clip: bool = True, whole: bool = True
+) -> Iterator[tuple[sf.SoundFile, list[str]]]:
+    """Open and check a recording: WAV of any kind, FLAC, Ogg or MP3, whatever the suffix of its name.
+
+    Whole files, parts of files, and what `predict` and the demo label are opened here.
+
+    Parameters
+    ----------
+    name
+        Its name in messages.
+    source
+        Its bytes, or the path of the file.
+    clip
+        Whether it must be usable in a corpus. If not, any format of libsndfile and any rate are allowed.
+    whole
+        Whether all of it will be read at once, so that its length is limited.
+
+    Yields
+    ------
+    (soundfile.SoundFile, list of str)
+        The file at its beginning, whose number of frames is exact, and what is odd about it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, is empty, a Git LFS pointer, not audio, truncated, too short or too long. An error
+        of the decoder inside the block becomes one, too.
+    """
+    with _reading(name, source):
+        if isinstance(source, bytes):
+            warnings, counted = _check_content(name, source)
+            raw = Content(counted or source)
+        else:
+            size = check_regular(source).st_size
+            with Path(source).open("rb") as opened, _mapped(opened, size) as content:
+                warnings, counted = _check_content(name, content)
+            raw = Content(counted) if counted else os.fsencode(source)
+        with sf.SoundFile(raw) as file:
+            _check_header(name, file, clip, whole)
+            yield file, warnings
+
+
+def _mapped(file: BinaryIO, size: int) -> contextlib.AbstractContextManager[mmap | bytes]:
+    """Map a file to memory, which an empty one cannot be."""
+    return mmap(file.fileno(), 0, access=ACCESS_READ) if size else contextlib.nullcontext(b"")
+
+
+@contextlib.contextmanager
+def _reading(name: str | Path, source: bytes | str | Path) -> Iterator[None]:
+    """Turn errors of the file system and the decoder into a ``UserError`` of one line."""
+    try:
+        yield
+    except (sf.LibsndfileError, RuntimeError) as error:
+        reason = str(error).split(": ", 1)[-1].rstrip(".")
+        raise UserError(f"{name}: not a readable audio file ({reason}); replace or remove it") from error
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and path.is_symlink():
-            raise UserError(f"{path}: a broken link to {path.readlink()}; fix or remove it") from error
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+        if isinstance(error, FileNotFoundError) and Path(source).is_symlink():
+            raise UserError(f"{name}: a broken link to {Path(source).readlink()}; fix or remove it") from error
+        raise UserError(f"{name}: cannot be read ({error.strerror}); check the file and its permissions") from error
 
 
-def decode(path: str | Path, content: bytes | None = None, *, clip: bool = True) -> Recording:
-    """Decode a recording: WAV of any kind, FLAC, Ogg or MP3, whatever the suffix of its name.
+def _check_content(name: str | Path, content: bytes | mmap) -> tuple[list[str], bytes | None]:
+    """Refuse a file that is empty, a pointer or truncated.
+
+    Return what is odd about its length and, of an MP3 stream that does not say how many frames it has, one that does.
+    """
+    if not content:
+        raise UserError(f"{name}: the file is empty; copy it again from its source")
+    if content[: len(_LFS_POINTER)] == _LFS_POINTER:
+        raise UserError(
+            f"{name}: a Git LFS pointer, not the recording: a plain zip or clone of the CREMA-D repository has text "
+            "files of 130 bytes in place of the audio; fetch the audio with 'git lfs pull'"
+        )
+    fault, stream = length_fault(content), find_uncounted(content)
+    if fault and not fault.readable:
+        raise UserError(f"{name}: {fault.text}")
+    if stream and stream.fault:
+        raise UserError(f"{name}: {stream.fault}")
+    counted = stream.tag + content[stream.start : stream.stop] if stream else None
+    return [fault.text] if fault else [], counted
+
+
+def decode(path: str | Path, content: bytes | None = None) -> Recording:
+    """Decode a recording of a corpus.
 
     Parameters
     ----------
@@ -56,48 +145,39 @@ def decode(path: str | Path, content: bytes | None = None, *, clip: bool = True)
         The file, for messages too.
     content
         Its bytes, if they have been read already.
-    clip
-        Whether it must be usable in a corpus. If not, any format of libsndfile, any rate and any length are allowed.
 
     Raises
     ------
     UserError
-        If the file cannot be read, is empty, a Git LFS pointer, not audio, truncated, too short or too long, or
-        contains samples that are not numbers.
+        As :func:`open_recording`, and if it contains samples that are not numbers.
     """
     content = read_content(path) if content is None else content
-    if not content:
-        raise UserError(f"{path}: the file is empty; copy it again from its source")
-    if content.startswith(_LFS_POINTER):
-        raise UserError(
-            f"{path}: a Git LFS pointer, not the recording: a plain zip or clone of the CREMA-D repository has text "
-            "files of 130 bytes in place of the audio; fetch the audio with 'git lfs pull'"
-        )
-    if fault := length_fault(content):
-        raise UserError(f"{path}: {fault}")
     if plain := plain_wav(content):
-        if fault := _header_fault(plain, clip):
-            raise UserError(f"{path}: {fault}")
+        _check_content(path, content)
+        _check_header(path, plain, clip=True, whole=True)
         samples = np.frombuffer(content, "<i2", plain.frames * plain.channels, plain.start)
         samples = np.multiply(samples.reshape(-1, plain.channels), np.float32(2.0**-15), dtype=np.float32)
         return Recording(samples, plain.samplerate, plain.subtype)
-    try:
-        with sf.SoundFile(Content(content)) as file:
-            if fault := _header_fault(file, clip):
-                raise UserError(f"{path}: {fault}")
-            announced = file.frames
-            samples = file.read(announced, dtype="float32", always_2d=True)
-            recording = Recording(samples, file.samplerate, file.subtype)
-    except (sf.LibsndfileError, RuntimeError) as error:
-        reason = str(error).split(": ", 1)[-1].rstrip(".")
-        raise UserError(f"{path}: not a readable audio file ({reason}); replace or remove it") from error
-    if len(samples) < announced:
+    with open_recording(path, content) as (file, warnings):
+        return Recording(read_samples(path, file, file.frames), file.samplerate, file.subtype, warnings)
+
+
+def read_samples(name: str | Path, file: sf.SoundFile, count: int, before: int = 0) -> np.ndarray:
+    """Read samples from where a file is, ``before`` from its beginning: float32 of shape (count, channels).
+
+    Raises
+    ------
+    UserError
+        If there are fewer, or some are NaN, infinite or above :data:`LOUDEST`.
+    """
+    samples = file.read(count, dtype="float32", always_2d=True)
+    if len(samples) < count:
         raise UserError(
-            f"{path}: truncated: its header announces {announced} samples, {len(samples)} are present; copy it again "
-            "from its source"
+            f"{name}: truncated: its header announces {file.frames} samples, {before + len(samples)} are present; copy "
+            "it again from its source"
         )
-    check_samples(path, samples)
-    return recording
+    check_samples(name, samples, before)
+    return samples
 
 
 def check_samples(path: str | Path, samples: np.ndarray, before: int = 0) -> None:
@@ -120,39 +200,57 @@ class Content(io.BytesIO):
         return super().seek(max(0, start + offset))
 
 
-def _header_fault(file: sf.SoundFile | PlainWav, clip: bool) -> str | None:
-    """Return why a file is unusable by its header, before anything is decoded or allocated."""
-    rate, channels, count = file.samplerate, file.channels, file.frames
+def _check_header(name: str | Path, file: sf.SoundFile | PlainWav, clip: bool, whole: bool) -> None:
+    """Refuse a file that is unusable by its header, before anything is decoded or allocated."""
+    rate, fault = file.samplerate, None
     if clip and file.format not in FORMATS:
-        return f"{file.format} audio is not supported; convert it to WAV or FLAC"
-    if clip and not RATES[0] <= rate <= RATES[1]:
-        return f"a rate of {rate} Hz, outside {RATES[0]} to {RATES[1]}; replace or remove it"
-    if count <= 0:
-        return "contains no samples; copy it again from its source"
+        fault = f"{file.format} audio is not supported; convert it to WAV or FLAC"
+    elif clip and not RATES[0] <= rate <= RATES[1]:
+        fault = f"a rate of {rate} Hz, outside {RATES[0]} to {RATES[1]}; replace or remove it"
+    elif file.frames <= 0:
+        fault = "contains no samples; copy it again from its source"
+    if fault:
+        raise UserError(f"{name}: {fault}")
+    if whole:
+        check_length(name, file, file.frames, clip=clip)
+
+
+def check_length(name: str | Path, file: sf.SoundFile | PlainWav, count: int, *, clip: bool = True) -> None:
+    """Refuse to read so many samples of a file at once if they are too few or too many.
+
+    ``clip`` is whether they are a recording of a corpus.
+    """
+    rate, channels, fault = file.samplerate, file.channels, None
     if count < SHORTEST_SECONDS * rate:
-        return f"{count} samples, less than {SHORTEST_SECONDS:g} s; replace or remove it"
-    if clip and count > LONGEST_SECONDS * rate:
-        return (
-            f"{count / rate:.0f} s long by its header, above {LONGEST_SECONDS}; cut it into utterances, or rewrite it "
-            "with ffmpeg or sox if it is not that long"
+        fault = f"{count} samples, less than {SHORTEST_SECONDS:g} s; replace or remove it"
+    elif clip and count > LONGEST_SECONDS * rate:
+        known = " by its header" if count == file.frames else ""
+        fault = (
+            f"{count / rate:.0f} s long{known}, above {LONGEST_SECONDS}; cut it into utterances, or rewrite it with "
+            "ffmpeg or sox if it is not that long"
         )
-    if count * channels > MOST_SAMPLES:
-        return f"{count} samples in {channels} channels, above {MOST_SAMPLES} in all; mix it down or remove it"
-    return None
+    elif count * channels > MOST_SAMPLES:
+        fault = f"{count} samples in {channels} channels, above {MOST_SAMPLES} in all; mix it down or remove it"
+    if fault:
+        raise UserError(f"{name}: {fault}")
 
 
 def mono(recording: Recording, sampling_rate: int) -> np.ndarray:
     """Return a recording as mono float32 of shape (samples,) at ``sampling_rate`` Hz, as ``librosa.load`` does."""
-    samples = recording.samples[:, 0] if recording.samples.shape[1] == 1 else recording.samples.mean(axis=1)
-    if recording.rate != sampling_rate:
-        samples = resample(samples, recording.rate, sampling_rate)
-    return np.ascontiguousarray(samples)
+    return resample(mix_down(recording.samples), recording.rate, sampling_rate)
+
+
+def mix_down(samples: np.ndarray) -> np.ndarray:
+    """Return the mean of the channels, float32 of shape (samples,)."""
+    return np.ascontiguousarray(samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1))
 
 
 def resample(samples: np.ndarray, rate: float, target_rate: float) -> np.ndarray:
     """Resample to ``ceil(samples · target_rate / rate)`` samples with soxr's "HQ" recipe, as librosa does."""
     import soxr
 
+    if rate == target_rate:
+        return samples
     wanted = int(np.ceil(len(samples) * (target_rate / rate)))
     resampled = soxr.resample(samples, rate, target_rate, quality="HQ")[:wanted]
     return np.pad(resampled, (0, wanted - len(resampled)))

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from serflow import storage
-from serflow.audio.io import decode, mono, read_content
+from serflow.audio.io import decode, mix_down, read_content, resample
 from serflow.audio.level import loudest_second
+from serflow.audio.meter import LevelMeter
 from serflow.audio.pieces import decode_piece
 from serflow.corpus.formats import FORMATS
 from serflow.corpus.policy import apply_policy
-from serflow.runtime.errors import UserError
+from serflow.runtime.errors import UserError, printable
+from serflow.runtime.progress import tell
 
-FULL_SCALE = 0.999  # from here on a sample counts as clipped: 16-bit audio within 33 steps of its end
 SCHEMA = {
     "clip": "string",
     "file": "string",
@@ -59,24 +60,28 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
     output
         float32 array of shape (samples,): the recordings as mono, one after the other.
     index
-        One row per recording, by clip: what the file name says, rate, channels, peak, RMS and the like of the file as
-        it is, RMS of the loudest second of its mixed channels (``loudest_rms``), sha256 of the file and of its decoded
-        samples, ``problem`` if it is unusable, and where it lies in the output (``offset``, ``length``).
+        One row per recording, by clip: what the file name says, rate and channels of the file, its level
+        (:class:`serflow.audio.meter.LevelMeter`), RMS of the loudest second of its mixed channels (``loudest_rms``),
+        sha256 of the file and of the mix of its decoded channels, ``problem`` if it is unusable, and where it lies in
+        the output (``offset``, ``length``).
 
     Raises
     ------
     UserError
         Under the policy ``fail``: the first problem and their number.
     """
-    rows, problems = [], []
+    rows, problems, odd = [], [], []
     with storage.ArrayWriter(output) as out:
         for row in storage.read_table(listing).to_pylist():
-            found, samples = _read(row, sampling_rate)
+            found, samples, warnings = _read(row, sampling_rate)
+            odd += [f"{os.fsdecode(row['path'])}: {'; '.join(warnings)}"] if warnings else []
             if found["problem"]:
                 problems.append(found["problem"])
             rows.append(found | {"offset": out.rows, "length": len(samples)})
             out.write(samples)
         apply_policy(policy, problems)
+    if odd:
+        tell(printable(f"{odd[0]}{f' (and {len(odd) - 1} more recordings of this shard are odd)' if odd[1:] else ''}"))
     storage.write_table(index, storage.table_of(rows, SCHEMA))
 
 
@@ -86,11 +91,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
+def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray, Sequence[str]]:
+    """Return the row of the index, the samples, and what is odd about the file."""
     row = dict(row)
     path, nothing = Path(os.fsdecode(row["path"])), np.empty(0, np.float32)
     if row["problem"]:
-        return row, nothing
+        return row, nothing, ()
     try:
         if row["start"] is None and row["end"] is None:
             content = read_content(path)
@@ -105,23 +111,23 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray]:
         if row["table"] is not None:
             clip = row["clip"].removeprefix(f"{row['corpus']}:")
             where = FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
-        return row | {"problem": f"{where}{error}"}, nothing
-    samples = recording.samples
-    peak, values = float(max(samples.max(), -samples.min())), samples.ravel().astype(np.float64)
+        return row | {"problem": f"{where}{error}"}, nothing, ()
+    samples, mixed, level = recording.samples, mix_down(recording.samples), LevelMeter()
+    level.add(samples, mixed)
     described = {
         "samples": len(samples),
         "rate": recording.rate,
         "channels": samples.shape[1],
         "subtype": recording.subtype,
         "duration": len(samples) / recording.rate,
-        "peak": peak,
-        "rms": float(np.sqrt(np.dot(values, values) / len(values))),
-        "loudest_rms": loudest_second(samples.mean(axis=1), recording.rate),
-        "dc_offset": float(values.mean()),
-        "clipped": float((np.abs(samples) >= FULL_SCALE).mean()) if peak >= FULL_SCALE else 0.0,
-        "audio_sha256": hashlib.sha256(np.ascontiguousarray(samples)).hexdigest(),
+        "peak": level.peak,
+        "rms": level.rms,
+        "loudest_rms": loudest_second(mixed, recording.rate),
+        "dc_offset": level.dc_offset,
+        "clipped": level.clipped,
+        "audio_sha256": hashlib.sha256(mixed).hexdigest(),
     }
-    return row | described, mono(recording, sampling_rate)
+    return row | described, resample(mixed, recording.rate, sampling_rate), recording.warnings
 
 
 class Recordings:

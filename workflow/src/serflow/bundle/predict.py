@@ -1,5 +1,6 @@
 """Labelling recordings with a bundle."""
 
+import functools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ def predict_recordings(
         Recordings: files, folders, a CSV table with the column ``file``, or ``-`` for standard input.
     output
         Table to write; standard output by default. Columns: file, label, confidence (calibrated), ``p_{class}`` (as the
-        model gives them), seconds, windows, problem.
+        model gives them), seconds, windows, warning (why the label may mean little), problem (why there is none).
     format
         ``csv``, ``json`` or ``parquet``; by default chosen by the suffix of ``output``, CSV on standard output.
     timeline
@@ -80,7 +81,10 @@ def predict_recordings(
     classes = about["classes"]
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
         raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
-    recordings = list_recordings(inputs, speaker)
+    say = functools.partial(print, "serflow predict:", file=sys.stderr, flush=True)
+    recordings = list_recordings(
+        inputs, speaker, (lambda text: None) if shard else say
+    )  # of all shards the first says it
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, windows = 0, 0, []
@@ -124,11 +128,14 @@ def predict_recordings(
             if prediction.problem:
                 failed += 1
                 print(f"serflow predict: {prediction.problem}", file=sys.stderr, flush=True)
-                yield (prediction.file, *[None] * (len(classes) + 4), prediction.problem)
+                yield (prediction.file, *[None] * (len(classes) + 5), prediction.problem)
                 continue
             mean = prediction.probabilities
             confidence = apply_temperature(mean[None], used.temperature).max()
-            known = prediction.seconds, len(prediction.windows), None
+            warning = "; ".join(prediction.warnings) or None
+            if warning:
+                print(f"serflow predict: {prediction.file}: warning: {warning}", file=sys.stderr, flush=True)
+            known = prediction.seconds, len(prediction.windows), warning, None
             yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
             if timeline:
                 windows.extend(
@@ -138,7 +145,8 @@ def predict_recordings(
 
     shares = {PROBABILITY.format(name): "float32" for name in classes}
     columns = {"file": "string", "label": "string", "confidence": "float64", **shares}
-    write_rows(rows(), {**columns, "seconds": "float64", "windows": "int32", "problem": "string"}, output, format)
+    columns |= {"seconds": "float64", "windows": "int32", "warning": "string", "problem": "string"}
+    write_rows(rows(), columns, output, format)
     if timeline:
         columns = {"file": "string", "start": "float64", "end": "float64", "label": "string", **shares}
         write_rows(windows, columns, timeline)

@@ -1,17 +1,18 @@
 """Listing the recordings of a folder without opening them."""
 
 import gc
-import os
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from serflow.corpus.folders import OTHER_SOUND, SOUND, FileStatus, list_files
 from serflow.corpus.ids import of_corpus
 from serflow.runtime.errors import UserError
 
 SUFFIXES = (".wav", ".flac")
+UNREAD = "are not read; convert them to WAV or FLAC"
 
 
 class Utterance(NamedTuple):
@@ -31,15 +32,6 @@ class Person(NamedTuple):
     sex: str | None
 
 
-class FileStatus(NamedTuple):
-    """Size in bytes, time of the last change in nanoseconds, inode and mode of a file; zeros where it is not there."""
-
-    size: int = 0
-    modified: int = 0
-    inode: int = 0
-    mode: int = 0
-
-
 class Entry(NamedTuple):
     """A recording in a listing."""
 
@@ -47,7 +39,7 @@ class Entry(NamedTuple):
     name: Utterance | None  # None if the file name does not follow the format
     status: FileStatus
     problem: str | None = None  # why there is no name
-    excluded: str | None = None  # what the recording is, such as a song, if the format leaves it out
+    excluded: str | None = None  # what it is, such as a song, and why, if it is left out
     start: float | None = None  # in seconds, of a part of the file
     end: float | None = None
     row: int = 0  # of the manifest; 0 for other formats
@@ -83,7 +75,7 @@ def list_entries(format_: ModuleType, path: Path) -> list[Entry]:
 def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
     """List the recordings of a folder, and of folders below it unless the format is flat."""
     try:
-        files = list(_files(folder, getattr(format_, "NESTED", True)))
+        found = list(list_files(folder, (*SOUND, *OTHER_SOUND), nested=getattr(format_, "NESTED", True)))
     except FileNotFoundError as error:
         raise UserError(f"audio: {error.filename}: no such file or folder; check the path") from error
     except OSError as error:
@@ -92,9 +84,14 @@ def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
         raise UserError(
             f"audio: {error.filename}: {error.strerror}; expected a readable folder or an archive{hint}"
         ) from error
+    files = [(file, status) for file, status in found if file.lower().endswith(SUFFIXES)]
+    others = [(file, Path(file).suffix.lower()) for file, _ in found if not file.lower().endswith(SUFFIXES)]
     if not files:
-        raise UserError(f"audio: {folder} holds no .wav or .flac files; give the folder that holds the recordings")
-    return make_entries(format_, files, folder)
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(Counter(kind for _, kind in others).items()))
+        remedy = f"it has {kinds}, which {UNREAD}" if kinds else "give the folder that holds the recordings"
+        raise UserError(f"audio: {folder} holds no .wav or .flac files; {remedy}")
+    unread = [Entry(file, None, FileStatus(), excluded=f"{suffix} files, which {UNREAD}") for file, suffix in others]
+    return make_entries(format_, files, folder) + unread
 
 
 def make_entries(format_: ModuleType, files: Iterable[tuple[str, FileStatus]], where: Path) -> list[Entry]:
@@ -110,34 +107,11 @@ def make_entries(format_: ModuleType, files: Iterable[tuple[str, FileStatus]], w
 def _entry(format_: ModuleType, file: str, status: FileStatus) -> Entry:
     path = file.rpartition(".")[0]
     if hasattr(format_, "describe_excluded") and (what := format_.describe_excluded(path)):
-        return Entry(file, None, status, excluded=what)
+        return Entry(file, None, status, excluded=f"recordings of {what}; another format reads them")
     try:
         return Entry(file, format_.parse(path), status)
     except UserError as error:
         return Entry(file, None, status, problem=str(error))
-
-
-def _files(folder: Path, nested: bool) -> Iterator[tuple[str, FileStatus]]:
-    """Yield recordings. Links to folders are followed once. Hidden names and ``__MACOSX`` are skipped."""
-    waiting, seen = [""], set()
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(folder / below) as found:
-            members = sorted(found, key=lambda member: member.name)  # decides which link to a folder is followed
-        for member in members:
-            if member.name.startswith(".") or member.name == "__MACOSX":
-                continue
-            try:
-                found = member.stat()
-            except OSError:  # a link that leads nowhere, which reading the file reports
-                found = member.stat(follow_symlinks=False)
-            if nested and stat.S_ISDIR(found.st_mode):
-                if (place := (found.st_dev, found.st_ino)) not in seen:  # a loop of links ends here
-                    seen.add(place)
-                    waiting.append(f"{below}{member.name}/")
-            elif member.name.lower().endswith(SUFFIXES):
-                status = FileStatus(found.st_size, found.st_mtime_ns, found.st_ino, found.st_mode)
-                yield f"{below}{member.name}", status
 
 
 def in_union(corpus: str, entry: Entry) -> Entry:

@@ -27,7 +27,7 @@ from serflow.corpus.metadata import TABLES, find_metadata
 from serflow.corpus.pending import FETCHED_FOLDER, Pending, find_pending
 from serflow.corpus.sample import sample_clips
 from serflow.corpus.shards import shard_names, shard_of
-from serflow.runtime.errors import UserError, printable
+from serflow.runtime.errors import UserError, did_you_mean, printable
 
 SAMPLE = "sample"
 SAMPLE_FOLDER = FETCHED_FOLDER / SAMPLE
@@ -130,12 +130,13 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
         ]
         metadata = _given_metadata(locations, config["metadata"])
     counts = Counter(entry.excluded for entry in entries if entry.excluded)
-    notes = [
-        f"audio: left out {count} recordings of {what}; another format reads them" for what, count in counts.items()
-    ]
+    notes = [f"audio: left out {count} {what}" for what, count in counts.items()]
     entries = [entry for entry in entries if not entry.excluded]
     if not entries:
         raise UserError("; ".join(notes))
+    unknown = name not in (SAMPLE, *FORMATS) and not config["format"] and not locations[0].name
+    if unknown and (hint := did_you_mean(name, FORMATS)):
+        notes.append(f"corpus: {name!r} is no format, so its files are read as named in CREMA-D{hint}")
     union = bool(locations[0].name)
     names = [entry.name for entry in entries if entry.name]
     labels = [(corpus_of(name.speaker) if union else None, name.emotion) for name in names]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from serflow.runtime.errors import UserError
+
 FETCHED = ("whisper", "safetensors", "onnx")  # sources of the rule fetch_encoder
 EXPORTED = "transformers"  # source of the rule export_encoder
 SOURCES = (*FETCHED, EXPORTED)
@@ -38,6 +40,14 @@ SCHEMA = {
     },
 }
 
+# The settings beside its source that an encoder may have.
+_OF_SOURCE = {
+    "whisper": (),
+    "safetensors": ("sha256", "licence"),
+    "onnx": ("sha256", "licence", "input", "output", "normalize", "stride", "batch"),
+    EXPORTED: ("revision", "sha256", "licence", "normalize", "batch"),
+}
+
 # What serflow.encoders.describe writes, as a bundle of anybody's may have it.
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 100_000}
 _LAYER = {"type": "integer", "minimum": 0, "maximum": 1000}
@@ -62,6 +72,16 @@ DESCRIPTION = {
 }
 
 DESCRIPTION["required"] = list(DESCRIPTION["properties"])
+
+
+def check_encoders(encoders: Mapping[str, Mapping]) -> None:
+    """Raise ``UserError`` if an encoder has a setting that its source does not use."""
+    for name, settings in encoders.items():
+        (source,) = set(settings) & set(SOURCES)
+        for setting in settings:
+            if setting != source and setting not in _OF_SOURCE[source]:
+                known = ", ".join(_OF_SOURCE[source]) or "no setting"
+                raise UserError(f"config: encoders.{name}.{setting} has no effect: {source} goes with {known}")
 
 
 def checkpoint_folder(named: str) -> Path | None:

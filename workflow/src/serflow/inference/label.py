@@ -16,12 +16,14 @@ from serflow.runtime.errors import UserError
 class Prediction:
     """The prediction for a recording; ``problem`` says why it could not be labelled, and is empty if it was.
 
-    ``windows`` are start and end of each window in seconds, and its probabilities, shape (classes,).
+    ``windows`` are start and end of each window in seconds, and its probabilities, shape (classes,). ``warnings`` say
+    why the label may mean little.
     """
 
     file: str
     problem: str = ""
     windows: list[tuple[float, float, np.ndarray]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -62,9 +64,8 @@ def label_recordings(
         for recording in recordings:
             prediction = Prediction(recording.name)
             try:
-                yield from (
-                    (prediction, window) for window in cut(recording, classifier.preprocessing, classifier.pads)
-                )
+                found = cut(recording, classifier.preprocessing, classifier.pads, prediction.warnings.append)
+                yield from ((prediction, window) for window in found)
             except UserError as error:
                 prediction.problem = str(error)
             yield prediction, None

@@ -5,15 +5,15 @@ import hashlib
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from serflow.audio.containers import with_sizes
+from serflow.corpus.folders import OTHER_SOUND, SOUND, list_files
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular
-
-# The suffixes of libsndfile's formats that are used for speech.
-SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64", ".sph"}
 
 
 class RecordingToLabel(NamedTuple):
@@ -27,32 +27,27 @@ class RecordingToLabel(NamedTuple):
     path: str | None = None
     speaker: str | None = None
 
-    def open(self):
-        """Return what libsndfile opens; raise ``OSError`` for what is not a regular file."""
-        from serflow.audio.io import Content
-
-        if self.content is not None:
-            return Content(self.content)
-        check_regular(self.path or self.name)
-        return os.fsencode(self.path or self.name)
-
-    def read(self) -> bytes:
-        """Return all its bytes; errors are those of :func:`serflow.audio.io.read_content`."""
-        from serflow.audio.io import read_content
-
-        return read_content(self.path or self.name) if self.content is None else self.content
+    @property
+    def source(self) -> bytes | str:
+        """Its bytes, or the path of the file."""
+        return (self.path or self.name) if self.content is None else self.content
 
 
-def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterator[RecordingToLabel]:
+def list_recordings(
+    inputs: Sequence[str], speaker: str | None = None, note: Callable[[str], object] = lambda text: None
+) -> Iterator[RecordingToLabel]:
     """Yield the recordings that inputs stand for, in the order of the inputs; those of a folder by path.
 
     Parameters
     ----------
     inputs
-        Each is a recording; a folder with recordings at any depth, recognised by suffix; a ``.csv`` table with a column
+        Each is a recording; a folder with recordings at any depth, recognised by suffix, as
+        :func:`serflow.corpus.folders.list_files` finds them; a ``.csv`` table with a column
         ``file`` of paths relative to it; or ``-``, a recording on standard input or a list of files, one per line.
     speaker
         Column of the CSV tables that says who speaks.
+    note
+        Called with a line about the files of a folder that are left out since libsndfile does not read their format.
 
     Raises
     ------
@@ -64,24 +59,34 @@ def list_recordings(inputs: Sequence[str], speaker: str | None = None) -> Iterat
         if name == "-":
             yield from _from_stdin()
         elif os.path.isdir(name):  # noqa: PTH112 - False for a name that is too long
-            paths = (Path(folder, file) for folder, _, files in os.walk(name, onerror=_refuse) for file in files)
-            found = sorted(path for path in paths if path.suffix.lower() in SUFFIXES)
-            if not found:
-                raise UserError(f"{name}: holds no recordings ({', '.join(sorted(SUFFIXES))})")
-            yield from (_recording(str(path)) for path in found)
+            yield from _from_folder(name, note)
         elif Path(name).suffix.lower() == ".csv":
             yield from _from_csv(Path(name), speaker)
         else:
             yield _recording(name)
 
 
-def _refuse(error: OSError) -> None:
-    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give access there") from error
+def _from_folder(folder: str, note: Callable[[str], object]) -> Iterator[RecordingToLabel]:
+    try:
+        files = sorted(file for file, _ in list_files(folder, (*SOUND, *OTHER_SOUND)))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); give access there") from error
+    unread = Counter(suffix for file in files if (suffix := Path(file).suffix.lower()) in OTHER_SOUND)
+    if len(files) == unread.total():
+        remedy = f"; convert the {_counted(unread)} files with ffmpeg" if unread else ""
+        raise UserError(f"{folder}: holds no recordings ({', '.join(sorted(SOUND))}){remedy}")
+    if unread:
+        note(f"{folder}: left out {_counted(unread)} files, which cannot be read; convert them with ffmpeg")
+    yield from (_recording(str(Path(folder, file))) for file in files if Path(file).suffix.lower() not in OTHER_SOUND)
 
 
-def _recording(path: str) -> RecordingToLabel:
+def _counted(suffixes: Counter) -> str:
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
+
+
+def _recording(path: str, speaker: str | None = None) -> RecordingToLabel:
     name = os.fsencode(path).decode(errors="backslashreplace")
-    return RecordingToLabel(name, path=None if name == path else path)
+    return RecordingToLabel(name, path=None if name == path else path, speaker=speaker)
 
 
 def shard_of_recording(recording: RecordingToLabel, shards: int) -> int:
@@ -117,9 +122,7 @@ def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
                     raise UserError(f"{path}: has no column {column!r}; its first line names the columns")
             for row in reader:
                 if row["file"]:
-                    yield RecordingToLabel(
-                        str(path.parent / row["file"]), speaker=(row[speaker] or None) if speaker else None
-                    )
+                    yield _recording(str(path.parent / row["file"]), (row[speaker] or None) if speaker else None)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -130,11 +133,16 @@ def _from_stdin() -> Iterator[RecordingToLabel]:
     content = sys.stdin.buffer.read()
     if not content:
         raise UserError("standard input is empty; pipe a recording into it, or the names of files")
-    try:
-        lines = content.decode()
-    except UnicodeDecodeError:
-        lines = "\0"
-    if "\0" in lines:  # silence in a container may happen to be valid text
-        yield RecordingToLabel("standard input", content)
+    lines = [os.fsdecode(line) for line in content.splitlines() if line]
+    # Names of files need not be UTF-8, and silence in a container may happen to be valid text.
+    if b"\0" not in content and (_is_utf8(content) or os.path.exists(lines[0])):  # noqa: PTH110 - False for odd names
+        yield from map(_recording, lines)
     else:
-        yield from (RecordingToLabel(line) for line in lines.splitlines() if line)
+        yield RecordingToLabel("standard input", with_sizes(content))
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        return bool(content.decode())
+    except UnicodeDecodeError:
+        return False

@@ -1,17 +1,16 @@
 """Cutting recordings into windows of the length that a model reads, with little memory for long recordings."""
 
-import mmap
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
 import soxr
 
-from serflow.audio.containers import length_fault
-from serflow.audio.io import check_samples, decode, mono
+from serflow.audio.io import check_length, mix_down, open_recording, read_samples, resample
 from serflow.audio.length import truncate_or_pad
+from serflow.audio.meter import LevelMeter
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
@@ -26,7 +25,12 @@ class Window(NamedTuple):
     samples: np.ndarray
 
 
-def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> Iterator[Window]:
+def cut(
+    source: RecordingToLabel,
+    preprocessing: Mapping,
+    pad: bool = True,
+    warn: Callable[[str], object] = lambda text: None,
+) -> Iterator[Window]:
     """Yield the windows of a recording.
 
     Parameters
@@ -38,6 +42,8 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
         of a recording that is one window, truncated or padded as in training.
     pad
         Whether all windows have one length; else a recording that is one window keeps its own.
+    warn
+        Called, after the last window, with each reason why a label of the recording would mean little.
 
     Yields
     ------
@@ -49,20 +55,33 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
     UserError
         If it cannot be read, has no samples, or has samples that are not finite.
     """
+    level = LevelMeter()
+    with open_recording(source.name, source.source, clip=False, whole=False) as (file, warnings):
+        yield from _cut(source.name, file, preprocessing, pad, level)
+        rate, wanted = file.samplerate, preprocessing["sampling_rate"]
+    if rate < wanted:
+        warnings.append(f"{rate} Hz, below the {wanted} Hz of the model, which has learned from higher frequencies too")
+    for text in warnings + level.warnings():
+        warn(text)
+
+
+def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level: LevelMeter) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
-    if count_samples(source, rate) <= preprocessing["longest"]:
-        samples = mono(decode(source.name, source.read(), clip=False), rate)
+    if file.frames * rate / file.samplerate <= preprocessing["longest"]:
+        check_length(name, file, file.frames, clip=False)
+        read = read_samples(name, file, file.frames)
+        samples = mix_down(read)
+        level.add(read, samples)
+        samples = resample(samples, file.samplerate, rate)
         yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0] if pad else samples)
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
-    for block in _resampled(source, rate):
+    for block in _resampled(name, file, rate, level):
         held = np.concatenate([held, block])
         while len(held) > length:
             yield Window(start / rate, (start + length) / rate, held[:length].copy())
             dropped, held, start = held[:hop], held[hop:], start + hop
-    if not len(held):
-        raise UserError(f"{source.name}: holds no samples; copy it again from its source")
     end, missing = start + len(held), length - len(held)
     if missing > 0:
         held = np.concatenate([dropped[max(0, len(dropped) - missing) :], held])
@@ -71,40 +90,21 @@ def cut(source: RecordingToLabel, preprocessing: Mapping, pad: bool = True) -> I
 
 def count_samples(source: RecordingToLabel, rate: int) -> float:
     """Return the number of samples after resampling; 0 if the file cannot be opened, which reading it reports."""
-    try:
-        with sf.SoundFile(source.open()) as file:
-            return file.frames * rate / file.samplerate
-    except (sf.LibsndfileError, RuntimeError, OSError):
-        return 0
+    with (
+        contextlib.suppress(UserError),
+        open_recording(source.name, source.source, clip=False, whole=False) as (file, _),
+    ):
+        return file.frames * rate / file.samplerate
+    return 0
 
 
-def _resampled(source: RecordingToLabel, rate: int) -> Iterator[np.ndarray]:
-    """Yield a recording block by block, mixed down and resampled."""
-    if source.content is not None:
-        fault = length_fault(source.content)
-    else:
-        path = Path(source.path or source.name)
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            fault = length_fault(content)
-    if fault:
-        raise UserError(f"{source.name}: {fault}")
-    try:
-        with sf.SoundFile(source.open()) as file:
-            stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
-            done = 0
-            # ``SoundFile.blocks`` would repeat its last block up to the length that the header announces.
-            while len(block := file.read(max(1, _AT_ONCE // file.channels), dtype="float32", always_2d=True)):
-                check_samples(source.name, block, done)
-                done += len(block)
-                samples = np.ascontiguousarray(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-                yield stream.resample_chunk(samples) if stream else samples
-            if done < file.frames:
-                raise UserError(
-                    f"{source.name}: truncated: {file.frames} samples announced, {done} found; copy it again from its "
-                    "source"
-                )
-            if stream:
-                yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-    except (sf.LibsndfileError, RuntimeError) as error:
-        reason = str(error).split(": ", 1)[-1].rstrip(".")
-        raise UserError(f"{source.name}: not a readable audio file ({reason}); replace or remove it") from error
+def _resampled(name: str, file: sf.SoundFile, rate: int, level: LevelMeter) -> Iterator[np.ndarray]:
+    """Yield a recording block by block, mixed down, measured and resampled."""
+    stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
+    done, missing = 0, file.frames
+    while missing:
+        block = read_samples(name, file, min(missing, max(1, _AT_ONCE // file.channels)), done)
+        done, missing = done + len(block), missing - len(block)
+        samples = mix_down(block)
+        level.add(block, samples)
+        yield stream.resample_chunk(samples, last=not missing) if stream else samples

@@ -7,9 +7,11 @@ import jinja2
 import yaml
 
 from serflow import __version__
+from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.evaluation.predictions import RunKey, key_of
+from serflow.features.frames import frame_lengths
 from serflow.metrics.scores import STATISTICS
 from serflow.report import evaluation_charts, run_charts, search_charts
 from serflow.report.charts import for_page, theme
@@ -20,6 +22,7 @@ from serflow.storage import read_csv, read_json, write_text
 
 # Counted as code by the fingerprint, in addition to this file.
 DATA_FILES = ("templates",)
+_LONG_FRAME = 60  # milliseconds
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -116,6 +119,7 @@ def render_report(
         left_out=read_csv(excluded),
         flagged=read_csv(flagged),
         length=read_json(length),
+        frames=_frames(corpus, config, read_json(length)),
         config=config,
         settings=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         clips=[_embed(clip, figure, recording) for clip, figure, recording in shown],
@@ -128,6 +132,16 @@ def render_report(
         models=_by_model(evaluated, [_fold(*files) for files in zip(metrics, training, history, strict=True)]),
     )
     write_text(output, page)
+
+
+def _frames(corpus: str, config: Mapping, length: Mapping) -> dict:
+    """Return length and hop of frames, and whether they are long on another corpus than that of the notebook's rule."""
+    rate = config["sampling_rate"]
+    size, hop = frame_lengths({**config["frames"], "sampling_rate": rate, "frame_size": length["frame_size"]})
+    milliseconds = 1000 * size / rate
+    named = config["format"] or (corpus if corpus in FORMATS else CREMA_D)
+    long = config["frames"]["size"] is None and milliseconds > _LONG_FRAME and named != CREMA_D
+    return {"size": size, "hop": hop, "ms": milliseconds, "long": long}
 
 
 def _embed(clip: Mapping, figure: Path, recording: Path) -> dict:

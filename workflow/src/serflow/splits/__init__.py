@@ -15,7 +15,8 @@ Whether it tests on speakers that were not trained on, which a report puts first
 
 ``split`` receives clip → label of the clips to use, name and origin of each copy, and ``settings``: those of the
 section ``split``, and of the corpus ``speakers``, ``formats`` (name of each corpus of a union, empty for a single
-corpus → its format) and ``usable`` (all readable clips). It raises ``UserError`` if the corpus does not suit it.
+corpus → its format), ``usable`` (all readable clips) and ``overlaps`` (as
+:func:`serflow.splits.overlaps.find_overlaps` returns it). It raises ``UserError`` if the corpus does not suit it.
 ``count_folds(speakers, formats, settings)`` is optional; without it there is one fold. ``settings`` is the section
 ``split``.
 """

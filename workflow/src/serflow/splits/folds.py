@@ -90,6 +90,10 @@ def _with_valid_clips(parts: dict[str, str], labels: Mapping[str, str], settings
         count = max(1, round(settings["valid"] * len(clips))) if clips[1:] else 0
         order = sorted(clips, key=lambda clip: random_number(settings["random_state"], clip, "validation"))
         parts |= dict.fromkeys(order[:count], "valid")
+    # What overlaps a piece that validates, validates too.
+    overlaps = settings.get("overlaps", {})
+    validated = {overlaps.get(clip) for clip, part in parts.items() if part == "valid"} - {None}
+    parts |= {clip: "valid" for clip, part in parts.items() if part == "train" and overlaps.get(clip) in validated}
     return parts
 
 

@@ -14,6 +14,7 @@ def check_leaks(
     digests: Mapping[str, str],
     *,
     apart: Collection[str] = (),
+    overlaps: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse a split in which the same thing is in two parts of one fold.
 
@@ -29,19 +30,26 @@ def check_leaks(
         ``"speaker"`` if a speaker must not be in two parts either. If a fold has a single speaker to train and to
         validate on, these two parts count as one. ``"corpus"`` if the corpus that is tested on must not be in training
         or validation.
+    overlaps
+        As :func:`serflow.splits.overlaps.find_overlaps` returns it.
 
     Raises
     ------
     UserError
-        With the clips of the first leak: of a recording and its copies, of identical audio under different names, of a
-        speaker, or of a corpus.
+        With the clips of the first leak: of a recording and its copies, of identical audio under different names, of
+        overlapping pieces of a file, of a speaker, or of a corpus.
     """
     known: dict[int, set[str]] = {}
     for _, origin, fold, part, _ in rows:
         if part != "test":
             known.setdefault(fold, set()).add(speaker_of(origin))
     alone = {fold for fold, speakers in known.items() if len(speakers) == 1}
-    kinds = {"the same recording": (str, ()), "identical audio": (digests.__getitem__, ())}
+    overlaps = overlaps or {}
+    kinds = {
+        "the same recording": (str, ()),
+        "identical audio": (digests.__getitem__, ()),
+        "one stretch of a file": (lambda origin: overlaps.get(origin, origin), ()),
+    }
     if "speaker" in apart:
         kinds["the same speaker"] = (speaker_of, alone)
     if "corpus" in apart:
@@ -60,6 +68,8 @@ def check_leaks(
             remedy = "move them to one part"
             if what == "identical audio":
                 remedy = "remove one of the recordings, or let catalog.audit.exclude leave them out"
+            elif what == "one stretch of a file":
+                remedy = "change start and end so that they do not overlap, or move them to one part"
             raise UserError(
                 f"split {protocol}: fold {fold}: {subject} is in more than one part: {where}{more}; {remedy}"
             )

@@ -11,7 +11,11 @@ ORDER = 1
 
 
 def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
-    """Split recordings at random."""
-    clips = sorted(labels)
-    parts = stratified_parts([labels[clip] for clip in clips], settings)
-    return with_copies(dict(zip(clips, parts, strict=True)), 0, labels, copies)
+    """Split recordings at random; pieces of a file that overlap stay together."""
+    overlaps = settings.get("overlaps", {})
+    groups: dict[str, list[str]] = {}
+    for clip in sorted(labels):
+        groups.setdefault(overlaps.get(clip, clip), []).append(clip)
+    parts = stratified_parts([labels[clips[0]] for clips in groups.values()], settings)
+    part_of = {clip: part for clips, part in zip(groups.values(), parts, strict=True) for clip in clips}
+    return with_copies(dict(sorted(part_of.items())), 0, labels, copies)

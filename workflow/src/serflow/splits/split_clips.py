@@ -10,6 +10,7 @@ from serflow.corpus.labels import with_used_labels
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS, Row
 from serflow.splits.leaks import check_leaks
+from serflow.splits.overlaps import find_overlaps
 
 SCHEMA = {"clip": "string", "origin": "string", "fold": "int32", "part": "string", "label": "string"}
 
@@ -52,7 +53,8 @@ def split_clips(
         If the corpus is too small for the protocol, or the split leaks.
     """
     plugin = PROTOCOLS.find(protocol, "runs")
-    found = storage.read_tables(indices, list(dict.fromkeys([*AUDITED, "speaker", "problem"]))).sort_by("clip")
+    columns = list(dict.fromkeys([*AUDITED, "speaker", "sha256", "start", "end", "problem"]))
+    found = storage.read_tables(indices, columns).sort_by("clip")
     rows = found.to_pylist()
     usable = [row for row in rows if row["problem"] is None]
     named = with_used_labels(usable, labels)
@@ -73,6 +75,7 @@ def split_clips(
         # Of unusable recordings too: a lost clip does not change the folds.
         "speakers": sorted({row["speaker"] for row in with_used_labels(filter(_is_named, rows), labels)}),
         "usable": [row["clip"] for row in usable],
+        "overlaps": find_overlaps(usable),
     }
     try:
         split = plugin.load().split(label_of, copies, {**settings, **known})
@@ -89,7 +92,8 @@ def split_clips(
         raise UserError("; ".join([str(error), *reasons])) from error
     refuse_one_class(protocol, split)
     if not plugin.leaky:
-        check_leaks(protocol, split, {row["clip"]: row["audio_sha256"] for row in usable}, apart=plugin.apart)
+        digests = {row["clip"]: row["audio_sha256"] for row in usable}
+        check_leaks(protocol, split, digests, apart=plugin.apart, overlaps=known["overlaps"])
     storage.write_table(output, storage.table_of(split, SCHEMA))
 
 

@@ -101,5 +101,6 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
         ],
         n_windows=len(prediction.windows),
         seconds=prediction.seconds,
+        warnings=prediction.warnings,
         length=length if padded else None,
     )

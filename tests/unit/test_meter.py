@@ -1,0 +1,127 @@
+"""Audit and `predict` measure what models read: the mix of the channels."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from serflow.audio.meter import LevelMeter
+from serflow.bundle.demo.result import result
+from serflow.bundle.predict import predict_recordings
+from serflow.bundle.reader import open_bundle
+from serflow.inference.label import label_recordings
+from serflow.inference.recordings import RecordingToLabel
+from serflow.storage import read_csv
+from steps import catalog, read_corpus, read_tsv, rows_of
+from tiny_bundle import write_bundle
+
+RATE = 16_000
+VOICE = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE).clip(-4, 4)
+LIST = b"LIST\x14\0\0\0INFOISFT\x08\0\0\0program\0"
+
+
+def test_the_level_of_blocks_is_that_of_the_whole():
+    samples = np.random.default_rng(1).uniform(-1.2, 1.2, (5000, 2)).astype(np.float32)
+    whole, blocks = LevelMeter(), LevelMeter()
+    whole.add(samples, samples.mean(axis=1))
+    for block in np.array_split(samples, 7):
+        blocks.add(block, block.mean(axis=1))
+    mixed = samples.mean(axis=1).astype(np.float64)
+    for level in (whole, blocks):
+        assert level.rms == pytest.approx(math.sqrt(np.mean(mixed**2)))
+        assert level.dc_offset == pytest.approx(mixed.mean()) and level.peak == np.abs(mixed).max()
+        assert level.clipped == pytest.approx((np.abs(samples) >= 0.999).mean()) and level.clipped > 0.1
+
+
+def read(folder, **samples):
+    """Write recordings, read them as a corpus, and return their rows and the rules that flag each."""
+    for clip, values in samples.items():
+        sf.write(folder / f"1001_{clip}_XX.wav", values, RATE, subtype="FLOAT")
+    indices = read_corpus(folder / "results", folder)
+    paths = catalog(indices, folder / "results/catalog")
+    flags = {}
+    for row in read_tsv(paths["excluded"]) + read_tsv(paths["flagged"]):
+        flags.setdefault(row["file"][5:12], set()).add(row["rule"])
+    return {row["clip"][5:12]: row for row in rows_of(indices)}, flags
+
+
+def test_the_audit_looks_at_the_mix_of_the_channels(tmp_path):
+    rows, flags = read(
+        tmp_path,
+        DFA_ANG=np.column_stack([VOICE, -VOICE]),
+        DFA_SAD=np.column_stack([VOICE + 0.4, VOICE[::-1] - 0.4]),
+        DFA_HAP=np.column_stack([VOICE + 0.2, VOICE[::-1]]),
+        DFA_NEU=np.column_stack([np.sign(VOICE), 0 * VOICE]),
+    )
+    assert flags == {
+        "DFA_ANG": {"channels", "silence"},
+        "DFA_SAD": {"channels"},
+        "DFA_HAP": {"channels", "dc_offset"},
+        "DFA_NEU": {"channels", "clipping"},
+    }
+    assert rows["DFA_ANG"]["rms"] == rows["DFA_ANG"]["peak"] == 0
+    assert rows["DFA_SAD"]["rms"] == pytest.approx(0.1 / math.sqrt(2), rel=0.05)
+
+
+def test_the_same_sound_is_recognised_whatever_surrounds_it(tmp_path):
+    sf.write(tmp_path / "1001_DFA_ANG_XX.wav", VOICE, RATE)
+    content = (tmp_path / "1001_DFA_ANG_XX.wav").read_bytes()
+    size = (len(content) + len(LIST) - 8).to_bytes(4, "little")
+    (tmp_path / "1002_DFA_SAD_XX.wav").write_bytes(content[:4] + size + content[8:36] + LIST + content[36:])
+    exact, _ = sf.read(tmp_path / "1001_DFA_ANG_XX.wav")
+    sf.write(tmp_path / "1003_DFA_SAD_XX.flac", exact, RATE)
+    sf.write(tmp_path / "1004_DFA_SAD_XX.wav", np.column_stack([exact, exact]), RATE, subtype="PCM_24")
+    rows = rows_of(read_corpus(tmp_path / "results", tmp_path))
+    assert len({row["sha256"] for row in rows}) == 4 and len({row["audio_sha256"] for row in rows}) == 1
+
+
+WARNED = {
+    "zeros.wav": (np.zeros(RATE), RATE, "silence: zeros only, when its channels are mixed"),
+    "opposite.wav": (np.column_stack([VOICE, -VOICE]), RATE, "silence: zeros only"),
+    "faint.wav": (VOICE * 1e-4, RATE, "silence: its highest peak is -88 dB of full scale"),
+    "clipped.wav": (np.clip(VOICE * 20, -1, 1), RATE, "clipping: 6[0-9]% of its samples are at full scale"),
+    "integers.wav": (np.round(VOICE * 32768), RATE, "its samples reach 1[0-9]{4} times full scale, as integers in a"),
+    "telephone.wav": (VOICE, 8000, "8000 Hz, below the 16000 Hz of the model"),
+    "long zeros.wav": (np.zeros(5 * RATE), RATE, "silence: zeros only"),
+    "long integers.wav": (np.tile(VOICE * 32768, 3), RATE, "its samples reach"),
+}
+
+
+def test_predict_warns_of_what_means_little(tmp_path, capsys):
+    write_bundle(tmp_path / "b.zip")
+    sf.write(tmp_path / "fine.wav", VOICE, RATE)
+    for name, (samples, rate, _) in WARNED.items():
+        sf.write(tmp_path / name, samples, rate, subtype="FLOAT")
+    names = ["fine.wav", *WARNED]
+    files = [str(tmp_path / name) for name in names]
+    predict_recordings(str(tmp_path / "b.zip"), files, output=tmp_path / "x.csv")
+    rows, said = read_csv(tmp_path / "x.csv"), capsys.readouterr().err.splitlines()
+    assert [row["file"] for row in rows] == files and all(row["label"] and not row["problem"] for row in rows)
+    assert not rows[0]["warning"] and len(said) == len(WARNED)
+    for row, line, (_, _, warning) in zip(rows[1:], said, WARNED.values(), strict=True):
+        assert row["warning"] in line and line.startswith(f"serflow predict: {row['file']}: warning: ")
+        assert re.match(warning, row["warning"]), row["warning"]
+
+
+def test_the_demo_shows_the_warning(tmp_path):
+    bundle = open_bundle(str(write_bundle(tmp_path / "b.zip")))
+    for name, samples in (("zeros.wav", np.zeros(RATE)), ("fine.wav", VOICE)):
+        sf.write(tmp_path / name, samples, RATE)
+        page = result(bundle, bundle.classifier, str(tmp_path / name), lambda *seconds: None)
+        assert ("<p>Warning: silence: zeros only" in page) == (name == "zeros.wav") and "Confidence" in page
+
+
+def test_a_file_with_bytes_behind_its_samples_is_labelled_with_a_warning(tmp_path):
+    write_bundle(tmp_path / "b.zip")
+    sf.write(tmp_path / "x.wav", VOICE, RATE)
+    content = (tmp_path / "x.wav").read_bytes()
+    (tmp_path / "tagged.wav").write_bytes(content + b"TAG" + b"title".ljust(125, b"\0"))
+    classifier = open_bundle(str(tmp_path / "b.zip")).classifier
+    sources = [RecordingToLabel(str(tmp_path / name)) for name in ("x.wav", "tagged.wav")]
+    plain, tagged = label_recordings(classifier, sources)
+    assert not plain.warnings and tagged.warnings == [
+        "128 bytes behind its samples are not a chunk (an ID3v1 tag); they are left out"
+    ]
+    np.testing.assert_array_equal(plain.probabilities, tagged.probabilities)

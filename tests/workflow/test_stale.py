@@ -68,6 +68,8 @@ SETTINGS = [
     ("length", 20000, Counter(measure_length=1) | FIXED),
     ("frames.features", ["rms", "mfcc"], FRAMES),
     ("frames.n_mfcc", 20, FRAMES),
+    ("frames.size", 25, FRAMES),
+    ("frames.hop", 10, FRAMES),
     ("mel.n_mels", 64, MEL),
     ("mel.n_fft", 1024, MEL),
     ("mel.hop_length", 256, MEL),
@@ -125,6 +127,7 @@ SETTINGS = [
     ("models.ensemble.seeds", [0, 1], PAGE),
     ("models.svm_functionals.C", 1.0, PAGE),
     ("models.svm_functionals.max_iter", 100, PAGE),
+    ("search", {"mine": {"model": "svm_functionals", "space": {"C": {"choices": [0.1, 1]}}}}, PAGE),
     ("chosen_on", {"cnn1d": "mine"}, PAGE),
     ("evaluation.resamples", 500, EVALUATION),
     ("evaluation.seed", 1, EVALUATION),
@@ -168,7 +171,7 @@ TOGETHER = [
 
 def leaves(section, above=""):
     for key, value in section.items():
-        if isinstance(value, dict) and value and key != "encoders":  # whose names have dots
+        if isinstance(value, dict) and value and key not in ("encoders", "search"):  # whose names are the user's
             yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

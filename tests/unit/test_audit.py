@@ -134,7 +134,7 @@ def test_what_concerns_all_clips_is_one_line(recordings, capsys):
     ]
     assert [(row["file"], row["rule"]) for row in flagged[1:]] == [("1001_DFA_ANG_XX.wav", "dc_offset")]
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "audit: flagged and used: dc_offset 1, rate 36 clips; catalog/flagged.tsv lists them"
+        "audit: clips flagged and used: dc_offset 1, rate 36; catalog/flagged.tsv lists them"
     )
 
 
@@ -142,7 +142,7 @@ def test_what_is_left_out_is_said_by_rule_and_label(recordings, capsys):
     plant(recordings, "digital_silence")
     sf.write(recordings / "1019_DFA_SAD_XX.wav", np.zeros(RATE), RATE)
     paths, _, _ = catalogue(recordings)
-    line = "audit: left out of protocols that are not leaky: digital_silence 2 clips (ANG 1, SAD 1)"
+    line = "audit: clips left out of protocols that are not leaky: digital_silence 2 (ANG 1, SAD 1)"
     assert line in capsys.readouterr().err.splitlines()
     counts = read_json(paths["audit"])
     assert counts["rules"]["digital_silence"]["emotions"] == {"ANG": 1, "SAD": 1}

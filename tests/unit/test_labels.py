@@ -108,7 +108,7 @@ def test_labels_are_counted_before_and_after_and_split(union, tmp_path, capsys):
         {"corpus": "ravdess", "label": "NEU", "used_as": "NEU", "clips": 2},
         {"corpus": "ravdess", "label": "SUR", "used_as": None, "clips": 2},
     ]
-    assert capsys.readouterr().err == "labels: left out of everything: 6 clips (BOR 4, SUR 2)\n"
+    assert capsys.readouterr().err == "labels: clips left out of everything: BOR 4, SUR 2\n"
     assert counts["clips"] == 14 and counts["emotions"] == {"ANG": 6, "NEU": 8}
     rows = read_table(paths["output"]).to_pylist()
     assert {(row["corpus_label"], row["emotion"]) for row in rows} == {("ANG", "ANG"), ("CAL", "NEU"), ("NEU", "NEU")}

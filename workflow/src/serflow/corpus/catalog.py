@@ -138,19 +138,19 @@ def _told(counts: Mapping) -> Iterator[str]:
     unused = [row for row in counts["labels"] if row["used_as"] is None]
     if unused:
         names = ", ".join(f"{row['label']} {row['clips']}" for row in unused)
-        yield f"labels: left out of {EVERYTHING}: {sum(row['clips'] for row in unused)} clips ({names})"
+        yield f"labels: clips left out of {EVERYTHING}: {names}"
     for what in (EVERYTHING, ALL_BUT_LEAKY):
         for rule, found in counts["rules"].items():
             if found["clips"] and found["left_out_of"] == what:
                 labels = ", ".join(f"{label} {count}" for label, count in found["emotions"].items())
-                yield f"audit: left out of {what}: {rule} {found['clips']} clips" + (f" ({labels})" if labels else "")
+                yield f"audit: clips left out of {what}: {rule} {found['clips']}" + (f" ({labels})" if labels else "")
     used = [
         f"{rule} {found['clips']}"
         for rule, found in counts["rules"].items()
         if found["left_out_of"] == NOTHING and found["clips"]
     ]
     if used:
-        yield f"audit: flagged and used: {', '.join(used)} clips; catalog/flagged.tsv lists them"
+        yield f"audit: clips flagged and used: {', '.join(used)}; catalog/flagged.tsv lists them"
 
 
 def _of_crema_d(known: Mapping, formats: Mapping[str, str]) -> dict:

@@ -276,6 +276,7 @@ CHECKS = {
     "pip install kaggle": of_the_system,
     "git lfs pull": of_the_system,
     "ffmpeg -i old.wav new.wav": of_the_system,
+    "ffmpeg -i talk.m4a -f wav -": of_the_system,
     "squeue --me": of_the_system,
 }
 

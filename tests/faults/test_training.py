@@ -27,7 +27,7 @@ MODELS = {
     "cnn1d": USUAL | {"dense": 8, "blocks": [{"filters": [8, 8], "kernel": 3, "pool": 2}]},
     "cnn2d": USUAL | {"filters": [4, 4, 4], "kernels": [3, 3, 1], "dropout": 0.3, "dense": [16, 8]},
     # The linear model takes the columns for functionals.
-    "svm_functionals": {"standardize": "training", "copies": [], "C": 0.01, "max_iter": 1000},
+    "svm_functionals": {"standardize": "training", "copies": [], "C": 0.01, "max_iter": 1000, "class_weight": "none"},
     # All that a training may draw or keep, on clips of different lengths, and a refit.
     "resnet_asp": USUAL
     | dict.fromkeys(AUGMENTATION_RULES, 2)

@@ -11,6 +11,7 @@ from serflow.encoders.fetch_encoder import fetch_encoder
 from serflow.encoders.run import open_encoder
 from serflow.features import compute_features
 from serflow.features.extract import extract_features
+from serflow.models.architectures import logreg_embedding
 from serflow.models.data import Features, read_split
 from serflow.models.enrolment import evaluate_enrolment
 from serflow.models.moments import Moments, moments_of, shrink
@@ -21,7 +22,7 @@ from serflow.runtime.errors import UserError
 
 CLASSES = ["ANG", "NEU", "SAD"]
 SETTINGS = {"sampling_rate": 16_000, "pooling": ["mean", "std"]}
-FIT = {"layers": "all", "C": [0.01, 0.1], "max_iter": 200, "encoder": "own", "refit": True}
+FIT = {"layers": "all", "C": [0.01, 0.1], "max_iter": 200, "class_weight": "none", "encoder": "own", "refit": True}
 
 
 @pytest.fixture
@@ -189,6 +190,20 @@ def test_the_choice_is_made_on_validation_clips_before_the_refit(trained, tmp_pa
     expected = solver.predict_proba((arrays["test"] - mean) / sd)
     found = again.set_index("clip").loc[parts["test"]["clip"], columns].to_numpy()
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("weight", ["none", "balanced"])
+def test_classes_may_count_the_same(weight):
+    """With a class of a tenth of the clips, the weights are those of scikit-learn."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], [100, 100, 10])
+    features = rng.normal(size=(210, 4)) + 0.8 * np.eye(3, 4)[labels]
+    settings = FIT | {"C": 0.1, "class_weight": weight, "encoder_layers": 1, "encoder_blocks": [0]}
+    network = logreg_embedding.build((4, 1), 3, settings)
+    logreg_embedding.fit(network, (features, labels), (features, labels), settings, 0)
+    solver = LogisticRegression(C=0.1, max_iter=200, class_weight=None if weight == "none" else weight)
+    expected = solver.fit(features, labels).predict_proba(features)
+    np.testing.assert_allclose(network.predict(features[..., None], verbose=0), expected, atol=1e-5)
 
 
 def test_layers_that_the_encoder_has(trained):

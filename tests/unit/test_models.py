@@ -143,7 +143,7 @@ def test_named_models():
     assert list(models) == [*ARCHITECTURES, "small"] and small.features == "mel" and small.by_gradient
     assert small.settings == models["cnn2d"].settings | {"filters": [8, 8, 8]}
     assert models["cnn1d"].settings["epochs"] == 3 and not models["svm_functionals"].by_gradient
-    assert set(models["svm_functionals"].settings) == {"C", "max_iter", "copies", "standardize"}
+    assert set(models["svm_functionals"].settings) == {"C", "max_iter", "class_weight", "copies", "standardize"}
     with pytest.raises(UserError, match=r"models\.small: unknown model architecture 'cnn2'; known: .*did you mean"):
         named_models({"small": {"architecture": "cnn2"}})
     with pytest.raises(

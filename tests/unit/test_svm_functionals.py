@@ -86,7 +86,7 @@ def data(rows, rng):
 def test_predictions_are_scikit_learns():
     rng = np.random.default_rng(0)
     train, valid, test = (data(rows, rng) for rows in (300, 90, 200))
-    settings = {"C": 0.1, "max_iter": 5000}
+    settings = {"C": 0.1, "max_iter": 5000, "class_weight": "none"}
     network = svm_functionals.build((8, 1), 3, settings)
     svm_functionals.fit(network, train, valid, settings, 0)
     machine = LinearSVC(C=0.1, random_state=0).fit(*train)
@@ -102,6 +102,24 @@ def test_predictions_are_scikit_learns():
         return -np.log(p[np.arange(90), valid[1]]).mean()
 
     assert loss(1) <= min(loss(0.9), loss(1.1))
+
+
+def test_balanced_classes_are_scikit_learns():
+    """Of a class with a tenth of the clips more are recognised."""
+    rng = np.random.default_rng(1)
+    many, valid, test = (data(rows, rng) for rows in (600, 90, 300))
+    kept = np.flatnonzero((many[1] != 2) | (np.arange(600) < 60))
+    train = many[0][kept], many[1][kept]
+    answers = {}
+    for weight in ("none", "balanced"):
+        settings = {"C": 0.1, "max_iter": 5000, "class_weight": weight}
+        network = svm_functionals.build((8, 1), 3, settings)
+        svm_functionals.fit(network, train, valid, settings, 0)
+        answers[weight] = network.predict(test[0][..., None], verbose=0).argmax(axis=1)
+        machine = LinearSVC(C=0.1, random_state=0, class_weight=None if weight == "none" else weight).fit(*train)
+        np.testing.assert_array_equal(answers[weight], machine.predict(test[0]))
+    rare = test[1] == 2
+    assert (answers["balanced"][rare] == 2).sum() > (answers["none"][rare] == 2).sum()
 
 
 @pytest.fixture
@@ -139,7 +157,10 @@ def train_and_predict(folder, model, settings, name):
 def test_it_is_a_model_like_any_other(run):
     folder, values, truth = run
     out = train_and_predict(
-        folder, "svm_functionals", {"C": 0.1, "max_iter": 5000, "standardize": "training", "copies": []}, "svm"
+        folder,
+        "svm_functionals",
+        {"C": 0.1, "max_iter": 5000, "class_weight": "none", "standardize": "training", "copies": []},
+        "svm",
     )
     table = read_table(out / "predictions.parquet").to_pandas().set_index("clip").loc[[f"c{row}" for row in range(120)]]
     scaler = StandardScaler().fit(values[:80].astype(np.float32))

@@ -117,6 +117,7 @@ SETTINGS = [
         ("layers", "best"),
         ("C", [1.0]),
         ("max_iter", 10),
+        ("class_weight", "balanced"),
         ("refit", False),
     ]),
     *((f"models.logreg_embedding_{group}.{key}", value, PAGE) for group in ("corpus", "speaker") for key, value in [
@@ -127,6 +128,7 @@ SETTINGS = [
     ("models.ensemble.seeds", [0, 1], PAGE),
     ("models.svm_functionals.C", 1.0, PAGE),
     ("models.svm_functionals.max_iter", 100, PAGE),
+    ("models.svm_functionals.class_weight", "balanced", PAGE),
     ("search", {"mine": {"model": "svm_functionals", "space": {"C": {"choices": [0.1, 1]}}}}, PAGE),
     ("chosen_on", {"cnn1d": "mine"}, PAGE),
     ("evaluation.resamples", 500, EVALUATION),

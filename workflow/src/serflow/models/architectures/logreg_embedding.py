@@ -35,6 +35,7 @@ SETTINGS = {
         "default": [0.0003, 0.001, 0.003],
     },
     "max_iter": {"type": "integer", "minimum": 1, "maximum": 1000000000, "default": 100},
+    "class_weight": {"enum": ["none", "balanced"], "default": "none"},
     "refit": {"type": "boolean", "default": True},
 }
 
@@ -64,8 +65,8 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> di
     settings
         ``layers`` of the encoder to use: ``all`` its blocks, the ``best`` single block, or a list; ``C``, the inverse
         strength of the regularisation or several to choose from; ``max_iter``, the maximum number of iterations of the
-        solver;
-        ``encoder_layers``, how many layers there are, and ``encoder_blocks``, which of them are blocks.
+        solver; ``class_weight``, ``balanced`` if all classes count the same; ``encoder_layers``, how many layers there
+        are, and ``encoder_blocks``, which of them are blocks.
     seed
         Not used: the solver uses no random numbers.
 
@@ -102,7 +103,8 @@ def _solver(settings: Mapping):
     from sklearn.linear_model import LogisticRegression
 
     # From one C to the next it goes on from the weights that it has.
-    return LogisticRegression(max_iter=settings["max_iter"], warm_start=True)
+    weight = None if settings["class_weight"] == "none" else "balanced"
+    return LogisticRegression(max_iter=settings["max_iter"], class_weight=weight, warm_start=True)
 
 
 def _columns(layers: Sequence[int], width: int, settings: Mapping) -> np.ndarray:

@@ -14,6 +14,7 @@ FEATURES = "functionals"
 SETTINGS = {
     "C": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000, "default": 0.01},
     "max_iter": {"type": "integer", "minimum": 1, "maximum": 1000000000, "default": 10000},
+    "class_weight": {"enum": ["none", "balanced"], "default": "none"},
 }
 
 
@@ -41,7 +42,7 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
         Standardised features of shape (n, functionals) and class codes of shape (n,).
     settings
         ``C``, the weight of errors against the width of the margin; ``max_iter``, the maximum number of iterations of
-        the solver.
+        the solver; ``class_weight``, ``balanced`` if all classes count the same.
     seed
         Seed of the solver, where it uses random numbers.
 
@@ -53,7 +54,9 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
     from scipy.special import softmax
     from sklearn.svm import LinearSVC
 
-    machine = LinearSVC(C=settings["C"], max_iter=settings["max_iter"], dual="auto", random_state=seed).fit(*train)
+    weight = None if settings["class_weight"] == "none" else "balanced"
+    options = {"C": settings["C"], "max_iter": settings["max_iter"], "class_weight": weight}
+    machine = LinearSVC(**options, dual="auto", random_state=seed).fit(*train)
     layer = network.get_layer("margins")
     weights = np.zeros(layer.kernel.shape)
     # A class without training clips gets a margin that is never the greatest.

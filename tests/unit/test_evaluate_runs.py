@@ -1,85 +1,25 @@
-"""Evaluation of made-up runs: the schema, scores against scikit-learn and by hand, and a metric added in one place."""
+"""Evaluation of made-up runs: the schema, and scores against scikit-learn and by hand."""
 
 import csv
 import json
-import re
 
 import jsonschema
 import numpy as np
-import pyarrow as pa
 import pytest
 from sklearn import metrics as sk
 
-from serflow.evaluation.run_metrics import evaluate_model
+from made_up_runs import CLASSES, SETTINGS, clips_of, evaluate, write_catalog, write_run
 from serflow.evaluation.runs import evaluate_runs
-from serflow.metrics import scores
 from serflow.metrics.calibration import apply_temperature, fit_temperature
 from serflow.report.evaluation_charts import compare_runs
-from serflow.report.page import render_report
 from serflow.runtime.errors import UserError
-from serflow.storage import read_json, read_table, write_json, write_table
-
-CLASSES = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
-SETTINGS = {"resamples": 300, "seed": 0, "bins": 15}
-SPEAKERS = [str(speaker) for speaker in range(1001, 1013)]
-
-
-def clips_of(speaker):
-    return [f"{speaker}_{sentence}_{emotion}_XX" for sentence in ("DFA", "IEO", "TAI") for emotion in CLASSES]
-
-
-def write_run(folder, protocol, model, fold, skill, extra=()):
-    """Write predictions and training of a run: four speakers are tested on, four validated on."""
-    rng = np.random.default_rng([len(model), fold, len(protocol)])
-    tested = SPEAKERS[fold * 4 : fold * 4 + 4]
-    following = SPEAKERS[(fold * 4 + 4) % 12 :][:4]
-    rows = []
-    for speaker in SPEAKERS:
-        part = "test" if speaker in tested else "valid" if speaker in following else "train"
-        rows += [(clip, clip, part, clip.split("_")[2]) for clip in clips_of(speaker)]
-    rows += extra
-    rng.shuffle(rows := [list(row) for row in rows])
-    truth = np.array([CLASSES.index(row[3]) for row in rows])
-    logits = rng.normal(size=(len(rows), 6)) + skill * np.eye(6)[truth]
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    columns = {key: [row[place] for row in rows] for place, key in enumerate(("clip", "origin", "part", "label"))}
-    columns |= {f"p_{name}": p[:, code].astype(np.float32) for code, name in enumerate(CLASSES)}
-    where = folder / protocol / model / f"fold{fold}"
-    write_table(where / "predictions.parquet", pa.table(columns))
-    trained = {"model": model, "classes": CLASSES, "parameters": 9, "epochs": 2, "best_epoch": 1, "seconds": 1.5}
-    trained |= {"standardize": "training", "refit": False}
-    trained["layers"] = [{"name": "dense", "type": "Dense", "output_shape": [6], "parameters": 9}]
-    write_json(where / "training.json", trained)
-    options = {"protocol": protocol, "seed": 0, "fold": fold, "output": where / "metrics.json"}
-    evaluate_model(where / "predictions.parquet", where / "training.json", **options)
-    return where / "metrics.json"
-
-
-def evaluate(folder, metrics, project):
-    """Write evaluation.json of some runs, with the published results."""
-    evaluate_runs(
-        metrics,
-        [path.parent / "predictions.parquet" for path in metrics],
-        enrolments=[],
-        clips=folder / "clips.parquet",
-        published=json.loads((project / "resources/notebook_runs.json").read_text()),
-        settings=SETTINGS,
-        output=folder / "evaluation.json",
-    )
+from serflow.storage import read_json, read_table, write_json
 
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory, project):
     folder = tmp_path_factory.mktemp("runs")
-    rows = [
-        {"clip": clip, "speaker": speaker, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
-        | {"sex": "Male" if int(speaker) % 2 else "Female", "age": 20 + int(speaker) % 1000 * 3, "race": "x"}
-        | {"ethnicity": None, "group_room": "big" if int(speaker) < 1004 else "small"}
-        | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if int(speaker) > 1002 else None for name in CLASSES}
-        for speaker in SPEAKERS
-        for clip in clips_of(speaker)
-    ]
-    write_table(folder / "clips.parquet", pa.Table.from_pylist(rows))
+    write_catalog(folder)
     paths = [write_run(folder, "speaker-independent", "good", fold, 2.0) for fold in range(3)]
     paths += [write_run(folder, "speaker-independent", "chancy", fold, 0.0) for fold in range(3)]
     copies = [(f"copy {clip}", clip, "test", clip.split("_")[2]) for clip in clips_of("1001")]
@@ -230,124 +170,6 @@ def test_the_temperature_is_fitted_on_validation_clips(evaluated):
     scaled = apply_temperature(p["test"], temperature)
     brier = ((scaled - np.eye(6)[truth["test"]]) ** 2).sum(1).mean()
     assert fold["calibration"]["after"]["brier"] == pytest.approx(brier)
-
-
-def write_page(folder, paths, page, epochs=1, flagged=()):
-    """Render the page of made-up runs: without clips and mistakes."""
-    for name, content in {
-        "audit": {"clips": 9, "speakers": 3, "hours": 0.1, "excluded": 0, "left_out": 0, "rates": {"16000": 9}}
-        | {"identical_audio": [], "emotions": {"ANG": 9}, "rules": {}, "labels": []}
-        | {"used": {"clips": 9, "speakers": 3, "hours": 0.1, "emotions": {"ANG": 9}}},
-        "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
-        "clips": {"clips": []},
-        "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
-        | {"wrong": 0, "n_clips": 9, "n_copies": 0},
-        "provenance": {
-            "python": "3",
-            "packages": {},
-            "splits": {},
-            "encoders": [],
-            "seconds": {},
-            "corpus": {"sha256": ""},
-        }
-        | {"serflow": {"version": "0", "commit": None}, "hardware": {"system": "s", "cores": 1, "processor": "p"}},
-    }.items():
-        if name == "mistakes":
-            content["run"]["uar"] = {"value": 0.5, "low": None, "high": None}
-        write_json(folder / f"{name}.json", content)
-    (folder / "excluded.tsv").write_text("file\trule\treason\tleft_out_of\n")
-    (folder / "flagged.tsv").write_text("\n".join(["file\trule\treason", *map("\t".join, flagged)]) + "\n")
-    for path in paths:
-        (path.parent / "history.csv").write_text(
-            "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n"
-            + "".join(f"{epoch},1.5,0.2,1.4,0.3,2\n" for epoch in range(1, epochs + 1))
-        )
-    render_report(
-        corpus="mine",
-        excluded=folder / "excluded.tsv",
-        flagged=folder / "flagged.tsv",
-        config={
-            "mel": {"n_mels": 4, "n_fft": 8, "hop_length": 2},
-            "frames": {"size": None, "hop": None},
-            "sampling_rate": 16000,
-            "format": None,
-            "chosen_on": {},
-        },
-        figures=[],
-        recordings=[],
-        searches=[],
-        mistakes_folder=folder,
-        metrics=paths,
-        training=[path.parent / "training.json" for path in paths],
-        history=[path.parent / "history.csv" for path in paths],
-        output=page,
-        **{
-            name: folder / f"{name}.json"
-            for name in ("audit", "length", "clips", "mistakes", "evaluation", "provenance")
-        },
-    )
-    return page.read_text()
-
-
-def test_a_metric_added_in_one_place_is_everywhere(evaluated, tmp_path, project, monkeypatch):
-    def worst_recall(cm):
-        return scores.recall(cm).min(-1)
-
-    monkeypatch.setitem(scores.STATISTICS, "worst_recall", scores.Metric(worst_recall, "worst recall"))
-    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
-    paths = [write_run(tmp_path, "speaker-independent", model, fold, 2.0) for model in "ab" for fold in range(3)]
-    evaluate(tmp_path, paths, project)
-    found = json.loads((tmp_path / "evaluation.json").read_text())
-    jsonschema.validate(found, json.loads((project / "workflow/schemas/evaluation.schema.json").read_text()))
-    run = found["runs"][0]
-    values = [read_json(path)["worst_recall"] for path in paths[:3]]
-    assert values == [min(read_json(path)["recall"]) for path in paths[:3]]
-    assert [fold["worst_recall"]["value"] for fold in run["folds"]] == values
-    pooled = run["pooled"]["worst_recall"]
-    assert pooled["value"] == min(row["recall"] for row in run["pooled"]["per_class"]) >= pooled["low"]
-    assert "worst_recall" in found["models"][0]["mean"] and "worst_recall" in found["pairs"][0]["difference"]
-    assert found["references"]["speaker-independent"]["majority_class"]["worst_recall"]["value"] == 0
-    compare_runs(tmp_path / "evaluation.json", table=tmp_path / "comparison.csv", figure=tmp_path / "comparison.png")
-    with (tmp_path / "comparison.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert float(rows[0]["worst_recall"]) == pooled["value"]
-    page = write_page(tmp_path, paths, tmp_path / "index.html")
-    assert page.count('<th scope="col">worst recall</th>') == 2  # all runs, and pairs of models
-    assert page.count(f"{100 * pooled['value']:.1f} % worst recall") >= 1
-
-
-@pytest.mark.parametrize("known", [False, True])
-def test_who_is_unknown_is_found_from_the_clips_and_not_from_the_protocol(evaluated, tmp_path, project, known):
-    """A table of one's own is the headline if its speakers are apart, and is not if one clip of a tester validates."""
-    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
-    extra = [("1001_another", "1001_another", "valid", "ANG")] if known else []
-    paths = [write_run(tmp_path, "custom", "a", fold, 2.0, extra) for fold in range(3)]
-    evaluate(tmp_path, paths, project)
-    found = json.loads((tmp_path / "evaluation.json").read_text())
-    assert found["runs"][0]["unknown_speakers"] is found["models"][0]["unknown_speakers"] is not known
-    page = write_page(tmp_path, paths, tmp_path / "index.html")
-    assert ("Protocol custom, 3 folds" in page) is not known
-    assert ("No run here tests on speakers that its model was not trained on" in page) is known
-
-
-def test_the_page_of_one_run_has_no_empty_sections(evaluated, tmp_path, project):
-    (tmp_path / "clips.parquet").write_bytes((evaluated[0] / "clips.parquet").read_bytes())
-    one = [write_run(tmp_path, "custom", "svm_functionals", 0, 2.0)]
-    evaluate(tmp_path, one, project)
-    flagged = [("all 9 clips", "rate", "48000 Hz, not 16000"), ("a.wav", "silence", "quiet")]
-    page = write_page(tmp_path, one, tmp_path / "index.html", flagged=flagged)
-    assert "1 run of 1 model:" in page and "Protocol custom, 1 fold:" in page and not re.search(r"\b1 \w+s of", page)
-    for section in ("pairs", "leakage", "clips"):
-        assert f'id="{section}"' not in page and f'href="#{section}"' not in page
-    # One epoch is no curve.
-    assert "by epoch" not in page and "epoch 1" not in page.lower() and "1 epoch" not in page
-    assert "2 findings, flagged and used" in page and "all 9 clips" in page and "left out</summary>" not in page
-    two = [*one, write_run(tmp_path, "random", "cnn1d", 0, 2.0), write_run(tmp_path, "custom", "cnn1d", 0, 1.0)]
-    evaluate(tmp_path, two, project)
-    page = write_page(tmp_path, two, tmp_path / "index.html", epochs=2)
-    assert "3 runs of 2 models:" in page and "Loss by epoch" in page and "findings" not in page
-    for section in ("pairs", "leakage"):
-        assert f'id="{section}"' in page and f'href="#{section}"' in page
 
 
 def test_no_runs(tmp_path):

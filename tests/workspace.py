@@ -1,6 +1,7 @@
 """Running Snakemake as a user does, in a folder of its own."""
 
 import fcntl
+import gc
 import json
 import os
 import re
@@ -39,6 +40,7 @@ def in_a_fork(words: list[str], folder: Path) -> subprocess.CompletedProcess:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if not child:
+            gc.disable()  # functions of TensorFlow abort if they are collected in a fork
             code = 1
             try:
                 os.chdir(folder)

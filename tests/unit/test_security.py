@@ -213,7 +213,9 @@ def test_what_comes_from_a_user_is_quoted_in_shell_commands(project):
             plain |= set(re.findall(r"\{([\w.]+)\}", command))
     numbers = {"seed", "shard", "shards", "sampling_rate", "shown"}
     words = {"corpus", "policy", "setting", "kind", "architecture"}
-    quoted_already = {"metadata", "archive", "files", "encoder", "more", "clips"}
+    quoted_already = {"metadata", "archive", "files", "encoder", "more", "epochs", "keep"}
     texts = {f"params.{name}" for name in numbers | words | quoted_already} | {"resources.policy", "threads"}
-    assert plain <= texts | {f"wildcards.{name}" for name in ("model", "protocol", "seed", "fold", "shard", "encoder")}
+    run = ("model", "protocol", "seed", "fold")
+    wildcards = {f"wildcards.{name}" for name in (*run, "shard", "encoder", "search", "trial", "rung")}
+    assert plain <= texts | wildcards
     assert {"params.kind", "params.sampling_rate", "threads"} <= plain

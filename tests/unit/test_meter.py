@@ -55,11 +55,12 @@ def test_the_audit_looks_at_the_mix_of_the_channels(tmp_path):
         DFA_HAP=np.column_stack([VOICE + 0.2, VOICE[::-1]]),
         DFA_NEU=np.column_stack([np.sign(VOICE), 0 * VOICE]),
     )
+    # That they have two channels is one row for all, whose file reads "all 4 clips".
     assert flags == {
-        "DFA_ANG": {"channels", "silence"},
-        "DFA_SAD": {"channels"},
-        "DFA_HAP": {"channels", "dc_offset"},
-        "DFA_NEU": {"channels", "clipping"},
+        " clips": {"channels"},
+        "DFA_ANG": {"digital_silence"},
+        "DFA_HAP": {"dc_offset"},
+        "DFA_NEU": {"clipping"},
     }
     assert rows["DFA_ANG"]["rms"] == rows["DFA_ANG"]["peak"] == 0
     assert rows["DFA_SAD"]["rms"] == pytest.approx(0.1 / math.sqrt(2), rel=0.05)

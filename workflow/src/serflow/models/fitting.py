@@ -68,17 +68,19 @@ class Training:
             return inner, inner
         return inner, with_standardization(inner, self.data.shape, *mean_and_sd(self.data, rows.places))
 
-    def fit(self, backup: Path, epochs: int | None = None) -> Fitted:
-        """Fit a new model to the training rows and choose on the validation rows.
+    def fit(self, built: tuple, backup: Path, epochs: int | None = None) -> Fitted:
+        """Fit a model to the training rows and choose on the validation rows.
 
         Parameters
         ----------
+        built
+            What :meth:`build` returned for the training rows.
         backup
             File of the backup of a training by gradient, see :mod:`serflow.models.backup`.
         epochs
             Number of epochs, if a training by gradient is to end before its schedule.
         """
-        inner, network = self.build(self.train)
+        inner, network = built
         if self.targets is not None:
             targets = self.targets[: len(self.train.labels)]
             trained = fit_by_gradient(

@@ -93,11 +93,12 @@ def train_model(
     )
     backup = backup_path(output)
     backup_of_refit = backup_path(output.with_stem("refit"))
-    fitted = job.fit(backup)
+    inner, network = job.build(job.train)
     os.environ["COLUMNS"] = "100"  # else the table is cut at the width of the terminal, if there is one
     lines: list[str] = []
-    fitted.network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98, expand_nested=True)
+    network.summary(print_fn=lambda line, **_: lines.append(line), line_length=98, expand_nested=True)
     write_text(summary, "\n".join(lines) + "\n")
+    fitted = job.fit((inner, network), backup)
     final, earlier = fitted, {}
     if settings.get("refit"):
         final, earlier = job.refit(fitted, backup_of_refit), {part: job.parts[part] for part in ("valid", "test")}

@@ -91,7 +91,7 @@ def search_trial(
         threads=threads,
     )
     backup = trial_backup(output)
-    fitted = job.fit(backup, epochs and min(epochs, settings["epochs"]))
+    fitted = job.fit(job.build(job.train), backup, epochs and min(epochs, settings["epochs"]))
     classes = len(job.classes)
     probabilities = fitted.network.predict(dataset(job.data, job.valid, classes, 64), verbose=0)
     uar = scores_from_confusion(confusion_matrix(job.valid.labels, probabilities.argmax(axis=1), classes))["uar"]

@@ -12,7 +12,6 @@ import time
 
 import pytest
 
-from serflow.storage import read_csv
 from slurm_processes import signal_all, with_environment
 from workspace import QUICK, Workspace
 
@@ -152,36 +151,6 @@ def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     assert {"NODE_FAIL", "REQUEUED"} & {state for _, state in states}
     ours = digests(on_cluster.results())
     assert ours.items() <= digests(sample.results()).items() and any(name.startswith("mel/") for name in ours)
-
-
-SEARCH = {
-    "net": {
-        "model": "cnn2d",
-        "trials": 3,
-        "folds": [0],
-        "rungs": [1],
-        "keep": 0.3,
-        "space": {"learning_rate": {"low": 0.0003, "high": 0.003, "log": True}, "dense": {"choices": [[16], [32]]}},
-    }
-}
-
-
-def test_a_search_that_is_killed_half_way_gives_the_same_table(finished, sample, tmp_path):
-    """The clock alone differs from a search on this machine."""
-    settings = {"models": {"cnn2d": {"epochs": 2, "batch_size": 32}}, "search": SEARCH}
-    table = "results/sample/search/net/trials.csv"
-    shutil.copytree(sample.folder, tmp_path / "local", symlinks=True)
-    local = Workspace(tmp_path / "local", sample.project, sample.settings)
-    local.run(table, **settings)
-    run = finished.start(table, **settings)
-    wait_until(lambda: list(finished.results().glob("search/net/trial*/fold0/rung0.json")), 300)
-    run.kill()
-    run.wait()
-    assert not (finished.folder / table).exists()
-    done = finished.snakemake(table, **settings)
-    assert done.returncode == 0, done.stderr[-3000:]
-    ours, theirs = (read_csv(workspace.folder / table) for workspace in (finished, local))
-    assert [row | {"seconds": ""} for row in ours] == [row | {"seconds": ""} for row in theirs] and len(ours) == 3
 
 
 def test_a_job_over_its_memory_is_tried_again_with_more(finished):

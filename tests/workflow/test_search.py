@@ -47,7 +47,7 @@ def test_each_fold_has_the_settings_that_were_best_there(searched):
     assert table[0]["epochs"] == "3" and table[1]["epochs"] == "1"
     ranking = read_json(search / "network/ranking/fold0/rung1.json")["ranking"]
     assert [str(row["trial"]) for row in ranking] == [table[0]["trial"]]
-    for fold in (0, 1):
+    for fold in range(3):
         best = read_json(search / f"linear/ranking/fold{fold}/rung0.json")["ranking"][0]
         run = searched.results() / f"models/{PROTOCOL}/linear/seed0/fold{fold}"
         chosen = read_json(run / "training.json")["chosen"]
@@ -65,9 +65,9 @@ def test_more_trials_keep_those_that_exist(searched):
     assert not searched.jobs("search")
     more = SETTINGS["search"] | {"linear": LINEAR | {"trials": 5}}
     jobs = searched.jobs("search", search=more)
-    assert jobs["search_trial"] == 2 * 2 and jobs["rank_trials"] == 2 and jobs["search_summary"] == 1
+    assert jobs["search_trial"] == 2 * 3 and jobs["rank_trials"] == 3 and jobs["search_summary"] == 1
     wider = SETTINGS["search"] | {"linear": LINEAR | {"space": {"C": {"low": 0.0001, "high": 1}}}}
-    assert searched.jobs("search", search=wider)["search_trial"] == 2 * 2  # trial 0 is the model as it is
+    assert searched.jobs("search", search=wider)["search_trial"] == 2 * 3  # trial 0 is the model as it is
     assert not searched.jobs("report")
 
 
@@ -85,6 +85,6 @@ def test_the_chosen_settings_are_a_configuration(searched, tmp_path):
 def test_a_search_needs_folds_that_exist(sample):
     done = sample.snakemake("--dry-run", "search", search={"network": NETWORK | {"folds": [0, 9]}})
     assert done.returncode == 1
-    assert "config: search.network.folds has 9, but speaker-independent has the folds 0 to 1 here" in done.stderr
+    assert "config: search.network.folds has 9, but speaker-independent has the folds 0 to 2 here" in done.stderr
     done = sample.snakemake("--dry-run", "search", search={})
     assert "search needs a search; name one in the section search" in done.stderr

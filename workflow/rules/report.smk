@@ -30,7 +30,7 @@ rule draw_clips:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        count=config["report"]["clips"],  # with fewer, none of the pictures would be missing
+        clips=config["report"]["clips"],  # with fewer, none of the pictures would be missing
         seed=config["report"]["seed"],
         sampling_rate=config["sampling_rate"],
         mel=json.dumps(config["mel"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from serflow.audio.level import loudest_second
+from serflow.audio.meter import loudest_second
 from serflow.corpus import audit
 from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table

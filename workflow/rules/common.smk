@@ -369,7 +369,9 @@ def plain_model(pattern):
 
     def path(wildcards):
         sibling = ALL_RUNS.plain(run_of(wildcards))
-        return at(pattern, sibling) if sibling else []
+        # A search may have chosen another encoder.
+        alike = sibling and encoder_of("{encoder}")(sibling) == encoder_of("{encoder}")(wildcards)
+        return at(pattern, sibling) if alike else []
 
     return path
 

@@ -247,10 +247,10 @@ def mix_down(samples: np.ndarray) -> np.ndarray:
 
 def resample(samples: np.ndarray, rate: float, target_rate: float) -> np.ndarray:
     """Resample to ``ceil(samples · target_rate / rate)`` samples with soxr's "HQ" recipe, as librosa does."""
-    import soxr
-
     if rate == target_rate:
         return samples
+    import soxr
+
     wanted = int(np.ceil(len(samples) * (target_rate / rate)))
     resampled = soxr.resample(samples, rate, target_rate, quality="HQ")[:wanted]
     return np.pad(resampled, (0, wanted - len(resampled)))

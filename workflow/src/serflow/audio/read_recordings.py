@@ -10,8 +10,7 @@ import numpy as np
 
 from serflow import storage
 from serflow.audio.io import decode, mix_down, read_content, resample
-from serflow.audio.level import loudest_second
-from serflow.audio.meter import LevelMeter
+from serflow.audio.meter import LevelMeter, loudest_second
 from serflow.audio.pieces import decode_piece
 from serflow.corpus.formats import FORMATS
 from serflow.corpus.policy import apply_policy

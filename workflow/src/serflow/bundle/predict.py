@@ -82,9 +82,8 @@ def predict_recordings(
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
         raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
     say = functools.partial(print, "serflow predict:", file=sys.stderr, flush=True)
-    recordings = list_recordings(
-        inputs, speaker, (lambda text: None) if shard else say
-    )  # of all shards the first says it
+    note = (lambda text: None) if shard else say  # of all shards the first says it
+    recordings = list_recordings(inputs, speaker, note)
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, windows = 0, 0, []
@@ -93,10 +92,9 @@ def predict_recordings(
         """Return the model adapted to each speaker, and the recordings of the speaker."""
         if not (speaker or speaker_from_folder or one_speaker or enrol):
             if classifier.adaptable:
-                print(
-                    f"serflow predict: {bundle} can be adapted to speakers, but who speaks is not given (--speaker, "
-                    "--speaker-from-folder, --one-speaker or --enrol); it is used as for an unknown speaker",
-                    file=sys.stderr,
+                say(
+                    f"{bundle} can be adapted to speakers, but who speaks is not given (--speaker, "
+                    "--speaker-from-folder, --one-speaker or --enrol); it is used as for an unknown speaker"
                 )
             return [(classifier.unadapted, recordings)]
         if not classifier.adaptable:
@@ -127,14 +125,14 @@ def predict_recordings(
             count += 1
             if prediction.problem:
                 failed += 1
-                print(f"serflow predict: {prediction.problem}", file=sys.stderr, flush=True)
+                say(prediction.problem)
                 yield (prediction.file, *[None] * (len(classes) + 5), prediction.problem)
                 continue
             mean = prediction.probabilities
             confidence = apply_temperature(mean[None], used.temperature).max()
             warning = "; ".join(prediction.warnings) or None
             if warning:
-                print(f"serflow predict: {prediction.file}: warning: {warning}", file=sys.stderr, flush=True)
+                say(f"{prediction.file}: warning: {warning}")
             known = prediction.seconds, len(prediction.windows), warning, None
             yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
             if timeline:
@@ -151,5 +149,5 @@ def predict_recordings(
         columns = {"file": "string", "start": "float64", "end": "float64", "label": "string", **shares}
         write_rows(windows, columns, timeline)
     if failed:
-        print(f"serflow predict: {failed} of {count} recordings were skipped", file=sys.stderr)
+        say(f"{failed} of {count} recordings were skipped")
         raise SystemExit(3)

@@ -6,7 +6,10 @@ machines.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NOTEBOOK = ("pitch_shift", "time_stretch")  # in the order in which the notebook appends them
 KINDS = (*NOTEBOOK, "speed")
@@ -28,6 +31,14 @@ def random_number(seed: int, clip: str, purpose: str) -> float:
     """Return a number from [0, 1), the same one for the same (seed, clip, purpose)."""
     digest = hashlib.blake2b(f"{seed}\0{clip}\0{purpose}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def generator_of(*key: object) -> "np.random.Generator":
+    """Return a source of random numbers that depends on a key alone, such as (seed, clip, purpose)."""
+    import numpy as np
+
+    digest = hashlib.blake2b("\0".join(map(str, key)).encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
 def plan_copies(clips: Sequence[str], settings: Mapping) -> list[Copy]:

@@ -1,6 +1,7 @@
 """The built-in sample corpus: synthetic clips with CREMA-D's names, spoken by twelve voices of espeak-ng."""
 
 import ctypes
+import functools
 import hashlib
 import importlib
 import math
@@ -10,6 +11,7 @@ import wave
 from pathlib import Path
 from typing import NamedTuple
 
+from serflow.corpus.copies import generator_of
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, ClipName
 from serflow.runtime.errors import UserError
 
@@ -174,10 +176,7 @@ def _render(clip: ClipName, seed: int) -> bytes:
     import numpy as np
     import soxr
 
-    def draw(purpose):
-        digest = hashlib.blake2b(f"{seed}\0{clip.clip}\0{purpose}".encode(), digest_size=16).digest()
-        return np.random.default_rng(int.from_bytes(digest, "big"))
-
+    draw = functools.partial(generator_of, seed, clip.clip)
     target = np.array(STYLES[clip.emotion]) * INTENSITY[clip.level]
     style = Style(*(target + np.array(SPREAD) * draw("style").standard_normal(len(target))))
     spoken, rate = _speak(SPEAKERS[clip.speaker][0], SENTENCES[clip.sentence], style)

@@ -96,8 +96,10 @@ class Classifier(NamedTuple):
         return self._replace(moments=shrink(moments, count, self.moments, self.shrinkage), known=known), count
 
     def _features(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        if self.known and all(digest in self.known for digest in map(_digest, clips)):
-            return np.stack([self.known[_digest(clip)] for clip in clips])
+        if self.known:
+            found = [self.known.get(_digest(clip)) for clip in clips]
+            if all(features is not None for features in found):
+                return np.stack(found)
         clips = np.stack(clips) if self.pads else clips
         return compute_features(self.features, clips, self.preprocessing, self.threads, self.encoder)
 

@@ -1,10 +1,10 @@
 """Batches of features and labels: plain ones, and those that a model trains on."""
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from serflow.corpus.copies import generator_of
 from serflow.features.padding import padded
 from serflow.models.augmentation import augment, mix
 from serflow.models.data import Features, Rows
@@ -111,7 +111,7 @@ def _changed(features, rows: Rows, targets, chosen, settings: Mapping, seed_and_
     """Return the augmented and mixed features of a batch, and its targets."""
     taken, clips, shares = features.take(rows.places[chosen]), [], []
     lengths = features.lengths(rows.places[chosen])
-    generators = [_generator(*seed_and_epoch, clip) for clip in rows.clips[chosen]]
+    generators = [generator_of(*seed_and_epoch, clip) for clip in rows.clips[chosen]]
     for row, random in enumerate(generators):
         values = taken[row, ..., 0]
         values = values if lengths is None else values[:, : lengths[row]]
@@ -125,11 +125,6 @@ def _changed(features, rows: Rows, targets, chosen, settings: Mapping, seed_and_
     mixed = np.array(shares, np.float32)[:, None]
     targets = mixed * targets[chosen] + (1 - mixed) * targets[np.roll(chosen, 1)]
     return (padded(clips) if features.own_length else np.stack(clips))[..., None], targets
-
-
-def _generator(seed: int, epoch: int, clip: str) -> np.random.Generator:
-    digest = hashlib.blake2b(f"{seed}\0{epoch}\0{clip}".encode(), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
 def _class_weights(labels: np.ndarray, classes: int) -> np.ndarray:

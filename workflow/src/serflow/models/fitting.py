@@ -14,6 +14,7 @@ from serflow.models.batches import dataset
 from serflow.models.data import Features, Rows, read_split
 from serflow.models.enrolment import choose_shrinkage
 from serflow.models.gradient import fit_by_gradient
+from serflow.models.keras_run import prepare
 from serflow.models.named import TRAINING
 from serflow.models.standardize import LAYER, mean_and_sd, open_features, with_standardization
 from serflow.models.targets import targets_of
@@ -57,6 +58,11 @@ class Training:
     depends_on: list
 
     @property
+    def by_gradient(self) -> bool:
+        """Whether Keras trains the model."""
+        return "fit" not in self.plugin.functions
+
+    @property
     def both(self) -> Rows:
         """The training and validation rows."""
         return Rows(*(np.concatenate(pair) for pair in zip(self.train, self.valid, strict=True)))
@@ -81,7 +87,7 @@ class Training:
             Number of epochs, if a training by gradient is to end before its schedule.
         """
         inner, network = built
-        if self.targets is not None:
+        if self.by_gradient:
             targets = self.targets[: len(self.train.labels)]
             trained = fit_by_gradient(
                 network,
@@ -102,10 +108,8 @@ class Training:
         arrays = (_arrays(network, self.data, rows) for rows in (self.train, self.valid))
         chosen = self.plugin.load().fit(inner, *arrays, settings, self.seed) or {}
         if settings["standardize"] == "speaker":
-            plain = self.data.original
-            moments = mean_and_sd(
-                plain, plain.places([clip for clip in self.parts["train"]["clip"] if not is_copy(clip)])
-            )
+            plain, recordings = self.data.original, [clip for clip in self.parts["train"]["clip"] if not is_copy(clip)]
+            moments = mean_and_sd(plain, plain.places(recordings))
             chosen["shrinkage"] = choose_shrinkage(network, plain, self.parts["valid"], self.valid.labels, moments)
         rows = [_scores(network, self.data, self.train, self.valid)]
         rows[0]["seconds"] = seconds = time.perf_counter() - started
@@ -118,12 +122,11 @@ class Training:
         keras.utils.set_random_seed(self.seed)  # so that it does not matter where the training before was resumed
         inner, network = self.build(self.both)
         started = time.perf_counter()
-        if self.targets is None:
+        if not self.by_gradient:
             arrays = _arrays(network, self.data, self.both)
             self.plugin.load().refit(inner, arrays, before.chosen, self.settings, self.seed)
-            seconds = time.perf_counter() - started
-            before.rows[0]["seconds"] += seconds
-            return before._replace(network=network, seconds=before.seconds + seconds)
+            seconds = before.seconds + time.perf_counter() - started
+            return before._replace(network=network, rows=[before.rows[0] | {"seconds": seconds}], seconds=seconds)
         # Each epoch has as many steps as before, on a part of both that differs, so that the schedule is the same.
         trained = fit_by_gradient(
             network,
@@ -157,13 +160,14 @@ def open_training(
     settings: Mapping,
     threads: int,
 ) -> Training:
-    """Read what a training of a model on one fold needs; the parameters are those of ``train_model``.
+    """Start Keras and read what a training of a model on one fold needs; parameters are those of ``train_model``.
 
     Raises
     ------
     UserError
         If the training clips have one label only, or features or votes are missing.
     """
+    prepare(seed, threads)
     plugin = ARCHITECTURES.find(architecture, "--architecture")
     classes, parts = read_split(split, fold, settings["copies"])
     if len(labels := set(parts["train"]["label"])) < 2:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from serflow.models.backup import backup_path
 from serflow.models.fitting import open_training
-from serflow.models.keras_run import prepare, save_model
+from serflow.models.keras_run import save_model
 from serflow.models.predict import probability_table
 from serflow.storage import write_json, write_table, write_text
 
@@ -77,7 +77,6 @@ def train_model(
     -----
     An interrupted training by gradient resumes after its last complete epoch, with the same result.
     """
-    keras = prepare(seed, threads)
     job = open_training(
         model,
         architecture,
@@ -117,7 +116,7 @@ def train_model(
         "standardize": settings["standardize"],
         "chosen": final.chosen,
         "refit": bool(earlier),
-        "layers": list(_layers(keras, final.network)),
+        "layers": list(_layers(final.network)),
     }
     write_json(training, about)
     save_model(output, final.network)
@@ -125,11 +124,13 @@ def train_model(
         path.unlink(missing_ok=True)
 
 
-def _layers(keras, network) -> Iterator[dict]:
+def _layers(network) -> Iterator[dict]:
     """Yield what ``training.json`` says of each layer; the layers of models inside a model stand in their place."""
+    import keras
+
     for layer in network.layers:
         if isinstance(layer, keras.Model) and layer.layers:
-            yield from _layers(keras, layer)
+            yield from _layers(layer)
         elif not isinstance(layer, keras.layers.InputLayer):
             try:
                 shape = list(layer.output.shape[1:])

@@ -73,7 +73,9 @@ def split_clips(
     known = {
         "formats": formats,
         # Of unusable recordings too: a lost clip does not change the folds.
-        "speakers": sorted({row["speaker"] for row in with_used_labels(filter(_is_named, rows), labels)}),
+        "speakers": sorted(
+            {row["speaker"] for row in with_used_labels((row for row in rows if row["speaker"]), labels)}
+        ),
         "usable": [row["clip"] for row in usable],
         "overlaps": find_overlaps(usable),
     }
@@ -95,10 +97,6 @@ def split_clips(
         digests = {row["clip"]: row["audio_sha256"] for row in usable}
         check_leaks(protocol, split, digests, apart=plugin.apart, overlaps=known["overlaps"])
     storage.write_table(output, storage.table_of(split, SCHEMA))
-
-
-def _is_named(row: Mapping) -> bool:
-    return row["speaker"] is not None
 
 
 def refuse_one_class(protocol: str, split: Sequence[Row]) -> None:

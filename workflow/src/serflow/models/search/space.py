@@ -1,12 +1,12 @@
 """The section ``search`` of the configuration, and the trials that are drawn from it."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from serflow.corpus.copies import generator_of
 from serflow.models.gradient_settings import check_training
 from serflow.models.named import NamedModel, find_model, model_rules
 from serflow.runtime.errors import UserError, did_you_mean
@@ -82,15 +82,10 @@ class Search:
     model: str
     protocol: str
     seed: int
-    folds: list[int] | None
     epochs: list[int | None]
     keep: float
     space: Mapping
     trials: list[NamedModel]
-
-    def values(self, trial: int) -> dict:
-        """Return the settings of the space in a trial."""
-        return {name: self.trials[trial].settings[name] for name in self.space}
 
 
 def open_searches(section: Mapping[str, Mapping], models: Mapping[str, NamedModel]) -> dict[str, Search]:
@@ -122,14 +117,13 @@ def _open(where: str, name: str, section: Mapping, models: Mapping[str, NamedMod
     if section["rungs"] != sorted(set(section["rungs"])):
         raise UserError(f"{where}.rungs is {section['rungs']}, but each number must be above the one before")
     rules = model_rules(model.architecture)
-    for setting, choice in section["space"].items():
-        _check(name, setting, choice, rules)
+    _check(name, section["space"], rules)
     trials, seen = [model], {repr(model.settings)}
     for number in range(1, _TRIES * section["trials"]):
         if len(trials) == section["trials"]:
             break
         drawn = {
-            setting: _draw(choice, rules[setting], _generator(section["seed"], number, setting))
+            setting: _draw(choice, rules[setting], generator_of(section["seed"], number, setting))
             for setting, choice in section["space"].items()
         }
         settings = {**model.settings, **drawn}
@@ -137,34 +131,33 @@ def _open(where: str, name: str, section: Mapping, models: Mapping[str, NamedMod
             seen.add(repr(settings))
             check_training(f"{section['model']} (search.{name})", settings)
             trials.append(NamedModel(model.architecture, settings))
-    kept = {key: section[key] for key in ("model", "protocol", "seed", "folds", "keep", "space")}
+    kept = {key: section[key] for key in ("model", "protocol", "seed", "keep", "space")}
     return Search(**kept, epochs=[*section["rungs"], None], trials=trials)
 
 
-def _check(name: str, setting: str, choice: Mapping, rules: Mapping) -> None:
-    """Raise ``UserError`` if not every value of a choice is one that the setting may have."""
-    where = f"config: search.{name}.space.{setting}"
-    if setting in NOT_SEARCHED:
-        raise UserError(f"{where} cannot be searched; make a search for each value")
-    if setting not in rules:
-        raise UserError(f"{where} is no setting of the model{did_you_mean(setting, rules)}")
-    if "choices" in choice and len(choice) > 1:
-        raise UserError(f"{where} has both choices and a range")
-    if "low" in choice and (choice["low"] > choice["high"] or (choice.get("log") and choice["low"] <= 0)):
-        raise UserError(f"{where}: low must not be above high, and with log: true it must be above 0")
-    rule, path = rules[setting], ["search", name, "space", setting]
-    for key in path[::-1]:
-        rule = {"type": "object", "properties": {key: rule}}
-    for value in choice.get("choices") or [choice["low"], choice["high"]]:
-        for key in path[::-1]:
-            value = {key: value}
-        check_settings(value, rule)
-
-
-def _generator(seed: int, trial: int, setting: str) -> np.random.Generator:
-    """Return random numbers for a setting of a trial, whatever other trials and settings there are."""
-    digest = hashlib.blake2b(f"{seed}\0{trial}\0{setting}".encode(), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
+def _check(name: str, space: Mapping[str, Mapping], rules: Mapping) -> None:
+    """Raise ``UserError`` if a choice is none, or has a value that its setting may not have."""
+    for setting, choice in space.items():
+        where = f"config: search.{name}.space.{setting}"
+        if setting in NOT_SEARCHED:
+            raise UserError(f"{where} cannot be searched; make a search for each value")
+        if setting not in rules:
+            raise UserError(f"{where} is no setting of the model{did_you_mean(setting, rules)}")
+        if "choices" in choice and len(choice) > 1:
+            raise UserError(f"{where} has both choices and a range")
+        if "low" in choice and (choice["low"] > choice["high"] or (choice.get("log") and choice["low"] <= 0)):
+            raise UserError(f"{where}: low must not be above high, and with log: true it must be above 0")
+    schema = {
+        "properties": {
+            setting: {
+                "properties": {"choices": {"items": rules[setting]}, "low": rules[setting], "high": rules[setting]}
+            }
+            for setting in space
+        }
+    }
+    for key in ("space", name, "search"):
+        schema = {"properties": {key: schema}}
+    check_settings({"search": {name: {"space": space}}}, schema)
 
 
 def _draw(choice: Mapping, rule: Mapping, random: np.random.Generator):

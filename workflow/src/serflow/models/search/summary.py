@@ -73,9 +73,9 @@ def _trials(rankings: Sequence[Mapping], folds: Sequence[int], names: Sequence[s
             reached.setdefault(result["trial"], {})[ranking["fold"], ranking["rung"]] = result
     rows = []
     for trial, results in reached.items():
-        rung = min(max(rung for of, rung in results if of == fold) for fold in folds)
+        last = {fold: max(rung for of, rung in results if of == fold) for fold in folds}
+        rung = min(last.values())
         there = [results[fold, rung] for fold in folds]
-        latest = [results[fold, max(rung for of, rung in results if of == fold)] for fold in folds]
         uars = [result["valid_uar"] for result in there]
         rows.append(
             {
@@ -85,7 +85,7 @@ def _trials(rankings: Sequence[Mapping], folds: Sequence[int], names: Sequence[s
                 "valid_uar": float(np.mean(uars)),
                 "folds": uars,
                 "first_uar": float(np.mean([results[fold, 0]["valid_uar"] for fold in folds])),
-                "seconds": sum(result["seconds"] for result in latest),
+                "seconds": sum(results[fold, last[fold]]["seconds"] for fold in folds),
                 "values": {name: there[0]["settings"][name] for name in names},
                 "settings": there[0]["settings"],
             }

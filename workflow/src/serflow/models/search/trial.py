@@ -7,7 +7,6 @@ from serflow.metrics.scores import confusion_matrix, scores_from_confusion
 from serflow.models.backup import backup_path
 from serflow.models.batches import dataset
 from serflow.models.fitting import open_training
-from serflow.models.keras_run import prepare
 from serflow.storage import write_json
 
 
@@ -76,7 +75,6 @@ def search_trial(
     A training by gradient resumes from the rung before if its state is still there, and otherwise from its beginning,
     with the same result.
     """
-    prepare(seed, threads)
     job = open_training(
         f"{search} trial {trial}",
         architecture,

@@ -1,6 +1,8 @@
 """Search: how trials are drawn, how they are compared, and that rungs are parts of one training."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pyarrow as pa
@@ -214,14 +216,20 @@ def run_trial(corpus, folder, rung, epochs):
 
 
 def test_rungs_are_parts_of_one_training(corpus, tmp_path):
-    unbroken = run_trial(corpus, tmp_path / "unbroken", 0, None)
-    assert unbroken["epochs"] == 6
-    first = run_trial(corpus, tmp_path / "halved", 0, 2)
-    backup = trial_backup(tmp_path / "halved" / "rung0.json")
-    assert first["epochs"] == 2 and backup.exists()
-    second = run_trial(corpus, tmp_path / "halved", 1, None)
-    assert second == unbroken and not backup.exists()
-    # Also without the state that the first rung left, and if a rung is computed anew from the state of a later one.
-    assert run_trial(corpus, tmp_path / "alone", 1, None) == unbroken
-    assert run_trial(corpus, tmp_path / "again", 1, 4)["epochs"] == 4
-    assert run_trial(corpus, tmp_path / "again", 0, 2) == first
+    # In a process of its own: TensorFlow takes its threads once per process, and another test may have used it.
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+
+        def run(*trial):
+            return process.submit(run_trial, corpus, *trial).result()
+
+        unbroken = run(tmp_path / "unbroken", 0, None)
+        assert unbroken["epochs"] == 6
+        first = run(tmp_path / "halved", 0, 2)
+        backup = trial_backup(tmp_path / "halved" / "rung0.json")
+        assert first["epochs"] == 2 and backup.exists()
+        second = run(tmp_path / "halved", 1, None)
+        assert second == unbroken and not backup.exists()
+        # Also without the state that the first rung left, and if a rung is computed anew from the state of a later one.
+        assert run(tmp_path / "alone", 1, None) == unbroken
+        assert run(tmp_path / "again", 1, 4)["epochs"] == 4
+        assert run(tmp_path / "again", 0, 2) == first

@@ -12,6 +12,7 @@ from serflow.splits.split_clips import split_clips
 from serflow.storage import read_csv, read_table
 
 PROJECT = Path(__file__).resolve().parent.parent
+AS_RECORDED = {"remove_dc": False, "loudness": None}
 
 
 def default_config() -> dict:
@@ -24,11 +25,17 @@ def list_corpus(results: Path, audio, **changes) -> Corpus:
     return open_corpus(config | {"shards": 1} | changes, results)
 
 
-def read_shard(results: Path, shard: str, policy: str = "fail") -> Path:
-    """Read the recordings of a shard and return their index."""
+def read_shard(results: Path, shard: str, policy: str = "fail", **reading) -> Path:
+    """Read the recordings of a shard and return their index; keyword arguments are settings of the level."""
     index = results / f"recordings/{shard}.parquet"
     paths = {"output": index.with_suffix(".npy"), "index": index}
-    read_recordings(results / f"listing/{shard}.parquet", sampling_rate=16_000, policy=policy, **paths)
+    read_recordings(
+        results / f"listing/{shard}.parquet",
+        sampling_rate=16_000,
+        reading=AS_RECORDED | reading,
+        policy=policy,
+        **paths,
+    )
     return index
 
 

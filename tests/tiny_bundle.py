@@ -32,6 +32,8 @@ ABOUT = {
         "target_length": 4000,
         "frame_size": 250,
         "longest": 8000,
+        "remove_dc": False,
+        "loudness": None,
     },
     "temperature": 1.5,
 }

@@ -97,6 +97,8 @@ ABOUTS = {
             "sampling_rate": (0, -16000, 1, 10**9, 16000.5, "16000", None),
             "target_length": (0, -1, 10**12, 0.5, "4000"),
             "longest": (0, -1, 10**15, None),
+            "remove_dc": (1, "no", None),
+            "loudness": ({}, {"measure": "louder", "target": -23}, {"measure": "rms", "target": 900}, -23),
             "n_mels": (0, -8, 10**9, "8"),
             "n_fft": (0, 10**12, 3.5),
             "hop_length": (0, -200, None),

@@ -14,7 +14,7 @@ import soundfile as sf
 from serflow.audio.io import LONGEST_SECONDS, MOST_SAMPLES, decode
 from serflow.runtime.errors import UserError, printable
 from serflow.storage import read_json, read_table
-from steps import catalog, default_config, list_corpus, read_shard, read_tsv
+from steps import AS_RECORDED, catalog, default_config, list_corpus, read_shard, read_tsv
 from wav_bytes import RATE, TONE, audio, chunk, wav
 
 CLIP = "1001_DFA_ANG_XX.wav"
@@ -230,9 +230,9 @@ from serflow.audio.length import fix_length, measure_length
 from serflow.audio.read_recordings import read_recordings
 folder = Path({str(tmp_path)!r})
 target = folder / "target"
-read_recordings(
-    folder / "listing/s00.parquet", sampling_rate=16000, policy="fail", output=folder / "r", index=folder / "ri"
-)
+reading = {AS_RECORDED!r}
+paths = {{"output": folder / "r", "index": folder / "ri"}}
+read_recordings(folder / "listing/s00.parquet", sampling_rate=16000, reading=reading, policy="fail", **paths)
 plan = folder / "plan/s00.parquet"
 augment_audio(
     folder / "r", folder / "ri", plan, sampling_rate=16000, output=folder / "a", output_index=folder / "ai"

@@ -13,9 +13,10 @@ from serflow.bundle.demo.result import count_samples
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import cut
 from serflow.runtime.errors import UserError
+from steps import AS_RECORDED
 
 DELAY = 576  # samples of an encoder that has a tag to say so
-HOW = {"sampling_rate": 16_000, "target_length": 4000, "longest": 8000}
+HOW = {"sampling_rate": 16_000, "target_length": 4000, "longest": 8000} | AS_RECORDED
 
 
 def encoded(rate, mode, channels=1, seconds=4):

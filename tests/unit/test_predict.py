@@ -18,8 +18,9 @@ from serflow.inference.recordings import RecordingToLabel, list_recordings, shar
 from serflow.inference.windows import cut
 from serflow.runtime.errors import UserError
 from serflow.storage import read_table
+from steps import AS_RECORDED
 
-HOW = {"sampling_rate": 16000, "target_length": 4000, "longest": 8000}
+HOW = {"sampling_rate": 16000, "target_length": 4000, "longest": 8000} | AS_RECORDED
 DRAWS = np.random.default_rng(0)
 
 

@@ -24,10 +24,12 @@ rule read_recordings:
         policy=config["catalog"]["policy"],
     params:
         sampling_rate=config["sampling_rate"],
+        reading=json.dumps(READING),
         code=code_of("read_recordings"),
     shell:
         "python -m serflow read_recordings --listing {input.listing:q} --sampling-rate {params.sampling_rate}"
-        " --policy {resources.policy} --output {output.recordings:q} --index {output.index:q} --log {log:q}"
+        " --reading {params.reading:q} --policy {resources.policy} --output {output.recordings:q} --index {output.index:q}"
+        " --log {log:q}"
 
 
 rule augment_audio:

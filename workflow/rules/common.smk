@@ -76,6 +76,10 @@ FORMAT_MODULES = [FORMATS[name].module for name in sorted(set(DATA.formats.value
 USED_MODELS = [model for name, model in MODELS.items() if name in {run.model for run in ALL_RUNS.trained}]
 USED_FEATURES = [(model, kind) for model in USED_MODELS for kind in lineage(model.features)]
 RUN = "{protocol}/{model}/seed{seed}/fold{fold}"
+READING = {
+    "remove_dc": config["remove_dc"],
+    "loudness": config["loudness"] if config["loudness"]["measure"] else None,
+}
 USED_PROTOCOLS = list(dict.fromkeys(run.protocol for run in RUNS))
 # A model over clips of one length may ask for more kinds than the notebook has.
 FIXED_COPIES = [

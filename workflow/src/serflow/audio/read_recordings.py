@@ -10,6 +10,7 @@ import numpy as np
 
 from serflow import storage
 from serflow.audio.io import decode, mix_down, read_content, resample
+from serflow.audio.level import adjust_level
 from serflow.audio.meter import LevelMeter, loudest_second
 from serflow.audio.pieces import decode_piece
 from serflow.corpus.formats import FORMATS
@@ -45,7 +46,9 @@ SCHEMA = {
 }
 
 
-def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: Path, index: Path) -> None:
+def read_recordings(
+    listing: Path, *, sampling_rate: int, reading: Mapping, policy: str, output: Path, index: Path
+) -> None:
     """Decode the recordings of a shard and write them end to end.
 
     Parameters
@@ -54,6 +57,8 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
         The shard's listing, ``listing/{shard}.parquet``.
     sampling_rate
         Sampling rate of the output in Hz.
+    reading
+        Settings of :func:`serflow.audio.level.adjust_level`.
     policy
         What an unusable recording means: ``fail`` or ``exclude``.
     output
@@ -62,7 +67,7 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
         One row per recording, by clip: what the file name says, rate and channels of the file, its level
         (:class:`serflow.audio.meter.LevelMeter`), RMS of the loudest second of its mixed channels (``loudest_rms``),
         sha256 of the file and of the mix of its decoded channels, ``problem`` if it is unusable, and where it lies in
-        the output (``offset``, ``length``).
+        the output (``offset``, ``length``). The level is that of the file, before it is adjusted.
 
     Raises
     ------
@@ -72,7 +77,7 @@ def read_recordings(listing: Path, *, sampling_rate: int, policy: str, output: P
     rows, problems, odd = [], [], []
     with storage.ArrayWriter(output) as out:
         for row in storage.read_table(listing).to_pylist():
-            found, samples, warnings = _read(row, sampling_rate)
+            found, samples, warnings = _read(row, sampling_rate, reading)
             odd += [f"{os.fsdecode(row['path'])}: {'; '.join(warnings)}"] if warnings else []
             if found["problem"]:
                 problems.append(found["problem"])
@@ -90,7 +95,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray, Sequence[str]]:
+def _read(row: Mapping, sampling_rate: int, reading: Mapping) -> tuple[dict, np.ndarray, Sequence[str]]:
     """Return the row of the index, the samples, and what is odd about the file."""
     row = dict(row)
     path, nothing = Path(os.fsdecode(row["path"])), np.empty(0, np.float32)
@@ -126,7 +131,8 @@ def _read(row: Mapping, sampling_rate: int) -> tuple[dict, np.ndarray, Sequence[
         "clipped": level.clipped,
         "audio_sha256": hashlib.sha256(mixed).hexdigest(),
     }
-    return row | described, resample(mixed, recording.rate, sampling_rate), recording.warnings
+    samples = adjust_level(resample(mixed, recording.rate, sampling_rate), sampling_rate, reading)
+    return row | described, samples, recording.warnings
 
 
 class Recordings:

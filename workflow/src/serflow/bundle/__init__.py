@@ -1,3 +1,3 @@
 """Trained models in one file, and using them on recordings."""
 
-BUNDLE_FORMAT = 2
+BUNDLE_FORMAT = 3

@@ -81,7 +81,7 @@ def bundle_model(
     corpus
         Name of the corpus.
     preprocessing
-        ``sampling_rate``, and the settings of the features that the model reads.
+        ``sampling_rate``, the settings that adjust the level, and the settings of the features that the model reads.
     resampling
         ``resamples`` and ``seed`` of the intervals in the model card.
     output

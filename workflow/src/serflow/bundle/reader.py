@@ -34,9 +34,19 @@ _PREPROCESSING = {
     "target_length": {"type": "integer", "minimum": 1000, "maximum": 23_040_000},
     "longest": {**_WHOLE, "maximum": 2 * 23_040_000},
     "frame_size": {**_WHOLE, "maximum": 23_040_000},
+    "remove_dc": {"type": "boolean"},
+    "loudness": {
+        "type": ["object", "null"],
+        "required": ["measure", "target"],
+        "properties": {
+            "measure": {"enum": ["ebu-r128", "rms"]},
+            "target": {"type": "number", "minimum": -70, "maximum": 0},
+        },
+    },
     **{name: rule for kind in KINDS.values() for name, rule in kind.settings.items()},
 }
 _OF_ONE_MODEL = ("features", "preprocessing")
+_OF_ALL_MEMBERS = ("sampling_rate", "target_length", "longest", "remove_dc", "loudness")
 # The format comes first, since another one explains all other differences. A bundle holds more than is read.
 SCHEMA = {
     "type": "object",
@@ -62,7 +72,7 @@ SCHEMA = {
         },
         "preprocessing": {
             "type": "object",
-            "required": ["sampling_rate", "target_length", "longest"],
+            "required": list(_OF_ALL_MEMBERS),
             "properties": _PREPROCESSING,
         },
     },
@@ -155,8 +165,8 @@ def _read(archive: zipfile.ZipFile, whole: bool = True) -> _Content:
             if size > _LARGEST_WHOLE:
                 raise ValueError(f"an ensemble of more than {_LARGEST_WHOLE >> 30} GB")
             members.append(_read(inner, whole=False))
-    for key in ("sampling_rate", "target_length", "longest"):
-        if len({member.about["preprocessing"][key] for member in members}) > 1:
+    for key in _OF_ALL_MEMBERS:
+        if any(member.about["preprocessing"][key] != members[0].about["preprocessing"][key] for member in members):
             raise ValueError(f"members differ in {key}")
     if any(member.about["classes"] != about["classes"] for member in members):
         raise ValueError("members differ in their classes")

@@ -34,7 +34,8 @@ def _faults(row: Mapping, limits: Mapping) -> Iterator[tuple[str, str]]:
         share = limits["clipped_share"]
         yield "clipping", f"{row['clipped']:.2%} of the samples are at full scale, above {share:.2%}"
     if abs(row["dc_offset"]) > limits["dc_offset"]:
-        yield "dc_offset", f"the mean is {row['dc_offset']:+.4f} of full scale, beyond {limits['dc_offset']:g}"
+        mean = f"the mean is {row['dc_offset']:+.4f} of full scale, beyond {limits['dc_offset']:g}"
+        yield "dc_offset", f"{mean}; remove_dc: true subtracts it"
     if row["rate"] != limits["rate"]:
         yield "rate", f"{row['rate']} Hz, not {limits['rate']}"
     if row["channels"] != limits["channels"]:

@@ -10,6 +10,7 @@ import soxr
 
 from serflow.audio.io import check_length, mix_down, open_recording, read_samples, resample
 from serflow.audio.length import truncate_or_pad
+from serflow.audio.level import adjust_level
 from serflow.audio.meter import LevelMeter
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
@@ -39,7 +40,8 @@ def cut(
         The recording, of any rate and number of channels.
     preprocessing
         ``sampling_rate`` in Hz; ``target_length``, the samples of a window; ``longest``, the greatest number of samples
-        of a recording that is one window, truncated or padded as in training.
+        of a recording that is one window, truncated or padded as in training; the settings of
+        :func:`serflow.audio.level.adjust_level`, which treats each window as it treats a recording in training.
     pad
         Whether all windows have one length; else a recording that is one window keeps its own.
     warn
@@ -57,15 +59,19 @@ def cut(
     """
     level = LevelMeter()
     with open_recording(source.name, source.source, clip=False, whole=False) as (file, warnings):
-        yield from _cut(source.name, file, preprocessing, pad, level)
         rate, wanted = file.samplerate, preprocessing["sampling_rate"]
+        for window in _cut(source.name, file, preprocessing, level):
+            samples = adjust_level(window.samples, wanted, preprocessing)
+            if pad:
+                samples = truncate_or_pad([samples], preprocessing["target_length"])[0]
+            yield window._replace(samples=samples)
     if rate < wanted:
         warnings.append(f"{rate} Hz, below the {wanted} Hz of the model, which has learned from higher frequencies too")
     for text in warnings + level.warnings():
         warn(text)
 
 
-def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level: LevelMeter) -> Iterator[Window]:
+def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, level: LevelMeter) -> Iterator[Window]:
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
     if file.frames * rate / file.samplerate <= preprocessing["longest"]:
         check_length(name, file, file.frames, clip=False)
@@ -73,7 +79,7 @@ def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level
         samples = mix_down(read)
         level.add(read, samples)
         samples = resample(samples, file.samplerate, rate)
-        yield Window(0.0, len(samples) / rate, truncate_or_pad([samples], length)[0] if pad else samples)
+        yield Window(0.0, len(samples) / rate, samples)
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
@@ -85,7 +91,7 @@ def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, pad: bool, level
     end, missing = start + len(held), length - len(held)
     if missing > 0:
         held = np.concatenate([dropped[max(0, len(dropped) - missing) :], held])
-    yield Window((end - len(held)) / rate, end / rate, truncate_or_pad([held], length)[0])
+    yield Window((end - len(held)) / rate, end / rate, held)
 
 
 def count_samples(source: RecordingToLabel, rate: int) -> float:

@@ -19,13 +19,13 @@ def clips_of(speaker):
     return [f"{speaker}_{sentence}_{emotion}_XX" for sentence in ("DFA", "IEO", "TAI") for emotion in CLASSES]
 
 
-def write_run(folder, protocol, model, fold, skill, extra=()):
-    """Write predictions and training of a run: four speakers are tested on, four validated on."""
+def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS):
+    """Write predictions and training of a run: four of twelve speakers are tested on, four validated on."""
     rng = np.random.default_rng([len(model), fold, len(protocol)])
-    tested = SPEAKERS[fold * 4 : fold * 4 + 4]
-    following = SPEAKERS[(fold * 4 + 4) % 12 :][:4]
+    tested = speakers[fold * 4 : fold * 4 + 4]
+    following = speakers[(fold * 4 + 4) % 12 :][:4]
     rows = []
-    for speaker in SPEAKERS:
+    for speaker in speakers:
         part = "test" if speaker in tested else "valid" if speaker in following else "train"
         rows += [(clip, clip, part, clip.split("_")[2]) for clip in clips_of(speaker)]
     rows += extra
@@ -59,14 +59,14 @@ def evaluate(folder, metrics, project):
     )
 
 
-def write_catalog(folder):
+def write_catalog(folder, speakers=SPEAKERS):
     """Write the catalogue of their clips: all but two speakers have votes."""
     rows = [
         {"clip": clip, "speaker": speaker, "sentence": clip.split("_")[1], "emotion": clip.split("_")[2], "level": "XX"}
-        | {"sex": "Male" if int(speaker) % 2 else "Female", "age": 20 + int(speaker) % 1000 * 3, "race": "x"}
-        | {"ethnicity": None, "group_room": "big" if int(speaker) < 1004 else "small"}
-        | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if int(speaker) > 1002 else None for name in CLASSES}
-        for speaker in SPEAKERS
+        | {"sex": "Male" if number % 2 else "Female", "age": 20 + number * 3, "race": "x"}
+        | {"ethnicity": None, "group_room": "big" if number < 4 else "small"}
+        | {f"votes_{name}": int(name == clip.split("_")[2]) + 1 if number > 2 else None for name in CLASSES}
+        for number, speaker in enumerate(speakers, 1)
         for clip in clips_of(speaker)
     ]
     write_table(folder / "clips.parquet", pa.Table.from_pylist(rows))

@@ -49,6 +49,35 @@ def test_coverage_over_500_draws(speakers, method):
     assert abs(held / 500 - 0.95) <= 0.02
 
 
+def test_over_strata_each_counts_alike_and_is_resampled_by_itself():
+    rng = np.random.default_rng(4)
+    small, large = simulated(rng, recalls(rng, 4)), simulated(rng, recalls(rng, 40))
+    strata = np.repeat(["small", "large"], [4, 40])
+    apart = [bootstrap.bootstrap_interval(sums, "uar") for sums in (small, large)]
+    found = bootstrap.bootstrap_interval(np.concatenate([small, large]), "uar", strata=strata)
+    assert found.value == pytest.approx((apart[0].value + apart[1].value) / 2) and found.method == "t"
+    # The corpus of few speakers decides how uncertain the mean is.
+    assert found.low < found.value < found.high
+    assert found.high - found.low == pytest.approx((apart[0].high - apart[0].low) / 2, rel=0.35)
+    shuffled = rng.permutation(44)
+    mixed = np.concatenate([small, large])[shuffled]
+    assert bootstrap.bootstrap_interval(mixed, "uar", strata=strata[shuffled]).value == pytest.approx(found.value)
+    difference = bootstrap.paired_difference(mixed, mixed, "uar", strata=strata[shuffled])
+    assert (difference.value, difference.low, difference.high, difference.evidence) == (0, 0, 0, False)
+    alone = bootstrap.bootstrap_interval(np.concatenate([small[:1], large]), "uar", strata=strata[3:])
+    assert alone.low is None and "one speaker" in alone.reason
+
+
+def test_coverage_over_strata():
+    rng = np.random.default_rng(8)
+    truth = recalls(np.random.default_rng(0), 200_000).mean()
+    strata, held = np.repeat(["a", "b", "c"], [6, 10, 40]), 0
+    for number in range(500):
+        interval = bootstrap.bootstrap_interval(simulated(rng, recalls(rng, 56)), "uar", seed=number, strata=strata)
+        held += interval.low <= truth <= interval.high
+    assert abs(held / 500 - 0.95) <= 0.02
+
+
 def test_equal_models_are_told_apart_in_one_of_twenty_draws():
     rng = np.random.default_rng(0)
     found = 0

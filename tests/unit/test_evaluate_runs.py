@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from made_up_runs import CLASSES, SETTINGS, clips_of, evaluate, write_catalog, write_run
+from made_up_runs import CLASSES, SETTINGS, SPEAKERS, clips_of, evaluate, write_catalog, write_run
 from serflow.evaluation.runs import evaluate_runs
 from serflow.metrics.calibration import apply_temperature, fit_temperature
 from serflow.report.evaluation_charts import compare_runs
@@ -68,6 +68,38 @@ def test_figures_are_scikit_learns(evaluated, number):
     assert pooled["uar"]["low"] <= pooled["uar"]["value"] <= pooled["uar"]["high"]
     assert len(run["folds"]) == len(pooled["calibration"]["temperatures"]) == (3 if number < 2 else 1)
     assert sum(fold["n_clips"] for fold in run["folds"]) == pooled["n_clips"]
+
+
+def test_across_corpora_metrics_are_means_over_them(tmp_path, project):
+    speakers = [f"{corpus}:{speaker}" for corpus in ("acted", "phone", "radio") for speaker in SPEAKERS[:4]]
+    write_catalog(tmp_path, speakers)
+    known = {"folder": tmp_path, "protocol": "cross-corpus", "speakers": speakers}
+    # In the last corpus a speaker has three times as many clips.
+    more = [(f"{speakers[8]}_more{n}_{name}_XX", name) for n in range(6) for name in CLASSES]
+    extra = [(clip, f"{speakers[8]}_DFA_{label}_XX", "test", label) for clip, label in more]
+    skills = {"good": (3, 2, 0.5), "chancy": (0, 0, 0)}
+    paths = [
+        write_run(model=model, fold=fold, skill=skill, extra=extra if fold == 2 else (), **known)
+        for model, of_folds in skills.items()
+        for fold, skill in enumerate(of_folds)
+    ]
+    evaluate(tmp_path, paths, project)
+    found = read_json(tmp_path / "evaluation.json")
+    run = found["runs"][0]
+    assert [fold["name"] for fold in run["folds"]] == ["tested on acted", "tested on phone", "tested on radio"]
+    for name in ("uar", "accuracy", "f1_macro"):
+        values = [fold[name]["value"] for fold in run["folds"]]
+        assert run["pooled"][name]["value"] == pytest.approx(np.mean(values)) and len(set(values)) == 3
+        assert found["models"][0]["interval"][name]["value"] == found["models"][0]["mean"][name]
+        assert found["models"][0]["mean"][name] == pytest.approx(np.mean(values))
+    apart = [entry["pooled"]["uar"]["value"] for entry in found["runs"]]
+    assert found["pairs"][0]["difference"]["uar"]["value"] == pytest.approx(apart[0] - apart[1])
+    assert found["references"]["cross-corpus"]["human"]["majority"]["uar"]["value"] == 1
+    names = [row["run"] for row in found["comparison"]]
+    assert "good seed 0, tested on radio (cross-corpus)" in names
+    truth, p = read_test(tmp_path, "cross-corpus", "good")
+    pooled = sk.accuracy_score(truth, np.array(CLASSES)[p.argmax(1)])
+    assert run["pooled"]["accuracy"]["value"] != pytest.approx(pooled, abs=0.01)
 
 
 def test_groups_share_out_the_clips(evaluated):
@@ -145,7 +177,7 @@ def test_the_comparison_has_runs_references_and_published_results(evaluated):
     assert pooled["fold"] is pooled["n_train"] is None and pooled["uar_low"] < pooled["uar"] < pooled["uar_high"]
     assert pooled["n_test"] == 216 and pooled["seconds"] == 4.5
     for fold in folds:
-        row = rows[f"good seed 0 fold {fold['fold']} (speaker-independent)"]
+        row = rows[f"good seed 0, fold {fold['fold']} (speaker-independent)"]
         assert (row["fold"], row["uar"], row["n_test"]) == (fold["fold"], fold["uar"]["value"], 72)
         metrics = read_json(folder / f"speaker-independent/good/fold{fold['fold']}/metrics.json")
         assert row["train_accuracy"] == metrics["train_accuracy"]

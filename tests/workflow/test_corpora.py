@@ -5,6 +5,7 @@ import itertools
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
 from test_bad_input import lines
 
@@ -165,9 +166,13 @@ def test_the_report_across_corpora(union):
     evaluation = read_json(folder / "evaluation.json")
     (run,) = evaluation["runs"]
     assert (run["protocol"], len(run["folds"])) == ("cross-corpus", 3)
+    assert [fold["name"] for fold in run["folds"]] == ["tested on crema-d", "tested on mine", "tested on ravdess"]
+    mean = np.mean([fold["uar"]["value"] for fold in run["folds"]])
+    assert run["pooled"]["uar"]["value"] == pytest.approx(mean)
     assert [group["group"] for group in run["groups"]["corpus"]] == ["crema-d", "mine", "ravdess"]
     page = (folder / "index.html").read_text()
     assert "each fold tests on one corpus with a model trained on the others" in page
+    assert "Tested on ravdess:" in page
     assert "bored &lt;b&gt;" in page and "bored <b>" not in page
 
 

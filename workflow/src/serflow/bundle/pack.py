@@ -138,6 +138,7 @@ def described(run: EvaluatedRun, training: Mapping, corpus: str) -> dict:
         "bundle_format": BUNDLE_FORMAT,
         "serflow": __version__,
         "corpus": corpus,
+        "fold_name": run.fold_names[0],
         **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", "temperature")},
         **{key: training[key] for key in ("architecture", "standardize", "refit")},
         "metrics": {key: metrics[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
@@ -153,8 +154,15 @@ def model_card_of(about: Mapping, run: EvaluatedRun, clips: Path, resampling: Ma
         intervals(confusions, how),
         by_group(run.pooled, catalog, how),
         n_speakers=len(confusions),
+        data=_data(run, catalog),
         leak=PROTOCOLS[about["protocol"]].leaky,
     )
+
+
+def _data(run: EvaluatedRun, catalog) -> dict[str, list[str]]:
+    """Return the corpora and the languages of the clips that a run may have been trained on, as far as known."""
+    tested = catalog["corpus"].isin(catalog["corpus"].loc[run.pooled.origins]) & run.pooled.by_corpus
+    return {name: sorted(catalog.loc[~tested, name].dropna().unique()) for name in ("corpus", "language")}
 
 
 def write_bundle(output: Path, about: Mapping, files: Mapping[str, str | bytes]) -> None:

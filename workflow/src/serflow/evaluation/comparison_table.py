@@ -60,7 +60,7 @@ def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
     if len(folds) > 1:
         whole |= dict.fromkeys(("n_train", "n_valid", "epochs"))
         pairs = zip(folds, measured["folds"], strict=True)
-        named += [(f"{title} fold {fold['fold']}", fold, scores) for fold, scores in pairs]
+        named += [(f"{title}, {scores['name']}", fold, scores) for fold, scores in pairs]
     return [
         _row(
             **values

@@ -9,7 +9,7 @@ import numpy as np
 
 from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun
-from serflow.metrics.bootstrap import Difference, paired_difference
+from serflow.metrics.bootstrap import Difference, paired_difference, statistic_over
 from serflow.metrics.mcnemar import mcnemar_exact
 from serflow.metrics.scores import STATISTICS
 from serflow.splits import PROTOCOLS
@@ -25,9 +25,10 @@ def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> lis
     """
     summaries = []
     for (protocol, model), members in _grouped(runs, lambda run: run.key[:2]).items():
-        sums = [run.pooled.confusions() for run in members]
+        sums, strata = [run.pooled.confusions() for run in members], members[0].pooled.strata
         values = {
-            name: [float(metric.function(matrices.sum(0))) for matrices in sums] for name, metric in STATISTICS.items()
+            name: [statistic_over(matrices, metric.function, strata) for matrices in sums]
+            for name, metric in STATISTICS.items()
         }
         summaries.append(
             {
@@ -41,7 +42,7 @@ def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> lis
                 "n_clips": len(members[0].pooled.clips),
                 "mean": {name: statistics.mean(scores) for name, scores in values.items()},
                 "sd": {name: statistics.stdev(scores) if scores[1:] else None for name, scores in values.items()},
-                "interval": intervals(sum(sums), resampling),
+                "interval": intervals(sum(sums), resampling, strata),
             }
         )
     return summaries
@@ -59,7 +60,8 @@ def compare_pairs(runs: Sequence[EvaluatedRun], resampling: Resampling) -> list[
         if a.key.model == b.key.model or not same_clips:
             continue
         sums = a.pooled.confusions(), b.pooled.confusions()
-        differences = {name: paired_difference(*sums, name, *resampling) for name in STATISTICS}
+        strata = a.pooled.strata
+        differences = {name: paired_difference(*sums, name, *resampling, strata=strata) for name in STATISTICS}
         pairs.append(
             {
                 "protocol": a.key.protocol if a.key.protocol == b.key.protocol else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from serflow.evaluation.measures import Resampling
-from serflow.evaluation.predictions import RunKey, key_of
+from serflow.evaluation.predictions import RunKey, key_of, strata_of
 from serflow.metrics.bootstrap import bootstrap_interval
 from serflow.storage import read_json
 
@@ -21,17 +21,27 @@ def load_enrolments(paths: Sequence[Path]) -> dict[RunKey, list[dict]]:
     return found
 
 
-def enrolment_curve(tests: Sequence[Mapping], resampling: Resampling) -> list[dict]:
-    """Return the UAR with its interval over speakers for each way to enrol and each number of clips."""
-    points: dict[tuple, list[np.ndarray]] = {}
+def enrolment_curve(tests: Sequence[Mapping], by_corpus: bool, resampling: Resampling) -> list[dict]:
+    """Return the UAR with its interval over speakers for each way to enrol and each number of clips.
+
+    ``tests`` are those of all folds of a run; ``by_corpus`` is that of its predictions.
+    """
+    points: dict[tuple, list[Mapping]] = {}
     for test in sorted(tests, key=lambda test: test["speaker"]):
-        points.setdefault((test["enrolled"], test["clips"]), []).append(np.array(test["confusion"], float))
+        points.setdefault((test["enrolled"], test["clips"]), []).append(test)
     return [
         {
             "enrolled": enrolled,
             "clips": clips,
-            "n_speakers": len(matrices),
-            "uar": asdict(bootstrap_interval(np.stack(matrices), "uar", *resampling)),
+            "n_speakers": len(same),
+            "uar": asdict(
+                bootstrap_interval(
+                    np.array([test["confusion"] for test in same], float),
+                    "uar",
+                    *resampling,
+                    strata=strata_of([test["speaker"] for test in same], by_corpus),
+                )
+            ),
         }
-        for (enrolled, clips), matrices in points.items()
+        for (enrolled, clips), same in points.items()
     ]

@@ -24,9 +24,9 @@ class Resampling(NamedTuple):
     seed: int
 
 
-def intervals(sums: np.ndarray, resampling: Resampling) -> dict[str, dict]:
-    """Return every metric with its interval, from confusion matrices per speaker (A, K, K)."""
-    return {name: asdict(bootstrap_interval(sums, name, *resampling)) for name in STATISTICS}
+def intervals(sums: np.ndarray, resampling: Resampling, strata: np.ndarray | None = None) -> dict[str, dict]:
+    """Return every metric with its interval, from confusion matrices per speaker (A, K, K) and strata of speakers."""
+    return {name: asdict(bootstrap_interval(sums, name, *resampling, strata=strata)) for name in STATISTICS}
 
 
 def measure(predictions: Predictions, classes: Sequence[str], bins: int, resampling: Resampling) -> dict:
@@ -38,7 +38,7 @@ def measure(predictions: Predictions, classes: Sequence[str], bins: int, resampl
     return {
         "n_clips": len(predictions.clips),
         "n_speakers": len(sums),
-        **intervals(sums, resampling),
+        **intervals(sums, resampling, predictions.strata),
         "per_class": [dict(zip(per_class, row, strict=True)) for row in zip(*per_class.values(), strict=True)],
         "confusion": {"counts": matrix.tolist(), "row_shares": row_shares(matrix).tolist()},
         "calibration": {

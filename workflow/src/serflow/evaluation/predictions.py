@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.corpus.ids import speaker_of
+from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.metrics.bootstrap import speaker_confusions
 from serflow.metrics.calibration import apply_temperature
 from serflow.models.named import GROUPS
 from serflow.models.predict import PROBABILITY
+from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table
 
 
@@ -49,6 +50,7 @@ class Predictions:
     temperatures: list[float]  # of each fold
     train_truth: list[np.ndarray]  # class codes of the training clips of each fold
     unknown_speakers: list[bool]  # whether no speaker that a fold tests on is in its training or validation
+    by_corpus: bool = False  # whether metrics are means over corpora, each of which is a fold
 
     @property
     def predicted(self) -> np.ndarray:
@@ -60,6 +62,11 @@ class Predictions:
         """Whether each prediction is correct, shape (n,)."""
         return self.predicted == self.truth
 
+    @property
+    def strata(self) -> np.ndarray | None:
+        """Corpus of each speaker, shape (A,), if metrics are means over corpora."""
+        return strata_of(np.unique(self.speakers), self.by_corpus)
+
     def where(self, chosen: np.ndarray) -> "Predictions":
         """Return the predictions on some of the clips; ``chosen`` is bool, shape (n,)."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in _PER_CLIP})
@@ -70,6 +77,11 @@ class Predictions:
 
 
 _PER_CLIP = ("clips", "origins", "speakers", "truth", "probabilities", "calibrated")
+
+
+def strata_of(speakers: Sequence[str], by_corpus: bool) -> np.ndarray | None:
+    """Return the corpus of each speaker if metrics are means over corpora."""
+    return np.array([corpus_of(speaker) for speaker in speakers]) if by_corpus else None
 
 
 class RunKey(NamedTuple):
@@ -91,6 +103,14 @@ class EvaluatedRun:
     metrics: list[dict]
     folds: list[Predictions]
     pooled: Predictions
+
+    @property
+    def fold_names(self) -> list[str]:
+        """What each fold is called: its number, or the corpus that it tests on."""
+        return [
+            f"tested on {corpus_of(fold.speakers[0])}" if fold.by_corpus else f"fold {known['fold']}"
+            for known, fold in zip(self.metrics, self.folds, strict=True)
+        ]
 
     @property
     def unknown_speakers(self) -> bool:
@@ -140,10 +160,13 @@ def _load_fold(path: Path, metrics: dict) -> Predictions:
         temperatures=[metrics["temperature"]],
         train_truth=[read.truth[read.parts == "train"]],
         unknown_speakers=[known.isdisjoint(speakers)],
+        by_corpus="corpus" in PROTOCOLS[metrics["protocol"]].apart,
     )
 
 
 def _pool(folds: Sequence[Predictions]) -> Predictions:
     values = {field.name: [getattr(fold, field.name) for fold in folds] for field in fields(Predictions)}
     joined = {name: np.concatenate(values.pop(name)) for name in _PER_CLIP}
-    return Predictions(**joined, **{name: list(itertools.chain(*lists)) for name, lists in values.items()})
+    by_corpus = any(values.pop("by_corpus"))
+    lists = {name: list(itertools.chain(*parts)) for name, parts in values.items()}
+    return Predictions(**joined, **lists, by_corpus=by_corpus)

@@ -35,7 +35,7 @@ def reference_scores(run: EvaluatedRun, catalog, resampling: Resampling) -> dict
         "majority_class": {
             "classes": [classes[code] for code in majority],
             "n_clips": len(clips.clips),
-            **intervals(sums, resampling),
+            **intervals(sums, resampling, clips.strata),
         },
         # The listeners chose among six emotions, so their votes are no reference for other classes.
         "human": _human(run, catalog, resampling) if classes == list(CLASSES) else None,
@@ -46,12 +46,12 @@ def _human(run: EvaluatedRun, catalog, resampling: Resampling) -> dict | None:
     voted, counts = votes_on(catalog, run.pooled.clips)
     if not voted.any():
         return None
-    truth, speakers = run.pooled.truth[voted], run.pooled.speakers[voted]
+    heard = run.pooled.where(voted)
     human = {"n_clips": len(counts), "n_test": len(voted)}
     for name, shares in (("listener", counts), ("majority", majority_shares(counts))):
-        sums = speaker_confusions(speakers, truth, shares, len(CLASSES))
+        sums = speaker_confusions(heard.speakers, heard.truth, shares, len(CLASSES))
         recalls = dict(zip(CLASSES, recall(sums.sum(0)).tolist(), strict=True))
-        human[name] = {**intervals(sums, resampling), "recall": recalls}
+        human[name] = {**intervals(sums, resampling, heard.strata), "recall": recalls}
     return human
 
 

@@ -81,10 +81,10 @@ def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling, 
         "unknown_speakers": run.unknown_speakers,
         "pooled": measure(run.pooled, run.classes, bins, resampling),
         "folds": [
-            {"fold": fold["fold"], **measure(predictions, run.classes, bins, resampling)}
-            for fold, predictions in zip(run.metrics, run.folds, strict=True)
+            {"fold": fold["fold"], "name": name, **measure(predictions, run.classes, bins, resampling)}
+            for fold, name, predictions in zip(run.metrics, run.fold_names, run.folds, strict=True)
         ],
         "groups": by_group(run.pooled, catalog, resampling),
-        "enrolment": enrolment_curve(tests, resampling),
+        "enrolment": enrolment_curve(tests, run.pooled.by_corpus, resampling),
         "votes": agreement_with_votes(run, catalog),
     }

@@ -187,9 +187,10 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
             "groups": evaluation_charts.groups(run),
             "enrolment": evaluation_charts.enrolment(run["enrolment"]),
         }
+        names = {fold["fold"]: fold["name"] for fold in run["folds"]}
         charts = {name: chart and for_page(chart) for name, chart in charts.items()}
         models.setdefault(run["model"], []).append(
-            run | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)]}
+            run | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)], "names": names}
         )
     return models
 

@@ -26,7 +26,7 @@ def count_folds(speakers: Sequence[str], formats: Mapping[str, str], settings: M
 def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings: Mapping) -> list[Row]:
     """Test on each corpus in turn, on the labels that all corpora have.
 
-    About the share ``valid`` of the speakers who are not tested on validate, at least one.
+    About a fifth of the speakers of each other corpus validate, at least one if there are two.
     """
     count_folds([], settings["formats"], settings)
     corpora = sorted(settings["formats"])
@@ -39,13 +39,15 @@ def split(labels: Mapping[str, str], copies: Sequence[tuple[str, str]], settings
         raise UserError(f"protocol cross-corpus: needs two labels that all corpora have, found {len(common)}: {has}")
     shared = {clip: label for clip, label in labels.items() if label in common}
     speakers = sorted({speaker_of(clip) for clip in shared})
+    validating = {}
+    for corpus in corpora:
+        own = [speaker for speaker in speakers if corpus_of(speaker) == corpus]
+        order = {speaker: random_number(settings["random_state"], speaker, "validation") for speaker in own}
+        validating[corpus] = sorted(own, key=order.__getitem__)[: max(1, round(len(own) / 5)) if own[1:] else 0]
     rows = []
     for fold, corpus in enumerate(corpora):
         tested = [speaker for speaker in speakers if corpus_of(speaker) == corpus]
-        others = [speaker for speaker in speakers if corpus_of(speaker) != corpus]
-        order = {speaker: random_number(settings["random_state"], speaker, "validation") for speaker in others}
-        count = max(1, round(settings["valid"] * len(others))) if others[1:] else 0
-        validating = sorted(others, key=order.__getitem__)[:count]
-        parts = parts_of_speakers(shared, tested, validating, settings)
+        others = [speaker for other in corpora if other != corpus for speaker in validating[other]]
+        parts = parts_of_speakers(shared, tested, others, settings)
         rows += rows_of_fold("cross-corpus", fold, parts, shared, copies)
     return rows

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,23 @@ def test_files_that_are_left_out_by_their_suffix_are_counted(tmp_path):
     (tmp_path / "1001_DFA_ANG_XX.wav").touch()
     notes = list_corpus(tmp_path / "results", tmp_path, corpus="crema-d").notes
     assert sorted(notes) == [f"audio: left out {kind} files, which {unread}" for kind in ("1 .m4a", "2 .mp3")]
+
+
+def test_an_archive_counts_what_is_not_read_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "corpus.zip", "w") as archive:
+        for file in (
+            "a/1001_DFA_ANG_XX.wav",
+            "a/1001_DFA_HAP_XX.wav",
+            "a/x.m4a",
+            "b/x.m4a",
+            "b/y.MP3",
+            "._z.m4a",
+            "z.txt",
+        ):
+            archive.writestr(file, b"")
+    notes = list_corpus(tmp_path / "results", tmp_path / "corpus.zip", corpus="crema-d").notes
+    unread = "files, which are not read; convert them to WAV or FLAC"
+    assert sorted(notes) == [f"audio: left out {kind} {unread}" for kind in ("1 .mp3", "2 .m4a")]
 
 
 def test_predict_counts_what_it_cannot_read_and_reads_the_rest(tmp_path):

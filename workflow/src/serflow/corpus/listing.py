@@ -85,13 +85,21 @@ def _list_folder(format_: ModuleType, folder: Path) -> list[Entry]:
             f"audio: {error.filename}: {error.strerror}; expected a readable folder or an archive{hint}"
         ) from error
     files = [(file, status) for file, status in found if file.lower().endswith(SUFFIXES)]
-    others = [(file, Path(file).suffix.lower()) for file, _ in found if not file.lower().endswith(SUFFIXES)]
+    others = [file for file, _ in found if not file.lower().endswith(SUFFIXES)]
     if not files:
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(Counter(kind for _, kind in others).items()))
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(Counter(map(_suffix, others)).items()))
         remedy = f"it has {kinds}, which {UNREAD}" if kinds else "give the folder that holds the recordings"
         raise UserError(f"audio: {folder} holds no .wav or .flac files; {remedy}")
-    unread = [Entry(file, None, FileStatus(), excluded=f"{suffix} files, which {UNREAD}") for file, suffix in others]
-    return make_entries(format_, files, folder) + unread
+    return make_entries(format_, files, folder) + unread_entries(others)
+
+
+def unread_entries(files: Iterable[str]) -> list[Entry]:
+    """Return entries of sound files that are left out since their format is not read."""
+    return [Entry(file, None, FileStatus(), excluded=f"{_suffix(file)} files, which {UNREAD}") for file in files]
+
+
+def _suffix(file: str) -> str:
+    return Path(file).suffix.lower()
 
 
 def make_entries(format_: ModuleType, files: Iterable[tuple[str, FileStatus]], where: Path) -> list[Entry]:

@@ -1,10 +1,11 @@
 """Recordings that are fetched or unpacked first, listed before any rule has run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from serflow.corpus.crema_d_release import TABLES, official_clips
+from serflow.corpus.folders import OTHER_SOUND, SOUND
 from serflow.corpus.formats import CREMA_D, is_table
 from serflow.corpus.listing import SUFFIXES
 from serflow.corpus.locations import default_format
@@ -21,6 +22,7 @@ class Pending(NamedTuple):
     archive: Path | None  # that they are unpacked from; None if they are downloaded
     files: list[tuple[str, int]]  # name and size in bytes of each recording; the size is 0 if it is not known
     tables: list[str]  # names of the metadata tables that come with them
+    unread: Sequence[str] = ()  # names of sound files in the archive whose format is not read
 
 
 def folder_of(file: str) -> str | None:
@@ -54,7 +56,15 @@ def find_pending(config: Mapping) -> Pending | None:
     try:
         if not path.is_file():
             return None
-        members = list_archive(path, folder_of)
+        unread: list[str] = []
+
+        def folder_or_note(file: str) -> str | None:
+            folder = folder_of(file)
+            if folder is None and file.lower().endswith((*SOUND, *OTHER_SOUND)):
+                unread.append(file)
+            return folder
+
+        members = list_archive(path, folder_or_note)
     except OSError as error:
         raise UserError(f"audio: {path}: {error.strerror}; check the path and its permissions") from error
     except UserError as error:
@@ -62,4 +72,4 @@ def find_pending(config: Mapping) -> Pending | None:
     files = [(member.file, member.size) for member in members if member.folder == AUDIO]
     if not files:
         raise UserError(f"audio: {path} has no .wav or .flac files; name the archive that holds the recordings")
-    return Pending(path, files, [member.file for member in members if member.folder == METADATA])
+    return Pending(path, files, [member.file for member in members if member.folder == METADATA], unread)

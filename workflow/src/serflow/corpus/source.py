@@ -21,7 +21,7 @@ from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
 from serflow.corpus.formats import CREMA_D, FORMATS, is_table
 from serflow.corpus.ids import corpus_of, speaker_of
 from serflow.corpus.labels import check_labels, used_label
-from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries
+from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries, unread_entries
 from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
 from serflow.corpus.metadata import TABLES, find_metadata
 from serflow.corpus.pending import FETCHED_FOLDER, Pending, find_pending
@@ -111,7 +111,7 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
     elif pending := find_pending(config):
         locations = configured_locations({**config, "audio": str(FETCHED_FOLDER / name / "AudioWAV")})
         made, archive = True, pending.archive
-        entries = _list_made(locations[0], pending)
+        entries = _list_made(locations[0], pending) + unread_entries(pending.unread)
         metadata = _fetched_metadata(locations[0], pending.tables, config["metadata"])
     elif not config["audio"]:
         chosen = config["format"] or default_format(name)

@@ -56,6 +56,7 @@ def browse(chromium):
     def open_page(address: str, width: int = 1280, **options):
         context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
         try:
+            context.set_default_timeout(300_000)  # a busy machine may be ten times slower than an idle one
             watched = Watched(context.new_page())
             watched.page.goto(address)
             yield watched

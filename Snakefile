@@ -76,7 +76,7 @@ rule search:
 rule bundles:
     """Each configured run as one file, for `python -m serflow predict`."""
     input:
-        [at(paths.bundle, run) for run in RUNS],
+        all_bundles,
 
 
 rule predict:

@@ -70,7 +70,7 @@ def test_a_shard_has_its_clips_end_to_end(shard):
     values = open_array(shard / "s.npy")
     assert values.shape == (153, 64)
     np.testing.assert_array_equal(values[51:127].T, compute_features("logmel", [noise(24_000, 2)], SETTINGS)[0, ..., 0])
-    features = plain_features("resnet_asp", [shard / "s.npy"], [shard / "s.parquet"])
+    features = plain_features("resnet_asp", [shard / "s.npy"], [shard / "s.parquet"], {})
     assert features.shape == (64, None, 1) and features.clips == index["clip"]
 
 
@@ -86,7 +86,7 @@ def test_a_shard_without_clips(tmp_path):
 
 
 def test_what_is_behind_the_end_does_not_count_in_mean_and_standard_deviation(shard):
-    features = plain_features("resnet_asp", [shard / "s.npy"], [shard / "s.parquet"])
+    features = plain_features("resnet_asp", [shard / "s.npy"], [shard / "s.parquet"], {})
     frames = np.asarray(open_array(shard / "s.npy"))
     found = mean_and_sd(features, features.places(features.clips))
     np.testing.assert_allclose(found.mean, frames.mean(axis=0), rtol=1e-4, atol=1e-4)

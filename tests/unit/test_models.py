@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from serflow.configuration import configure
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features, read_split
 from serflow.models.fitting import _build
@@ -136,13 +137,36 @@ def test_config_yaml_shows_the_defaults_of_the_architectures(project):
     assert named_models(shown) == named_models(variants | {"ensemble": shown["ensemble"]})
 
 
+def test_a_model_of_vectors_reads_those_that_it_names(project):
+    named = {
+        "mine": {"architecture": "svm_functionals", "features": "embedding"},
+        "linear": {"architecture": "logreg_embedding", "features": "egemaps"},
+    }
+    models = named_models(named)
+    assert [models[name].features for name in ("svm_functionals", "mine", "linear")] == [
+        "functionals",
+        "embedding",
+        "egemaps",
+    ]
+    assert models["mine"].settings["encoder"] == "whisper-tiny.en"
+    assert "encoder" in models["logreg_embedding"].settings and "encoder" not in models["linear"].settings
+    same = configure({"models": {"logreg_embedding": {"features": "functionals"}}, "corpus": "mine"}, project)
+    assert "encoder" not in same["models"]["logreg_embedding"]
+    for section in ({"features": "mel"}, {"features": "gemaps"}, {"features": ["table"]}):
+        with pytest.raises(UserError, match=r"models\.x\.features.* is not one of .*'functionals'"):
+            configure({"models": {"x": {"architecture": "svm_functionals"} | section}}, project)
+    with pytest.raises(UserError, match=r"models\.x\.features is no setting"):
+        configure({"models": {"x": {"architecture": "cnn1d", "features": "frames"}}}, project)
+
+
 def test_named_models():
     models = named_models({"small": {"architecture": "cnn2d", "filters": [8, 8, 8]}, "cnn1d": {"epochs": 3}})
     small = models["small"]
     assert list(models) == [*ARCHITECTURES, "small"] and small.features == "mel" and small.by_gradient
     assert small.settings == models["cnn2d"].settings | {"filters": [8, 8, 8]}
     assert models["cnn1d"].settings["epochs"] == 3 and not models["svm_functionals"].by_gradient
-    assert set(models["svm_functionals"].settings) == {"C", "max_iter", "class_weight", "copies", "standardize"}
+    settings = {"C", "max_iter", "class_weight", "copies", "standardize", "features"}
+    assert set(models["svm_functionals"].settings) == settings
     with pytest.raises(UserError, match=r"models\.small: unknown model architecture 'cnn2'; known: .*did you mean"):
         named_models({"small": {"architecture": "cnn2"}})
     with pytest.raises(

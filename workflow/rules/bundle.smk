@@ -4,7 +4,7 @@
 rule bundle_model:
     """Pack a run into one file that works without this folder and without TensorFlow."""
     input:
-        model=paths.model,
+        model=bundled(paths.model),
         features=feature_shards,
         indices=feature_indices,
         encoder=encoder_of(paths.encoder) if config["bundles"]["encoder"] else [],

@@ -1,5 +1,6 @@
 """What all rules share: the checked configuration, the corpus, the runs, every path pattern, and helper functions."""
 
+import functools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
-from serflow.features import KINDS, kind_settings, lineage
+from serflow.features import KINDS, from_recordings, kind_settings, lineage
 from serflow.features.frame_features import modules_of as modules_of_frame_features
 from serflow.models.named import named_models, training_settings
 from serflow.models.search.space import open_searches
@@ -37,6 +38,11 @@ def stop(error):
     sys.exit(1)
 
 
+def files_of(kind):
+    """Return the files of the user's that a kind of features reads."""
+    return [path for setting in KINDS[kind].files if (path := config[kind][setting])]
+
+
 # ---- Configuration, corpus and runs ------------------------------------------------------------------------------
 
 try:
@@ -50,7 +56,8 @@ try:
     MODELS |= {name: MODELS[search.model] for name, search in SEARCHES.items()}
     DATA = open_corpus(config, Path("results", CORPUS), list_anew=workflow.is_main_process)
     TO_LABEL = recording_digests(config["input"], config["shards"])
-    for path in filter(None, (DATA.archive, *DATA.metadata.values(), config["split"]["table"], config["bundle"])):
+    given = (DATA.archive, *DATA.metadata.values(), config["split"]["table"], config["bundle"])
+    for path in filter(None, (*given, *(path for kind in KINDS for path in files_of(kind)))):
         if re.search(r"[{}]|<\w+>", str(path)):
             raise UserError(f"{path}: Snakemake reads braces, and words in <>, as its own; rename the folder or file")
     ALL_RUNS = Runs(
@@ -397,12 +404,50 @@ def settings_of_run(wildcards):
     return json.dumps(training_settings(model_of(wildcards), wildcards.protocol))
 
 
+def lookup_of(run):
+    """Return the kind of features that a run, or a member of its ensemble, looks up by the names of recordings, if any.
+
+    It has no bundle.
+    """
+    kinds = (MODELS[member.model].features for member in ALL_RUNS.members(run))
+    return next((kind for kind in kinds if not from_recordings(kind)), None)
+
+
+def refuse_bundle(run):
+    """Print why a run has no bundle."""
+    kind = lookup_of(run)
+    stop(UserError(f"{run.model} reads {kind}, which no recording can be turned into, so it has no bundle"))
+
+
+def bundled(pattern):
+    """Return an input function like :func:`configured` that refuses runs that cannot have a bundle."""
+
+    def path(wildcards):
+        found = configured(pattern)(wildcards)
+        return refuse_bundle(run_of(wildcards)) if lookup_of(run_of(wildcards)) else found
+
+    return path
+
+
+def all_bundles(wildcards):
+    """Return the bundles of the configured runs, without those that cannot have one, and say which these are."""
+    possible = [run for run in RUNS if not lookup_of(run)]
+    if not possible:
+        refuse_bundle(RUNS[0])
+    for model in dict.fromkeys(run.model for run in RUNS if lookup_of(run)) if workflow.is_main_process else ():
+        print(f"serflow: {model} has no bundle, since no recording can be turned into what it reads", file=sys.stderr)
+    return [at(paths.bundle, run) for run in possible]
+
+
 def bundle_to_use(wildcards):
     """Return the configured bundle, or that of the first run that is not leaky."""
     if not config["input"]:
         stop(UserError("config: input is null, but predict needs recordings, e.g. --config input=/data/wavs"))
-    honest = [run for run in RUNS if not PROTOCOLS[run.protocol].leaky]
-    return config["bundle"] or at(paths.bundle, [*honest, *RUNS][0])
+    possible = [run for run in RUNS if not lookup_of(run)]
+    if not possible and not config["bundle"]:
+        refuse_bundle(RUNS[0])
+    honest = [run for run in possible if not PROTOCOLS[run.protocol].leaky]
+    return config["bundle"] or at(paths.bundle, [*honest, *possible][0])
 
 
 # ---- Resources and parameters ------------------------------------------------------------------------------------
@@ -425,6 +470,10 @@ def memory(base, per_input=0, of=None):
 def minutes(base):
     """Ask for a time limit, and for more with each attempt."""
     return lambda wildcards, attempt: attempt * base
+
+
+# Of tables that may be large, and that several jobs read.
+file_digest = functools.cache(digest_of)
 
 
 def code_of(rule, *modules):

@@ -1,13 +1,14 @@
 """From audio to what models read: a rule for each kind of features in serflow/features/."""
 
-# What a kind reads, if not another kind → the samples and their index.
+# What a kind reads, if not another kind → the samples, or the recordings to look up, and their index.
 READ = {
     "fixed": (paths.fixed, paths.fixed_index),
+    "names": (paths.recordings_index, []),
     "audio": (audio_of(paths.recordings, paths.augmented), audio_of(paths.recordings_index, paths.augmented_index)),
 }
 
 for KIND in KINDS.values():
-    FROM_AUDIO, WHICH = KIND.reads == "audio", shard_of(KIND.name)
+    WHICH = shard_of(KIND.name)
     SAMPLES, INDEX = READ[KIND.reads] if KIND.reads in READ else (feature_path(KIND.reads), feature_index(KIND.reads))
 
     rule:
@@ -17,9 +18,10 @@ for KIND in KINDS.values():
         input:
             samples=SAMPLES,
             index=INDEX,
-            length=[] if FROM_AUDIO else target_length,
+            length=target_length if KIND.reads not in ("audio", "names") else [],
             encoder=paths.encoder if KIND.encoder else [],
             description=paths.encoder_description if KIND.encoder else [],
+            own=files_of(KIND.name),
         output:
             features=feature_path(KIND.name),
             index=feature_index(KIND.name),
@@ -48,6 +50,7 @@ for KIND in KINDS.values():
                 ]
                 if path
             ),
+            contents=lambda wildcards, input: file_digest(*input.own) if input.own else "",
             code=code_of(f"extract_{KIND.name}", *modules_of_features(KIND.name)),
         shell:
             "python -m serflow extract_{params.kind} --samples {input.samples:q} {params.files}"

@@ -51,8 +51,8 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
             defaults[kind] = fill(defaults.get(kind, {}), _defaults(plugin.settings))
     models, searches = config.get("models"), defaults.get("search", {})
     for name, section in models.items() if isinstance(models, Mapping) else ():
-        if isinstance(section, Mapping) and section.get("architecture", name) != name:
-            defaults["models"].pop(name, None)  # the defaults of another architecture
+        if isinstance(section, Mapping) and ("features" in section or section.get("architecture", name) != name):
+            defaults["models"].pop(name, None)  # the defaults of another architecture, or of other features
             searches = {key: search for key, search in searches.items() if search["model"] != name}
     defaults["search"] = _default_searches(config.get("search"), searches)
     config = fill(config, defaults)

@@ -84,9 +84,9 @@ class Runs:
     def plain(self, run: Run) -> Run | None:
         """Return the run of a model like that of ``run`` which is not adapted to speakers, if there is one."""
         model = self._models[run.model]
-        alike = (model.architecture, TRAINING, model.settings.get("encoder"))
+        alike = (model.architecture, model.features, TRAINING, model.settings.get("encoder"))
         for name, other in self._models.items() if model.adapted else ():
-            if (other.architecture, *map(other.settings.get, ("standardize", "encoder"))) == alike:
+            if (other.architecture, other.features, *map(other.settings.get, ("standardize", "encoder"))) == alike:
                 return run._replace(model=name)
         return None
 

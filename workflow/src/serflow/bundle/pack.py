@@ -20,7 +20,7 @@ from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.enrolment import trained_recordings
 from serflow.models.keras_run import load_model
-from serflow.models.named import GROUPS
+from serflow.models.named import GROUPS, features_of
 from serflow.models.standardize import mean_and_sd, open_features
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
@@ -102,7 +102,7 @@ def bundle_model(
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
     longest = max(read_table(clips, ["duration"])["duration"].to_pylist()) * preprocessing["sampling_rate"]
     about = described(run, trained, corpus) | {
-        "features": ARCHITECTURES[architecture].features,
+        "features": features_of(ARCHITECTURES[architecture], settings),
         "preprocessing": {
             **preprocessing,
             **{key: lengths[key] for key in ("target_length", "frame_size")},

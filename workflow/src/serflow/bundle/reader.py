@@ -15,7 +15,7 @@ import numpy as np
 from serflow.bundle import BUNDLE_FORMAT
 from serflow.encoders.run import Encoder
 from serflow.encoders.settings import DESCRIPTION
-from serflow.features import KINDS
+from serflow.features import KINDS, from_recordings
 from serflow.inference.classifier import Classifier, Ensemble
 from serflow.inference.onnx_model import Network, are_probabilities
 from serflow.models.moments import Moments
@@ -55,7 +55,7 @@ SCHEMA = {
         "bundle_format": {"const": BUNDLE_FORMAT},
         **dict.fromkeys(("model", "corpus", "protocol"), _NAME),
         "leaky": {"type": "boolean"},
-        "features": {"enum": list(KINDS)},
+        "features": {"enum": [kind for kind in KINDS if from_recordings(kind)]},
         "classes": {"type": "array", "minItems": 2, "maxItems": 1000, "items": _NAME, "uniqueItems": True},
         "temperature": _TEMPERATURE,
         "standardize": {"enum": [NONE, TRAINING, *GROUPS]},

@@ -4,8 +4,9 @@ A kind has the function ``compute(rows, settings, threads)``, an iterator over b
 workflow and inference use, and the constants
 
 - ``READS``: what it is computed from: ``"fixed"`` (clips of the common length, float32 of shape (clips, samples)),
-  ``"audio"`` (recordings or copies at their own length, an iterable of float32 of shape (samples,)) or the name of
-  another kind (its rows);
+  ``"audio"`` (recordings or copies at their own length, an iterable of float32 of shape (samples,)), ``"names"`` (the
+  names of recordings, which it looks up in a file of the user's: copies have no such features, a model that reads them
+  has no bundle, and they are named columns) or the name of another kind (its rows);
 - ``WRITES``: ``"npy"`` for arrays, ``"parquet"`` for named columns, which ``column_names(settings)`` returns;
 - ``ENCODER``: whether it needs a pretrained encoder, which ``compute`` then takes as the keyword ``encoder``; the
   file imports :func:`serflow.encoders.run.open_encoder`, so that only its kind depends on that code;
@@ -13,7 +14,8 @@ workflow and inference use, and the constants
   rows of one clip at a time, and models read clips of any length, see :func:`serflow.features.padding.padded`;
 - ``SPECTROGRAM``: whether models read (bands, frames), which can be augmented while they train;
 - ``TIME``: whether the last axis of a row is time or frequency, over which models standardise; without it, models read
-  a row as one vector;
+  a row as one vector, and those that read any vector can be trained on it;
+- ``FILES``: those of its settings that name a file, or null; a change of the file recomputes the features;
 - ``SETTINGS``: the rules of its settings in JSON Schema, each with a ``default``. They are the section of the
   configuration with the name of the kind.
 
@@ -37,7 +39,7 @@ KINDS = Plugins(
     __name__,
     what="feature kind",
     function="compute",
-    constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "SETTINGS": {}}
+    constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "FILES": (), "SETTINGS": {}}
     | {"OWN_LENGTH": False, "SPECTROGRAM": False},
 )
 
@@ -47,6 +49,11 @@ def kind_settings(kind: str, config: Mapping) -> dict:
     return {"sampling_rate": config["sampling_rate"]} | {
         key: value for name in lineage(kind) for key, value in config.get(name, {}).items()
     }
+
+
+def from_recordings(kind: str) -> bool:
+    """Return whether a kind is computed from recordings, and not looked up by their names."""
+    return KINDS[lineage(kind)[0]].reads != "names"
 
 
 def pads(kind: str) -> bool:
@@ -61,8 +68,9 @@ def lineage(kind: str) -> list[str]:
 
 
 def column_names(kind: str, settings: Mapping) -> list[str] | None:
-    """Return the names of the columns of a kind, None if its rows are arrays; ``settings`` as for ``compute``."""
-    return KINDS[kind].load().column_names(settings) if KINDS[kind].writes == "parquet" else None
+    """Return the names of the columns over time of a kind, None if it has none; ``settings`` as for ``compute``."""
+    named = KINDS[kind].writes == "parquet" and KINDS[kind].time
+    return KINDS[kind].load().column_names(settings) if named else None
 
 
 def compute_features(

@@ -36,9 +36,10 @@ def extract_features(
     kind
         Name of the feature kind.
     samples
-        The shard's clips of the common length, its recordings or copies, or the table of the kind that this one reads.
+        The shard's clips of the common length, its recordings or copies, the index of its recordings for kinds that
+        read names, or the table of the kind that this one reads.
     index
-        Names of the clips, in the order of ``samples``; not needed for a table, which has them.
+        Names of the clips, in the order of ``samples``; not needed for a table or an index, which has them.
     length
         ``target.json``, for kinds that read clips of the common length.
     copies
@@ -75,6 +76,10 @@ def extract_features(
             one_by_one=plugin.own_length,
         )
         clips = clips.select(["clip"])
+    elif plugin.reads == "names":
+        clips = storage.read_table(samples, ["clip", "length"])
+        clips = clips.filter(np.asarray(clips["length"]) > 0).select(["clip"])
+        computed = plugin.load().compute(clips["clip"].to_pylist(), settings, threads)
     elif plugin.reads == "fixed":
         rows, clips = storage.FileArray(samples), storage.read_table(index)
         if rows.shape[1:] != (known["target_length"],) or len(rows) != len(clips):

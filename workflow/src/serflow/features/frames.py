@@ -1,4 +1,4 @@
-"""Frame features side by side, for 1D models: zero-crossing rate, RMS, MFCC, spectral centroid and your own."""
+"""Frame features side by side, for 1D models: zero-crossing rate, RMS, MFCC, spectral centroid, F0 and your own."""
 
 from collections.abc import Iterator, Mapping
 

@@ -44,7 +44,7 @@ class Features:
         Shape of the features of one clip, with a last axis of 1 for the channel. A length that is not the same for all
         clips is None.
     columns
-        Names of the columns of Parquet shards, else None.
+        Names of the columns of Parquet shards, else None, and of vectors.
 
     Raises
     ------
@@ -62,7 +62,7 @@ class Features:
             if indices:
                 array = open_array(path)
             else:
-                self.columns = table.column_names[1:]
+                self.columns = None if flat else table.column_names[1:]
                 array = np.column_stack(table.columns[1:]).astype(np.float32, copy=False)
             if flat:
                 array = array.reshape(len(array), math.prod(array.shape[1:]))

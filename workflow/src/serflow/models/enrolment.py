@@ -93,7 +93,7 @@ def evaluate_enrolment(
     prepare(0, threads)
     trained = read_json(training)
     classes, chosen = trained["classes"], trained["chosen"]
-    data, network = plain_features(architecture, features, indices), load_model(model, architecture)
+    data, network = plain_features(architecture, features, indices, settings), load_model(model, architecture)
     rows = read_table(predictions, ["clip", "origin", "part", "label"]).to_pylist()
     rows = [row for row in rows if row["part"] == "test" and row["clip"] == row["origin"]]
     tested = {"clip": [row["clip"] for row in rows]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from serflow.corpus.copies import KINDS as COPY_KINDS
 from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.ids import corpus_of, speaker_of
-from serflow.features import KINDS
+from serflow.features import KINDS, from_recordings
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.gradient_settings import gradient_rules
 from serflow.runtime.errors import UserError, did_you_mean
@@ -26,6 +26,8 @@ COMMON = {
         "default": list(NOTEBOOK),
     },
 }
+# In place of copies above, for features that are looked up.
+NO_COPIES = {"copies": {"description": "[]: copies are in no table", "type": "array", "maxItems": 0, "default": []}}
 ENCODER = {"encoder": {"type": "string", "default": "whisper-tiny.en"}}  # of those that read embeddings
 # Not a file in architectures/, since it has no network: serflow.models.ensemble combines the members' predictions.
 ENSEMBLE = Plugin(
@@ -64,7 +66,7 @@ class NamedModel:
     @property
     def features(self) -> str | None:
         """The kind of features that the model reads; None for an ensemble."""
-        return self.architecture.features
+        return features_of(self.architecture, self.settings)
 
     @property
     def by_gradient(self) -> bool:
@@ -101,9 +103,9 @@ def models_schema(models: Mapping) -> dict:
     UserError
         If a name stands for no architecture, or the constants of an architecture are not valid.
     """
-    schemas = {}
-    for name, architecture in _architectures(models if isinstance(models, Mapping) else {}).items():
-        rules = model_rules(architecture)
+    schemas, sections = {}, models if isinstance(models, Mapping) else {}
+    for name, architecture in _architectures(sections).items():
+        rules = model_rules(architecture, sections.get(name, {}))
         schemas[name] = {
             "type": "object",
             "additionalProperties": False,
@@ -127,8 +129,9 @@ def named_models(models: Mapping[str, Mapping]) -> dict[str, NamedModel]:
     """
     found = {}
     for name, architecture in _architectures(models).items():
-        settings = {key: rule["default"] for key, rule in model_rules(architecture).items() if "default" in rule}
-        settings |= {key: value for key, value in models.get(name, {}).items() if key != "architecture"}
+        section = models.get(name, {})
+        settings = {k: rule["default"] for k, rule in model_rules(architecture, section).items() if "default" in rule}
+        settings |= {key: value for key, value in section.items() if key != "architecture"}
         found[name] = NamedModel(architecture, settings)
     return found
 
@@ -144,8 +147,21 @@ def _architectures(models: Mapping) -> dict[str, Plugin]:
     return found
 
 
-def model_rules(architecture: Plugin) -> dict[str, dict]:
-    """Return the JSON Schema rule of each setting of an architecture's models."""
+def features_of(architecture: Plugin, settings: Mapping) -> str | None:
+    """Return the kind of features that a model of an architecture reads with some settings."""
+    return settings.get("features", architecture.features)
+
+
+def model_rules(architecture: Plugin, section: Mapping) -> dict[str, dict]:
+    """Return the JSON Schema rule of each setting of a model.
+
+    Parameters
+    ----------
+    architecture
+        Its architecture.
+    section
+        Its section of the configuration: the features that it reads decide which settings it has.
+    """
     file, rules = f"{architecture.name}.py", architecture.settings
     if architecture is ENSEMBLE:
         return rules
@@ -153,9 +169,16 @@ def model_rules(architecture: Plugin) -> dict[str, dict]:
         raise UserError(f"{file}: FEATURES must name what the model reads, one of {', '.join(KINDS)}")
     if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
         raise UserError(f'{file}: SETTINGS must give each setting a rule, such as {{"units": {{"type": "integer"}}}}')
-    encoder = ENCODER if KINDS[architecture.features].encoder else {}
+    kind, of_features = architecture.features, {}
+    if architecture.vectors:
+        vectors = [name for name, plugin in KINDS.items() if not plugin.time]
+        of_features = {"features": {"enum": vectors, "default": kind}}
+        if isinstance(section, Mapping) and section.get("features") in vectors:
+            kind = section["features"]
+    of_features |= ENCODER if KINDS[kind].encoder else {}
+    of_features |= {} if from_recordings(kind) else NO_COPIES
     more = {} if "fit" in architecture.functions else gradient_rules(architecture)
-    rules = {**COMMON, **encoder, **more, **rules}
+    rules = {**COMMON, **of_features, **more, **rules}
     for name, default in architecture.defaults.items():
         if name not in rules:
             raise UserError(f"{file}: DEFAULTS names {name!r}, but the settings are {', '.join(rules)}")

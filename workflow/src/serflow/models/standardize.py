@@ -14,7 +14,7 @@ from serflow.features import KINDS
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.data import Features
 from serflow.models.moments import Moments, moments_of
-from serflow.models.named import GROUPS
+from serflow.models.named import GROUPS, features_of
 
 LAYER = "standardization"
 _BATCH = 256
@@ -60,9 +60,9 @@ class GroupStandardized:
         return (self.original.take(places) - self._mean[codes]) / self._sd[codes]
 
 
-def plain_features(architecture: str, features: Sequence[Path], indices: Sequence[Path]) -> Features:
-    """Return the features that a model reads, as they are."""
-    kind = KINDS[ARCHITECTURES[architecture].features]
+def plain_features(architecture: str, features: Sequence[Path], indices: Sequence[Path], settings: Mapping) -> Features:
+    """Return the features that a model with some settings reads, as they are."""
+    kind = KINDS[features_of(ARCHITECTURES[architecture], settings)]
     return Features(features, indices, flat=not kind.time, own_length=kind.own_length)
 
 
@@ -70,7 +70,7 @@ def open_features(
     architecture: str, features: Sequence[Path], indices: Sequence[Path], settings: Mapping
 ) -> Features | GroupStandardized:
     """Return the features that a model reads, standardised by speaker or corpus if its settings say so."""
-    data = plain_features(architecture, features, indices)
+    data = plain_features(architecture, features, indices, settings)
     group_of = GROUPS.get(settings["standardize"])
     return GroupStandardized(data, group_of) if group_of else data
 

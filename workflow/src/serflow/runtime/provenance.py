@@ -10,7 +10,7 @@ from pathlib import Path
 from serflow import __version__
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "tensorflow-cpu", "tensorflow", "keras", "soundfile", "soxr", "pyarrow")
-_PACKAGES += ("pandas", "librosa", "matplotlib", "altair", "vl-convert-python", "Jinja2", "snakemake")
+_PACKAGES += ("pandas", "librosa", "opensmile", "matplotlib", "altair", "vl-convert-python", "Jinja2", "snakemake")
 _ROOT = Path(__file__).resolve().parents[4]
 
 

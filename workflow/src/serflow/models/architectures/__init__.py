@@ -3,6 +3,8 @@
 Such a file has
 
 - ``FEATURES``: the kind of features that the model reads, for example ``"mel"``;
+- ``VECTORS``: whether it can read any kind whose rows are vectors; models then have the setting ``features``, whose
+  default is ``FEATURES``;
 - ``SETTINGS``: its own settings, each a JSON Schema rule with a ``default``;
 - ``DEFAULTS``: other defaults of settings that every model has, or every model that is trained by gradient;
 - ``build(input_shape, classes, settings)``: returns an uncompiled ``keras.Model`` of any kind with one input of
@@ -18,5 +20,5 @@ ARCHITECTURES = Plugins(
     __name__,
     what="model architecture",
     function="build",
-    constants={"FEATURES": REQUIRED, "SETTINGS": {}, "DEFAULTS": {}},
+    constants={"FEATURES": REQUIRED, "VECTORS": False, "SETTINGS": {}, "DEFAULTS": {}},
 )

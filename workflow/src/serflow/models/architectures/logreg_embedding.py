@@ -1,4 +1,4 @@
-"""Multinomial logistic regression over the embeddings of a pretrained encoder.
+"""Multinomial logistic regression over the embeddings of a pretrained encoder, or other vectors.
 
 scikit-learn fits it. Its weights are kept as a Keras model of one layer, so that it is saved, loaded and evaluated like
 any other model and nothing is pickled.
@@ -12,6 +12,7 @@ from serflow.metrics.scores import confusion_matrix, scores_from_confusion
 from serflow.runtime.errors import UserError
 
 FEATURES = "embedding"
+VECTORS = True
 DEFAULTS = {"copies": []}
 SETTINGS = {
     "layers": {
@@ -66,7 +67,7 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> di
         ``layers`` of the encoder to use: ``all`` its blocks, the ``best`` single block, or a list; ``C``, the inverse
         strength of the regularisation or several to choose from; ``max_iter``, the maximum number of iterations of the
         solver; ``class_weight``, ``balanced`` if all classes count the same; ``encoder_layers``, how many layers there
-        are, and ``encoder_blocks``, which of them are blocks.
+        are, and ``encoder_blocks``, which of them are blocks. Vectors that are no embeddings are one layer.
     seed
         Not used: the solver uses no random numbers.
 
@@ -76,7 +77,7 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> di
         ``layers`` and ``C`` that were chosen, and ``valid_uar``, their UAR on the validation clips. Of equal ones the
         strongest regularisation is chosen.
     """
-    blocks, classes = settings["encoder_blocks"], network.output_shape[-1]
+    blocks, classes = settings.get("encoder_blocks", [0]), network.output_shape[-1]
     choices = {"all": [blocks], "best": [[block] for block in blocks]}
     wanted, best = settings["layers"], None
     for layers in choices[wanted] if isinstance(wanted, str) else [wanted]:
@@ -109,12 +110,11 @@ def _solver(settings: Mapping):
 
 def _columns(layers: Sequence[int], width: int, settings: Mapping) -> np.ndarray:
     """Return which columns of all layers side by side are those of some layers."""
-    of_layer = width // settings["encoder_layers"]
-    if max(layers) >= settings["encoder_layers"]:
-        raise UserError(
-            f"config: models: layers has {max(layers)}, but {settings['encoder']} has the layers 0 to "
-            f"{settings['encoder_layers'] - 1}"
-        )
+    count = settings.get("encoder_layers", 1)
+    of_layer = width // count
+    if max(layers) >= count:
+        read = settings.get("encoder") or settings["features"]
+        raise UserError(f"config: models: layers has {max(layers)}, but {read} has the layers 0 to {count - 1}")
     return np.concatenate([np.arange(layer * of_layer, (layer + 1) * of_layer) for layer in layers])
 
 

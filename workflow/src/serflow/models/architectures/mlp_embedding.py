@@ -1,8 +1,9 @@
-"""A small network over the embeddings of a pretrained encoder, trained by gradient."""
+"""A small network over the embeddings of a pretrained encoder or other vectors, trained by gradient."""
 
 from collections.abc import Mapping
 
 FEATURES = "embedding"
+VECTORS = True
 SETTINGS = {
     "units": {
         "type": "array",
@@ -32,7 +33,7 @@ def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     Parameters
     ----------
     input_shape
-        (layers · statistics · width, 1): all hidden states of the encoder.
+        (layers · statistics · width, 1): all hidden states of the encoder; of other vectors (width, 1).
     classes
         Number of emotions.
     settings

@@ -1,4 +1,4 @@
-"""Linear support vector machine over functionals: the baseline that a network has to beat.
+"""Linear support vector machine over functionals or other vectors: the baseline that a network has to beat.
 
 scikit-learn fits it. Its weights are kept as a Keras model of one layer, so that it is saved, loaded and evaluated like
 any other model and nothing is pickled.
@@ -11,6 +11,7 @@ import numpy as np
 from serflow.metrics.calibration import fit_temperature
 
 FEATURES = "functionals"
+VECTORS = True
 SETTINGS = {
     "C": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000000000, "default": 0.01},
     "max_iter": {"type": "integer", "minimum": 1, "maximum": 1000000000, "default": 10000},

@@ -12,8 +12,9 @@ from serflow.models.named import NamedModel, find_model, model_rules
 from serflow.runtime.errors import UserError, did_you_mean
 from serflow.runtime.settings import check_settings
 
-# Validation speakers cannot judge between these: one uses more of a speaker than the other, or they come after it.
-NOT_SEARCHED = ("standardize", "refit")
+# Validation speakers cannot judge between these: one uses more of a speaker than the other, or they come after it. All
+# trials read the same features.
+NOT_SEARCHED = ("standardize", "refit", "features")
 _NUMBER = {"type": "number", "minimum": -1000000000, "maximum": 1000000000}
 _CHOICE = {
     "description": "{choices: [...]}, or {low: ..., high: ...} with log: true for a logarithmic range",
@@ -116,7 +117,7 @@ def _open(where: str, name: str, section: Mapping, models: Mapping[str, NamedMod
         raise UserError(f"{where}.rungs needs a model that is trained in epochs, which {section['model']} is not")
     if section["rungs"] != sorted(set(section["rungs"])):
         raise UserError(f"{where}.rungs is {section['rungs']}, but each number must be above the one before")
-    rules = model_rules(model.architecture)
+    rules = model_rules(model.architecture, model.settings)
     _check(name, section["space"], rules)
     trials, seen = [model], {repr(model.settings)}
     for number in range(1, _TRIES * section["trials"]):

@@ -1,0 +1,28 @@
+"""ComParE 2016 of openSMILE: 6,373 functionals of 130 low-level descriptors, at the own length of a clip.
+
+Source: Schuller et al., "The INTERSPEECH 2016 Computational Paralinguistics Challenge", 2016.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+
+from serflow.features.smile import functionals_of, open_set
+
+READS = "audio"
+WRITES = "parquet"
+TIME = False
+SET = "ComParE_2016"
+
+
+def column_names(settings: Mapping) -> list[str]:
+    """Return the names that openSMILE gives the functionals."""
+    return open_set(SET).feature_names
+
+
+def compute(rows: Iterable[np.ndarray], settings: Mapping, threads: int = 1) -> Iterator[np.ndarray]:
+    """Compute the 6,373 functionals of each clip, float32 of shape (samples,); ``threads`` are not used.
+
+    Batches are float32 of shape (1, 6373), in the order of :func:`column_names`.
+    """
+    return functionals_of(rows, SET, settings["sampling_rate"])

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from voice import voice
+
 # serflow as it is, but every address that the process asks for or connects to is written to a file.
 WATCHED = """
 import sys
@@ -121,9 +123,9 @@ class Demo:
 
 
 def recording(times=1):
-    """Return a WAV of noise, 0.2 s or several times that."""
+    """Return a WAV of a voice, 0.45 s or several times that."""
     content = io.BytesIO()
-    sf.write(content, np.tile(np.random.default_rng(1).uniform(-0.5, 0.5, 3000), times), 16000, format="WAV")
+    sf.write(content, np.tile(voice(0.45), times), 16000, format="WAV")
     return content.getvalue()
 
 

@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 import soundfile as sf
 
+from voice import voice
+
 RUNS = [{"protocol": "speaker-independent", "models": ["cnn1d"], "seeds": [0]}]
 NO_COPIES = {kind: {"clips": 0} for kind in ("time_stretch", "pitch_shift")}
 SETTINGS = {"corpus": "mine", "audio": "ok", "runs": RUNS, "augment": NO_COPIES, "shards": 2}
@@ -16,4 +18,4 @@ def make_recordings(folder):
     for speaker, sentence, emotion in itertools.product(
         ("1001", "1002", "1020", "1040"), ("DFA", "IEO"), ("ANG", "SAD")
     ):
-        sf.write(folder / f"{speaker}_{sentence}_{emotion}_XX.wav", 0.1 * rng.normal(size=8000), 16_000)
+        sf.write(folder / f"{speaker}_{sentence}_{emotion}_XX.wav", voice(0.5) + 0.02 * rng.normal(size=8000), 16_000)

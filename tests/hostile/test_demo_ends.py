@@ -24,7 +24,7 @@ def bundle(tmp_path_factory):
 def test_it_ends_with_clients_in_every_state_and_leaves_nothing(bundle, tmp_path, how, code):
     demo = Demo(bundle, tmp_path, "--port", "0")
     demo.address()
-    _, path = demo.upload("long.wav", recording(times=4000))
+    _, path = demo.upload("long.wav", recording(times=1600))
     for number in range(3):
         assert demo.ask("gradio_api/queue/join", join(file_data(path), f"s{number}"))[0] == 200
     clients = [demo.connect() for _ in range(12)]

@@ -16,6 +16,7 @@ import soundfile as sf
 from serflow.bundle.reader import open_bundle
 from serflow.cli import main
 from tiny_bundle import ABOUT, refuse, write_bundle
+from voice import voice
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -111,13 +112,13 @@ ABOUTS = {
 
 @pytest.fixture
 def clip(tmp_path):
-    sf.write(tmp_path / "clip.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 5000), 16000)
+    sf.write(tmp_path / "clip.wav", voice(0.45), 16000)
     return tmp_path / "clip.wav"
 
 
 def test_the_bundle_that_all_others_are_made_of_works(tmp_path, clip, capsys):
     main(["predict", str(write_bundle(tmp_path / "x.zip")), str(clip)])
-    assert "file,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
+    assert "file,start,end,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
     main(["predict", str(write_bundle(tmp_path / "y.zip", compression=zipfile.ZIP_DEFLATED)), str(clip)])
 
 
@@ -181,7 +182,7 @@ def test_ensembles(tmp_path, clip, capsys, monkeypatch):
     tiny = write_bundle(tmp_path / "tiny.zip").read_bytes()
     good = write_ensemble(tmp_path / "good.zip", [tiny, tiny])
     main(["predict", str(good), str(clip)])
-    assert "file,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
+    assert "file,start,end,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
     rate = write_bundle(tmp_path / "rate.zip", about=about(preprocessing=ABOUT["preprocessing"] | {"longest": 9000}))
     names = write_bundle(tmp_path / "names.zip", about=about(classes=["ANG", "HAP", "SAD"]))
     nan = write_bundle(tmp_path / "nan.zip", about=about(plain={"temperature": 1.0}))  # which it does not hold

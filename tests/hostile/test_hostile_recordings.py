@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile as sf
 
@@ -18,6 +17,7 @@ from serflow.bundle.reader import open_bundle
 from serflow.inference.recordings import RecordingToLabel, recording_digests
 from serflow.storage import read_table
 from tiny_bundle import write_bundle
+from voice import voice
 
 NOT_A_FILE = "a pipe, socket or device, not a file"
 BYTES = os.fsdecode(b"\xfe.wav")  # a name that is not UTF-8
@@ -26,7 +26,7 @@ BYTES = os.fsdecode(b"\xfe.wav")  # a name that is not UTF-8
 @pytest.fixture
 def folder(tmp_path):
     write_bundle(tmp_path / "b.zip")
-    tone = 0.3 * np.random.default_rng(0).uniform(-1, 1, 16_000)
+    tone = voice(1)
     sf.write(tmp_path / "ok.wav", tone, 16_000)
     (tmp_path / BYTES).write_bytes((tmp_path / "ok.wav").read_bytes())
     for name in ("pipe.wav", "pipe.csv"):

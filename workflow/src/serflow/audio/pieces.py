@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import soundfile as sf
+
 from serflow.audio.io import Recording, check_length, open_recording, read_samples
 from serflow.runtime.errors import UserError
 
@@ -25,16 +27,37 @@ def decode_piece(path: str | Path, start: float | None, end: float | None) -> Re
         As :func:`serflow.audio.io.open_recording`, and if the part does not lie in the file.
     """
     with open_recording(path, path, whole=False) as (file, warnings):
-        seconds = file.frames / file.samplerate
-        first = round((start or 0) * file.samplerate)
-        last = file.frames if end is None else min(round(end * file.samplerate), file.frames)
-        if first >= file.frames:
-            raise UserError(f"column start: {start:g} is beyond the end of {path}, which has {seconds:.3f} s")
-        if end is not None and end > seconds + TOLERANCE:
-            raise UserError(f"column end: {end:g} is beyond the end of {path}, which has {seconds:.3f} s")
-        if last <= first:
-            raise UserError(f"column end: from {start or 0:g} to {end:g} s of {path} there is no sample")
-        check_length(path, file, last - first)
+        first, count = find_piece(path, file, start, end)
+        check_length(path, file, count)
         file.seek(first)
-        samples = read_samples(path, file, last - first, first)
+        samples = read_samples(path, file, count, first)
         return Recording(samples, file.samplerate, file.subtype, warnings)
+
+
+def find_piece(name: str | Path, file: sf.SoundFile, start: float | None, end: float | None) -> tuple[int, int]:
+    """Return the first sample of a part of a file, and the number of its samples.
+
+    Parameters
+    ----------
+    name
+        Of the file, in errors.
+    file
+        The file.
+    start, end
+        In seconds; None for the beginning and the end of the file.
+
+    Raises
+    ------
+    UserError
+        If the part does not lie in the file.
+    """
+    seconds = file.frames / file.samplerate
+    first = round((start or 0) * file.samplerate)
+    last = file.frames if end is None else min(round(end * file.samplerate), file.frames)
+    if first >= file.frames:
+        raise UserError(f"column start: {start:g} is beyond the end of {name}, which has {seconds:.3f} s")
+    if end is not None and end > seconds + TOLERANCE:
+        raise UserError(f"column end: {end:g} is beyond the end of {name}, which has {seconds:.3f} s")
+    if last <= first:
+        raise UserError(f"column end: from {start or 0:g} to {end:g} s of {name} there is no sample")
+    return first, last - first

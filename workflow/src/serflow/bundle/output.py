@@ -69,7 +69,7 @@ def collect_predictions(labels: Sequence[Path], *, timelines: Sequence[Path], ou
     timeline
         CSV table of all windows.
     """
-    for paths, path, order in ((labels, output, ["file"]), (timelines, timeline, ["file", "start"])):
-        table = read_tables(paths).sort_by([(name, "ascending") for name in order])
+    for paths, path in ((labels, output), (timelines, timeline)):
+        table = read_tables(paths).sort_by([("file", "ascending"), ("start", "ascending")])
         columns = dict.fromkeys(table.column_names, "string")
         write_rows(zip(*table.to_pydict().values(), strict=True), columns, path, "csv")

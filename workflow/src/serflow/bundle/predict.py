@@ -7,8 +7,9 @@ from pathlib import Path
 
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
-from serflow.inference.label import label_recordings
+from serflow.inference.label import NO_SPEECH, label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
+from serflow.inference.windows import SPEECH, WINDOWS
 from serflow.metrics.calibration import apply_temperature
 from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
@@ -22,6 +23,7 @@ def predict_recordings(
     output: Path | None = None,
     format: str | None = None,
     timeline: Path | None = None,
+    segments: str = WINDOWS,
     threads: int | None = None,
     shard: int | None = None,
     shards: int | None = None,
@@ -38,14 +40,20 @@ def predict_recordings(
     bundle
         A file of :func:`serflow.bundle.pack.bundle_model`.
     inputs
-        Recordings: files, folders, a CSV table with the column ``file``, or ``-`` for standard input.
+        Recordings: files, folders, a CSV table with the column ``file`` and, for parts of files, ``start`` and ``end``
+        in seconds, or ``-`` for standard input.
     output
-        Table to write; standard output by default. Columns: file, label, confidence (calibrated), ``p_{class}`` (as the
-        model gives them), seconds, windows, warning (why the label may mean little), problem (why there is none).
+        Table to write; standard output by default. Columns: file, start and end of a part of a file, label, confidence
+        (calibrated), ``p_{class}`` (as the model gives them), seconds, windows, warning (why the label may mean little,
+        or that there is no speech, which gets no label), problem (why it could not be read or labelled).
     format
         ``csv``, ``json`` or ``parquet``; by default chosen by the suffix of ``output``, CSV on standard output.
     timeline
-        Table with a row for each window: file, start, end, label, ``p_{class}``; CSV, JSON or Parquet by its suffix.
+        Table with a row for each window, or segment of speech: file, start, end, label, ``p_{class}``; CSV, JSON or
+        Parquet by its suffix.
+    segments
+        What is labelled of a recording: ``windows`` are those of all of it. ``speech`` is each segment of speech in it,
+        as a recording of its own, and the label of the recording is that of all windows of speech.
     threads
         Number of threads of the features and of the model.
     shard
@@ -74,6 +82,8 @@ def predict_recordings(
     """
     if (shard is None) != (shards is None) or (shards is not None and shard >= shards):
         raise UserError("--shard and --shards belong together: --shard 0 --shards 4 labels the first of four parts")
+    if segments not in (WINDOWS, SPEECH):
+        raise UserError(f"--segments is {segments!r}; use {WINDOWS} or {SPEECH}")
     table_format(output, format)
     if timeline:
         table_format(timeline)
@@ -86,7 +96,7 @@ def predict_recordings(
     recordings = list_recordings(inputs, speaker, note)
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
-    count, failed, windows = 0, 0, []
+    count, failed, rows_of_timeline = 0, 0, []
 
     def by_speaker() -> Iterable[tuple]:
         """Return the model adapted to each speaker, and the recordings of the speaker."""
@@ -102,9 +112,9 @@ def predict_recordings(
                 f"{bundle}: cannot be adapted to speakers; its model has standardize: {about['standardize']}"
             )
         if enrol:
-            adapted, known = classifier.adapted(list_recordings([enrol]))
+            adapted, known = classifier.adapted(list_recordings([enrol]), segments)
             if not known:
-                raise UserError(f"{enrol}: none of the recordings to enrol can be read")
+                raise UserError(f"{enrol}: none of the recordings to enrol can be read and holds speech")
             return [(adapted, recordings)]
         of_speaker: dict[str | None, list] = {}
         for recording in recordings:
@@ -112,7 +122,7 @@ def predict_recordings(
             who = folder if speaker_from_folder else "" if one_speaker else recording.speaker
             of_speaker.setdefault(who, []).append(recording)
         return (
-            (classifier.unadapted if who is None else classifier.adapted(found)[0], found)
+            (classifier.unadapted if who is None else classifier.adapted(found, segments)[0], found)
             for who, found in of_speaker.items()
         )
 
@@ -120,34 +130,42 @@ def predict_recordings(
 
     def rows() -> Iterator[tuple]:
         nonlocal count, failed
-        labelled = ((used, prediction) for used, found in pairs for prediction in label_recordings(used, found))
+        labelled = (
+            (used, prediction)
+            for used, found in pairs
+            for prediction in label_recordings(used, found, segments=segments)
+        )
         for used, prediction in labelled:
             count += 1
+            which = prediction.file, prediction.start, prediction.end
             if prediction.problem:
                 failed += 1
                 say(prediction.problem)
-                yield (prediction.file, *[None] * (len(classes) + 5), prediction.problem)
+                yield (*which, *[None] * (len(classes) + 5), prediction.problem)
+                continue
+            warning = "; ".join([NO_SPEECH] * (not prediction.has_speech) + prediction.warnings) or None
+            if warning:
+                say(f"{prediction.file}: warning: {warning}")
+            if not prediction.has_speech:
+                yield (*which, *[None] * (len(classes) + 2), prediction.seconds, 0, warning, None)
                 continue
             mean = prediction.probabilities
             confidence = apply_temperature(mean[None], used.temperature).max()
-            warning = "; ".join(prediction.warnings) or None
-            if warning:
-                say(f"{prediction.file}: warning: {warning}")
             known = prediction.seconds, len(prediction.windows), warning, None
-            yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
+            yield (*which, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
             if timeline:
-                windows.extend(
+                rows_of_timeline.extend(
                     (prediction.file, start, end, classes[int(row.argmax())], *map(float, row))
-                    for start, end, row in prediction.windows
+                    for start, end, row in prediction.timeline
                 )
 
     shares = {PROBABILITY.format(name): "float32" for name in classes}
-    columns = {"file": "string", "label": "string", "confidence": "float64", **shares}
+    part = {"file": "string", "start": "float64", "end": "float64", "label": "string"}
+    columns = part | {"confidence": "float64", **shares}
     columns |= {"seconds": "float64", "windows": "int32", "warning": "string", "problem": "string"}
     write_rows(rows(), columns, output, format)
     if timeline:
-        columns = {"file": "string", "start": "float64", "end": "float64", "label": "string", **shares}
-        write_rows(windows, columns, timeline)
+        write_rows(rows_of_timeline, part | shares, timeline)
     if failed:
         say(f"{failed} of {count} recordings were skipped")
         raise SystemExit(3)

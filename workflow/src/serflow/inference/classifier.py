@@ -13,7 +13,7 @@ from serflow.encoders.run import Encoder
 from serflow.features import column_names, compute_features, pads
 from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
-from serflow.inference.windows import cut
+from serflow.inference.windows import WINDOWS, Heard, cut
 from serflow.metrics.calibration import apply_temperature
 from serflow.models.moments import Moments, moments_of, shrink
 from serflow.runtime.errors import UserError
@@ -69,10 +69,11 @@ class Classifier(NamedTuple):
             features = self.moments.standardize(features)
         return self.network.probabilities(features)
 
-    def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Classifier", int]:
+    def adapted(self, recordings: Iterable[RecordingToLabel], segments: str = WINDOWS) -> tuple["Classifier", int]:
         """Return the classifier for the speaker of some recordings, and how many windows were read of them.
 
-        Recordings that cannot be read are left out. ``moments`` must be those of the training clips.
+        Recordings that cannot be read, or hold no speech, are left out. ``segments`` is as in
+        :func:`serflow.inference.windows.cut`. ``moments`` must be those of the training clips.
         """
         batches, batch, known = [], [], {}
 
@@ -84,7 +85,10 @@ class Classifier(NamedTuple):
 
         for recording in recordings:
             with contextlib.suppress(UserError):
-                batch += [window.samples for window in cut(recording, self.preprocessing, self.pads)]
+                heard = Heard()
+                windows = list(cut(recording, self.preprocessing, self.pads, segments=segments, heard=heard))
+                if heard.has_speech:
+                    batch += [window.samples for window in windows]
             if len(batch) >= BATCH:
                 take_in()
         if batch:
@@ -148,8 +152,8 @@ class Ensemble(NamedTuple):
             found = found + weight * shares
         return found.astype(np.float32)
 
-    def adapted(self, recordings: Iterable[RecordingToLabel]) -> tuple["Ensemble", int]:
+    def adapted(self, recordings: Iterable[RecordingToLabel], segments: str = WINDOWS) -> tuple["Ensemble", int]:
         """Return the ensemble for the speaker of some recordings, and how many windows were read of them."""
         recordings = list(recordings)
-        found = [member.adapted(recordings) if member.adaptable else (member, 0) for member in self.members]
+        found = [member.adapted(recordings, segments) if member.adaptable else (member, 0) for member in self.members]
         return self._replace(members=[member for member, _ in found]), max(count for _, count in found)

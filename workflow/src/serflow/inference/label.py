@@ -1,5 +1,6 @@
 """Labelling recordings with a model: windows in batches, and the mean of their probabilities."""
 
+import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -8,22 +9,25 @@ import numpy as np
 from serflow.inference.classifier import BATCH, Classifier, Ensemble
 from serflow.inference.onnx_model import are_probabilities
 from serflow.inference.recordings import RecordingToLabel
-from serflow.inference.windows import Window, cut
+from serflow.inference.windows import WINDOWS, Heard, Window, cut
 from serflow.runtime.errors import UserError
+
+NO_SPEECH = "no speech was found in it, so it has no label"
 
 
 @dataclass
-class Prediction:
-    """The prediction for a recording; ``problem`` says why it could not be labelled, and is empty if it was.
+class Prediction(Heard):
+    """The prediction for a recording; ``problem`` says why it could not be read or labelled, and is empty if it was.
 
-    ``windows`` are start and end of each window in seconds, and its probabilities, shape (classes,). ``warnings`` say
-    why the label may mean little.
+    ``start`` and ``end`` are those of a part of a file. ``windows`` are start and end of each window in seconds, and
+    its probabilities, shape (classes,). What holds no speech has no label, whatever the model says of it.
     """
 
-    file: str
+    file: str = ""
+    start: float | None = None
+    end: float | None = None
     problem: str = ""
     windows: list[tuple[float, float, np.ndarray]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -31,15 +35,21 @@ class Prediction:
         return np.mean([probabilities for _, _, probabilities in self.windows], axis=0)
 
     @property
-    def seconds(self) -> float:
-        """Length of the recording."""
-        return self.windows[-1][1]
+    def timeline(self) -> list[tuple[float, float, np.ndarray]]:
+        """The windows or, of a recording cut into segments of speech, these, with the mean over the windows of each."""
+        if not self.segments:
+            return self.windows
+        starts, rows = [start for start, _ in self.segments], [[] for _ in self.segments]
+        for start, _, probabilities in self.windows:
+            rows[bisect.bisect(starts, start) - 1].append(probabilities)
+        return [(*segment, np.mean(found, axis=0)) for segment, found in zip(self.segments, rows, strict=True)]
 
 
 def label_recordings(
     classifier: Classifier | Ensemble,
     recordings: Iterable[RecordingToLabel],
     labelled: Callable[[Sequence[Window]], None] = lambda windows: None,
+    segments: str = WINDOWS,
 ) -> Iterator[Prediction]:
     """Yield the predictions for recordings, in their order, after labelling several windows at a time.
 
@@ -51,6 +61,8 @@ def label_recordings(
         The recordings. The prediction for one that cannot be read has a ``problem``.
     labelled
         Called with the windows that have just been labelled.
+    segments
+        What is labelled of a recording, as in :func:`serflow.inference.windows.cut`.
 
     Raises
     ------
@@ -62,9 +74,10 @@ def label_recordings(
 
     def windows() -> Iterator[tuple[Prediction, Window | None]]:  # None: the end of a recording
         for recording in recordings:
-            prediction = Prediction(recording.name)
+            prediction = Prediction(file=recording.name, start=recording.start, end=recording.end)
             try:
-                found = cut(recording, classifier.preprocessing, classifier.pads, prediction.warnings.append)
+                how = classifier.preprocessing, classifier.pads
+                found = cut(recording, *how, segments=segments, heard=prediction)
                 yield from ((prediction, window) for window in found)
             except UserError as error:
                 prediction.problem = str(error)

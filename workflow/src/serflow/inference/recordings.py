@@ -2,11 +2,12 @@
 
 import csv
 import hashlib
+import math
 import os
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,12 +21,15 @@ class RecordingToLabel(NamedTuple):
     """A recording: its name in tables and messages, its bytes if it is not a file, its path if that is not the name.
 
     The name is text; bytes of a path that are not UTF-8 are escapes in it. ``speaker`` is who speaks, if that is known.
+    ``start`` and ``end`` are in seconds, if it is a part of the file; None for the beginning and the end of the file.
     """
 
     name: str
     content: bytes | None = None
     path: str | None = None
     speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
 
     @property
     def source(self) -> bytes | str:
@@ -43,7 +47,8 @@ def list_recordings(
     inputs
         Each is a recording; a folder with recordings at any depth, recognised by suffix, as
         :func:`serflow.corpus.folders.list_files` finds them; a ``.csv`` table with a column
-        ``file`` of paths relative to it; or ``-``, a recording on standard input or a list of files, one per line.
+        ``file`` of paths relative to it, and optionally ``start`` and ``end`` in seconds for parts of files; or ``-``,
+        a recording on standard input or a list of files, one per line.
     speaker
         Column of the CSV tables that says who speaks.
     note
@@ -52,8 +57,8 @@ def list_recordings(
     Raises
     ------
     UserError
-        If a CSV table lacks a column, or a folder holds no recordings or cannot be read. A missing recording
-        raises only when it is opened.
+        If a CSV table lacks a column or has a wrong start or end, or a folder holds no recordings or cannot be read.
+        A missing recording raises only when it is opened.
     """
     for name in inputs:
         if name == "-":
@@ -84,9 +89,9 @@ def _counted(suffixes: Counter) -> str:
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
 
 
-def _recording(path: str, speaker: str | None = None) -> RecordingToLabel:
+def _recording(path: str, **known: str | float | None) -> RecordingToLabel:
     name = os.fsencode(path).decode(errors="backslashreplace")
-    return RecordingToLabel(name, path=None if name == path else path, speaker=speaker)
+    return RecordingToLabel(name, path=None if name == path else path, **known)
 
 
 def shard_of_recording(recording: RecordingToLabel, shards: int) -> int:
@@ -107,7 +112,9 @@ def recording_digests(folder: str | None, shards: int) -> list[str]:
             status = check_regular(recording.path or recording.name)
         except OSError:  # which labelling it reports
             status = None
-        line = f"{recording.name}\0{status and (status.st_size, status.st_mtime_ns)}\n"
+        line = (
+            f"{recording.name}\0{recording.start}\0{recording.end}\0{status and (status.st_size, status.st_mtime_ns)}\n"
+        )
         digests[shard_of_recording(recording, shards)].update(os.fsencode(line))
     return [digest.hexdigest()[:16] for digest in digests]
 
@@ -122,11 +129,31 @@ def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
                     raise UserError(f"{path}: has no column {column!r}; its first line names the columns")
             for row in reader:
                 if row["file"]:
-                    yield _recording(str(path.parent / row["file"]), (row[speaker] or None) if speaker else None)
+                    start, end = _times(row, f"{path}, line {reader.line_num}")
+                    who = (row[speaker] or None) if speaker else None
+                    yield _recording(str(path.parent / row["file"]), speaker=who, start=start, end=end)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV table in UTF-8 ({error})") from error
+
+
+def _times(row: Mapping, where: str) -> tuple[float | None, float | None]:
+    """Return start and end that a row of a table names, in seconds."""
+    times = []
+    for column in ("start", "end"):
+        text = row.get(column) or ""
+        try:
+            seconds = float(text) if text.strip() else None
+        except ValueError:
+            seconds = math.nan
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise UserError(f"{where}, column {column}: {text!r} is not a number of seconds, 0 or more")
+        times.append(seconds)
+    start, end = times
+    if end is not None and end <= (start or 0):
+        raise UserError(f"{where}, column end: {end:g} must be greater than the start, {start or 0:g}")
+    return start, end
 
 
 def _from_stdin() -> Iterator[RecordingToLabel]:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +13,27 @@ from serflow.audio.io import check_length, mix_down, open_recording, read_sample
 from serflow.audio.length import truncate_or_pad
 from serflow.audio.level import adjust_level
 from serflow.audio.meter import LevelMeter
+from serflow.audio.pieces import find_piece
+from serflow.audio.speech import SpeechDetector
 from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
+WINDOWS, SPEECH = "windows", "speech"
 _AT_ONCE = 1 << 20  # samples of all channels
+
+
+@dataclass
+class Heard:
+    """What cutting finds out about a recording; complete after its last window.
+
+    ``seconds`` is its length, and ``segments`` are start and end of each segment of speech in seconds, if it was cut
+    into them. ``warnings`` say why a label of it may mean little.
+    """
+
+    seconds: float = 0.0
+    has_speech: bool = False
+    segments: list[tuple[float, float]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Window(NamedTuple):
@@ -30,9 +48,11 @@ def cut(
     source: RecordingToLabel,
     preprocessing: Mapping,
     pad: bool = True,
-    warn: Callable[[str], object] = lambda text: None,
+    *,
+    segments: str = WINDOWS,
+    heard: Heard | None = None,
 ) -> Iterator[Window]:
-    """Yield the windows of a recording.
+    """Yield the windows of a recording, or of a part of one.
 
     Parameters
     ----------
@@ -44,8 +64,11 @@ def cut(
         :func:`serflow.audio.level.adjust_level`, which treats each window as it treats a recording in training.
     pad
         Whether all windows have one length; else a recording that is one window keeps its own.
-    warn
-        Called, after the last window, with each reason why a label of the recording would mean little.
+    segments
+        ``windows`` for those of the recording, or ``speech`` for those of each segment of speech in it, which is cut
+        like a recording of its own.
+    heard
+        Takes in what is found out about the recording.
 
     Yields
     ------
@@ -57,41 +80,75 @@ def cut(
     UserError
         If it cannot be read, has no samples, or has samples that are not finite.
     """
-    level = LevelMeter()
-    with open_recording(source.name, source.source, clip=False, whole=False) as (file, warnings):
+    heard, level, name = heard or Heard(), LevelMeter(), source.name
+    with open_recording(name, source.source, clip=False, whole=False) as (file, warnings):
         rate, wanted = file.samplerate, preprocessing["sampling_rate"]
-        for window in _cut(source.name, file, preprocessing, level):
+        detector = SpeechDetector(rate, first_only=segments == WINDOWS)
+
+        def hear(read: np.ndarray, mixed: np.ndarray) -> None:
+            level.add(read, mixed)
+            detector.add(mixed)
+
+        def as_in_training(window: Window) -> Window:
             samples = adjust_level(window.samples, wanted, preprocessing)
             if pad:
                 samples = truncate_or_pad([samples], preprocessing["target_length"])[0]
-            yield window._replace(samples=samples)
+            return window._replace(samples=samples)
+
+        first, count = find_piece(name, file, source.start, source.end)
+        heard.seconds = count / rate
+        if first:  # some formats cannot be read but from the beginning
+            file.seek(first)
+        if segments == WINDOWS:
+            yield from map(as_in_training, _cut(name, file, first, count, preprocessing, hear))
+            heard.has_speech = detector.has_speech()
+        else:
+            for _ in _mixed(name, file, first, count, hear):
+                pass
+            for start, end in detector.segments():
+                begin, stop = first + round(start * rate), first + round(end * rate)
+                file.seek(begin)
+                heard.segments.append((begin / rate, stop / rate))
+                yield from map(as_in_training, _cut(name, file, begin, stop - begin, preprocessing))
+            heard.has_speech = bool(heard.segments)
     if rate < wanted:
         warnings.append(f"{rate} Hz, below the {wanted} Hz of the model, which has learned from higher frequencies too")
-    for text in warnings + level.warnings():
-        warn(text)
+    heard.warnings += warnings + level.warnings()
 
 
-def _cut(name: str, file: sf.SoundFile, preprocessing: Mapping, level: LevelMeter) -> Iterator[Window]:
+def _cut(
+    name: str,
+    file: sf.SoundFile,
+    first: int,
+    count: int,
+    preprocessing: Mapping,
+    hear: Callable[[np.ndarray, np.ndarray], object] = lambda read, mixed: None,
+) -> Iterator[Window]:
+    """Yield the windows of the next ``count`` samples of a file, which is at ``first``.
+
+    ``hear`` is called with what is read, and the mix of its channels.
+    """
     rate, length = preprocessing["sampling_rate"], preprocessing["target_length"]
-    if file.frames * rate / file.samplerate <= preprocessing["longest"]:
-        check_length(name, file, file.frames, clip=False)
-        read = read_samples(name, file, file.frames)
+    offset = first / file.samplerate
+    if count * rate / file.samplerate <= preprocessing["longest"]:
+        check_length(name, file, count, clip=False)
+        read = read_samples(name, file, count, first)
         samples = mix_down(read)
-        level.add(read, samples)
+        hear(read, samples)
         samples = resample(samples, file.samplerate, rate)
-        yield Window(0.0, len(samples) / rate, samples)
+        yield Window(offset, offset + len(samples) / rate, samples)
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
-    for block in _resampled(name, file, rate, level):
+    for block in _resampled(_mixed(name, file, first, count, hear), file.samplerate, rate):
         held = np.concatenate([held, block])
         while len(held) > length:
-            yield Window(start / rate, (start + length) / rate, held[:length].copy())
+            yield Window(offset + start / rate, offset + (start + length) / rate, held[:length].copy())
             dropped, held, start = held[:hop], held[hop:], start + hop
     end, missing = start + len(held), length - len(held)
     if missing > 0:
         held = np.concatenate([dropped[max(0, len(dropped) - missing) :], held])
-    yield Window((end - len(held)) / rate, end / rate, held)
+    yield Window(offset + (end - len(held)) / rate, offset + end / rate, held)
 
 
 def count_samples(source: RecordingToLabel, rate: int) -> float:
@@ -104,13 +161,21 @@ def count_samples(source: RecordingToLabel, rate: int) -> float:
     return 0
 
 
-def _resampled(name: str, file: sf.SoundFile, rate: int, level: LevelMeter) -> Iterator[np.ndarray]:
-    """Yield a recording block by block, mixed down, measured and resampled."""
-    stream = None if file.samplerate == rate else soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
-    done, missing = 0, file.frames
-    while missing:
-        block = read_samples(name, file, min(missing, max(1, _AT_ONCE // file.channels)), done)
-        done, missing = done + len(block), missing - len(block)
-        samples = mix_down(block)
-        level.add(block, samples)
-        yield stream.resample_chunk(samples, last=not missing) if stream else samples
+def _mixed(name: str, file: sf.SoundFile, first: int, count: int, hear: Callable) -> Iterator[np.ndarray]:
+    """Yield the next ``count`` samples of a file, which is at ``first``, block by block and mixed down."""
+    done, stop = first, first + count
+    while done < stop:
+        block = read_samples(name, file, min(stop - done, max(1, _AT_ONCE // file.channels)), done)
+        done += len(block)
+        mixed = mix_down(block)
+        hear(block, mixed)
+        yield mixed
+
+
+def _resampled(blocks: Iterator[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
+    if rate == wanted:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, wanted, 1, "float32", "HQ")
+    yield from map(stream.resample_chunk, blocks)
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True)

@@ -9,7 +9,7 @@ from serflow.runtime.errors import UserError
 _GPU = "CUDAExecutionProvider"
 
 
-def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bool = True):
+def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bool = True, gpu: bool = True):
     """Load a model with onnxruntime.
 
     Parameters
@@ -22,6 +22,8 @@ def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bo
         Number of threads of one computation.
     memory_pattern
         Whether onnxruntime plans its memory once for each shape of input.
+    gpu
+        Whether the model may run on a GPU; if not, whatever device is asked for, it runs on the CPU.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def load_onnx(content: bytes, name: str, *, threads: int = 1, memory_pattern: bo
     options.enable_mem_pattern = memory_pattern
     # Bytes can be an ONNX model, which was checked, and a model in onnxruntime's own format at the same time.
     options.add_session_config_entry("session.load_model_format", "ONNX")
-    device, providers = wanted_device(), ["CPUExecutionProvider"]
+    device, providers = wanted_device() if gpu else "cpu", ["CPUExecutionProvider"]
     if device != "cpu" and _GPU in onnxruntime.get_available_providers():
         providers.insert(0, _GPU)
     try:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -33,14 +33,15 @@ class Spectrogram:
 
     def add(self, windows: Sequence[Window]) -> None:
         """Take in windows; frames of several that fall into one column of the picture are averaged."""
-        spectra = power_spectrum(np.stack([window.samples for window in windows]), self._n_fft, self._hop)
-        power = mel_spectrum(spectra, self.sampling_rate, self._n_fft, self._n_mels)
-        starts = np.array([window.start for window in windows])
-        times = starts[:, None] + np.arange(power.shape[1]) * self._hop / self.sampling_rate
-        columns = (times / self.seconds * len(self._power)).astype(np.int64)
-        there = columns < len(self._power)  # beyond are the zeros that fill a short recording up
-        np.add.at(self._power, columns[there], power[there])
-        np.add.at(self._frames, columns[there], 1)
+        for window in windows:
+            spectra = power_spectrum(window.samples[None], self._n_fft, self._hop)
+            (power,) = mel_spectrum(spectra, self.sampling_rate, self._n_fft, self._n_mels)
+            times = window.start + np.arange(len(power)) * self._hop / self.sampling_rate
+            columns = (times / self.seconds * len(self._power)).astype(np.int64)
+            # Beyond the end are the zeros that fill a short one up.
+            there = (columns < len(self._power)) & (times < window.end)
+            np.add.at(self._power, columns[there], power[there])
+            np.add.at(self._frames, columns[there], 1)
 
     def decibels(self) -> np.ndarray:
         """Return dB below the maximum, from -80 to 0, shape (n_mels, columns)."""
@@ -48,22 +49,23 @@ class Spectrogram:
         return power_to_db(mean.astype(np.float32)[None], relative=True)[0].T
 
 
-def draw(spectrogram: Spectrogram, windows: Sequence[tuple[float, float, np.ndarray]], classes: Sequence[str]) -> bytes:
-    """Return a PNG of a spectrogram and, of several windows, the probability of each class over time below it.
+def draw(
+    spectrogram: Spectrogram, segments: Sequence[tuple[float, float, np.ndarray]], classes: Sequence[str]
+) -> bytes:
+    """Return a PNG of a spectrogram and, of segments, the probability of each class over time below it.
 
     Parameters
     ----------
     spectrogram
-        Of the recording.
-    windows
-        Start and end of each in seconds, and its probabilities, shape (classes,).
+        Of the recording, or of its segments if there are any.
+    segments
+        Start and end of each in seconds, and its probabilities, shape (classes,). What lies between them is left white.
     classes
         Their names; any text.
     """
     from matplotlib.figure import Figure  # not pyplot, which is for one thread
 
-    several = len(windows) > 1
-    rows = [3, 0.35 * len(classes)] if several else [3]
+    rows = [3, 0.35 * len(classes)] if segments else [3]
     figure = Figure(figsize=(8, 0.6 + sum(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
     decibels = spectrogram.decibels()
@@ -76,13 +78,15 @@ def draw(spectrogram: Spectrogram, windows: Sequence[tuple[float, float, np.ndar
     ticks = ticks[ticks <= highest]
     axes[0].set_yticks(hz_to_mel(ticks) / hz_to_mel(highest) * len(decibels), ticks)
     axes[0].set(ylabel="Hz, on the mel scale", title="Mel-spectrogram")
-    if several:
-        # Each window up to the middle of what it has in common with the next.
-        edges = [0, *((one[1] + other[0]) / 2 for one, other in pairwise(windows))]
-        shares = np.stack([probabilities for *_, probabilities in windows], axis=1)
-        mesh = axes[1].pcolormesh(
-            [*edges, windows[-1][1]], np.arange(len(classes) + 1), shares, cmap="Blues", vmin=0, vmax=1
-        )
+    if segments:
+        edges = list(chain.from_iterable(segment[:2] for segment in segments))
+        for start, end in pairwise([0, *edges, spectrogram.seconds]):
+            if start not in edges[::2]:
+                axes[0].axvspan(start, end, facecolor="white", edgecolor="none")
+        # Every second column is between two segments.
+        shares = np.full((len(classes), len(edges) - 1), np.nan)
+        shares[:, ::2] = np.stack([probabilities for *_, probabilities in segments], axis=1)
+        mesh = axes[1].pcolormesh(edges, np.arange(len(classes) + 1), shares, cmap="Blues", vmin=0, vmax=1)
         figure.colorbar(mesh, ax=axes[1], label="probability")
         axes[1].set_yticks(np.arange(len(classes)) + 0.5, classes, parse_math=False)
         axes[1].invert_yaxis()

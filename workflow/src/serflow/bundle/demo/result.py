@@ -11,9 +11,9 @@ from serflow.bundle.reader import Bundle
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.inference.classifier import Classifier, Ensemble
-from serflow.inference.label import label_recordings
+from serflow.inference.label import NO_SPEECH, label_recordings
 from serflow.inference.recordings import RecordingToLabel
-from serflow.inference.windows import Window, count_samples
+from serflow.inference.windows import SPEECH, WINDOWS, Window, count_samples
 from serflow.metrics.calibration import apply_temperature
 from serflow.runtime.errors import UserError
 
@@ -60,15 +60,16 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
     Returns
     -------
     str
-        HTML: the label, a table of probabilities, the picture and the timeline; or, of a recording that cannot be
-        labelled, what is wrong with it.
+        HTML: the label, a table of probabilities, the picture and, of a recording that is longer than those of the
+        training, the timeline of the speech in it; or, of a recording that has no label, what is wrong with it.
     """
     source, how = RecordingToLabel(Path(path).name, path=path), classifier.preprocessing
     # A recording that cannot be opened is refused, with the reason, when it is labelled.
     rate = how["sampling_rate"]
     samples = count_samples(source, rate) or rate
     seconds, length, padded = samples / rate, how["target_length"] / rate, classifier.pads
-    spectrogram = Spectrogram(how, seconds if samples > how["longest"] or not padded else min(seconds, length))
+    segments = SPEECH if samples > how["longest"] else WINDOWS
+    spectrogram = Spectrogram(how, seconds if segments == SPEECH or not padded else min(seconds, length))
 
     def labelled(windows: Sequence[Window]) -> None:
         spectrogram.add(windows)
@@ -81,24 +82,25 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
         )
     else:
         try:
-            (prediction,) = label_recordings(classifier, [source], labelled)
+            (prediction,) = label_recordings(classifier, [source], labelled, segments)
             problem = prediction.problem
+            if not problem and not prediction.has_speech:
+                problem = f"{source.name}: {'; '.join([NO_SPEECH, *prediction.warnings])}."
         except UserError as error:
             problem = str(error)
     if problem:
         return _pages.get_template("problem.html").render(problem=problem)
     mean, classes = prediction.probabilities, bundle.about["classes"]
     names = [LABELS[name] for name in classes]
+    timeline = prediction.timeline if segments == SPEECH else []
     return _pages.get_template("result.html").render(
         name=source.name,
         label=names[int(mean.argmax())],
         confidence=float(apply_temperature(mean[None], classifier.temperature).max()),
         shares=list(zip(classes, names, map(float, mean), strict=True)),
-        picture=base64.b64encode(draw(spectrogram, prediction.windows, names)).decode(),
-        windows=[
-            (start, end, names[int(row.argmax())], float(row.max()))
-            for start, end, row in prediction.windows[:MOST_ROWS]
-        ],
+        picture=base64.b64encode(draw(spectrogram, timeline, names)).decode(),
+        segments=[(start, end, names[int(row.argmax())], float(row.max())) for start, end, row in timeline[:MOST_ROWS]],
+        n_segments=len(timeline),
         n_windows=len(prediction.windows),
         seconds=prediction.seconds,
         warnings=prediction.warnings,

@@ -13,7 +13,8 @@ from serflow import __version__
 from serflow.bundle import BUNDLE_FORMAT
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
-from serflow.evaluation.measures import Resampling, by_group, intervals
+from serflow.evaluation.groups import by_group
+from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS

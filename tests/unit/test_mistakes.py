@@ -56,7 +56,7 @@ def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
     clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "copy"])
     origins = np.array([*clips[:4], "1_DFA_ANG"])
     truth = np.array([1, 2, 0, 0, 0])
-    predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [], [], [], [True])
+    predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [], [True])
     found = wrong_predictions(predictions, CLASSES)
     assert found["clip"].tolist() == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
     last = found.iloc[2]

@@ -27,6 +27,8 @@ from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, replacing
 
+_CONFIDENCE = ("temperature", "accuracy_by_confidence")  # what predict needs of metrics.json
+
 
 def bundle_model(
     model: Path,
@@ -118,7 +120,7 @@ def bundle_model(
     if encoder is not None:
         files["encoder.onnx"] = encoder.read_bytes()
     if plain is not None:
-        about["plain"] = {key: read_json(plain_metrics)[key] for key in ("model", "temperature")}
+        about["plain"] = {key: read_json(plain_metrics)[key] for key in ("model", *_CONFIDENCE)}
         files["plain.onnx"] = to_onnx(load_model(plain, architecture))
     if settings["standardize"] in GROUPS:
         places = data.original.places(trained_recordings(predictions, settings))
@@ -140,7 +142,7 @@ def described(run: EvaluatedRun, training: Mapping, corpus: str) -> dict:
         "serflow": __version__,
         "corpus": corpus,
         "fold_name": run.fold_names[0],
-        **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", "temperature")},
+        **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", *_CONFIDENCE)},
         **{key: training[key] for key in ("architecture", "standardize", "refit")},
         "metrics": {key: metrics[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
     }

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
+from serflow.bundle.unsure import lowest_confidence
 from serflow.inference.label import label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.metrics.calibration import apply_temperature
+from serflow.metrics.selective import UNSURE
 from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
 
@@ -22,6 +24,7 @@ def predict_recordings(
     output: Path | None = None,
     format: str | None = None,
     timeline: Path | None = None,
+    accuracy: float | None = None,
     threads: int | None = None,
     shard: int | None = None,
     shards: int | None = None,
@@ -46,6 +49,9 @@ def predict_recordings(
         ``csv``, ``json`` or ``parquet``; by default chosen by the suffix of ``output``, CSV on standard output.
     timeline
         Table with a row for each window: file, start, end, label, ``p_{class}``; CSV, JSON or Parquet by its suffix.
+    accuracy
+        Wanted share of correct labels, such as 0.8. The label is "unsure" below the lowest confidence above which the
+        labels of the validation clips were that accurate.
     threads
         Number of threads of the features and of the model.
     shard
@@ -77,7 +83,8 @@ def predict_recordings(
     table_format(output, format)
     if timeline:
         table_format(timeline)
-    about, classifier, _ = open_bundle(bundle, threads or 1, encoder)
+    opened = open_bundle(bundle, threads or 1, encoder)
+    about, classifier, _ = opened
     classes = about["classes"]
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
         raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
@@ -116,7 +123,21 @@ def predict_recordings(
             for who, found in of_speaker.items()
         )
 
-    pairs = by_speaker()  # before the first row, so that an error leaves no output
+    @functools.cache
+    def lowest(unadapted: bool) -> float:
+        """Return the confidence below which the model, adapted or not, is unsure."""
+        if accuracy is None:
+            return 0.0
+        row = lowest_confidence(opened, bundle, accuracy, unadapted=unadapted)
+        note(
+            f"the label is {UNSURE} below a confidence of {row['threshold']:.3f}; of the validation clips "
+            f"{100 * row['coverage']:.0f} % were above, {100 * row['accuracy']:.1f} % of them labelled correctly"
+        )
+        return row["threshold"]
+
+    # Before the first row, so that an error leaves no output.
+    pairs = by_speaker()
+    lowest(not (speaker or speaker_from_folder or one_speaker or enrol))
 
     def rows() -> Iterator[tuple]:
         nonlocal count, failed
@@ -130,11 +151,13 @@ def predict_recordings(
                 continue
             mean = prediction.probabilities
             confidence = apply_temperature(mean[None], used.temperature).max()
+            sure = confidence >= lowest(used is classifier.unadapted)
+            label = classes[int(mean.argmax())] if sure else UNSURE
             warning = "; ".join(prediction.warnings) or None
             if warning:
                 say(f"{prediction.file}: warning: {warning}")
             known = prediction.seconds, len(prediction.windows), warning, None
-            yield (prediction.file, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
+            yield (prediction.file, label, float(confidence), *map(float, mean), *known)
             if timeline:
                 windows.extend(
                     (prediction.file, start, end, classes[int(row.argmax())], *map(float, row))

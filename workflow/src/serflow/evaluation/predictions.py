@@ -49,8 +49,6 @@ class Predictions:
     calibrated: np.ndarray  # (n, K), after temperature scaling
     temperatures: list[float]  # of each fold
     train_truth: list[np.ndarray]  # class codes of the training clips of each fold
-    valid_confidence: list[np.ndarray]  # calibrated, on the validation clips of each fold
-    valid_correct: list[np.ndarray]  # whether the predictions on them are correct
     unknown_speakers: list[bool]  # whether no speaker that a fold tests on is in its training or validation
     by_corpus: bool = False  # whether metrics are means over corpora, each of which is a fold
 
@@ -149,7 +147,7 @@ def key_of(run: dict) -> RunKey:
 
 def _load_fold(path: Path, metrics: dict) -> Predictions:
     read = read_predictions(path, metrics["classes"])
-    test, valid = (PredictedClips(*(column[read.parts == part] for column in read)) for part in ("test", "valid"))
+    test = PredictedClips(*(column[read.parts == "test"] for column in read))
     speakers = np.array([speaker_of(origin) for origin in test.origins])
     known = {speaker_of(origin) for origin in read.origins[read.parts != "test"]}
     return Predictions(
@@ -161,8 +159,6 @@ def _load_fold(path: Path, metrics: dict) -> Predictions:
         calibrated=apply_temperature(test.probabilities, metrics["temperature"]),
         temperatures=[metrics["temperature"]],
         train_truth=[read.truth[read.parts == "train"]],
-        valid_confidence=[apply_temperature(valid.probabilities, metrics["temperature"]).max(axis=1)],
-        valid_correct=[valid.probabilities.argmax(axis=1) == valid.truth],
         unknown_speakers=[known.isdisjoint(speakers)],
         by_corpus="corpus" in PROTOCOLS[metrics["protocol"]].apart,
     )

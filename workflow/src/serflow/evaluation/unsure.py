@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from serflow.evaluation.predictions import EvaluatedRun
-from serflow.metrics.selective import MIN_ANSWERS, accuracy_by_confidence, threshold_for
+from serflow.metrics.selective import MIN_ANSWERS, threshold_for
 
 
 def unsure(run: EvaluatedRun, accuracies: Sequence[float]) -> list[dict]:
@@ -19,27 +19,22 @@ def unsure(run: EvaluatedRun, accuracies: Sequence[float]) -> list[dict]:
 
 
 def _unsure(run: EvaluatedRun, wanted: float) -> dict:
-    thresholds, answered = [], {"validation": [], "test": []}
-    correct = {
-        "validation": np.concatenate(run.pooled.valid_correct),
-        "test": np.concatenate([fold.correct for fold in run.folds]),
-    }
-    for fold in run.folds:
-        confidence, known = fold.valid_confidence[0], fold.valid_correct[0]
-        chosen = threshold_for(accuracy_by_confidence(confidence, known), wanted)
-        thresholds.append(chosen and chosen["threshold"])
-        lowest = np.inf if chosen is None else chosen["threshold"]
-        answered["validation"].append(confidence >= lowest)
-        answered["test"].append(fold.calibrated.max(axis=1) >= lowest)
-    found = {name: _answers(np.concatenate(answered[name]), correct[name]) for name in answered}
+    thresholds, validation, test = [], [], []
+    for fold, known in zip(run.folds, run.metrics, strict=True):
+        row = threshold_for(known["accuracy_by_confidence"], wanted)
+        thresholds.append(row and row["threshold"])
+        answered = round(row["coverage"] * known["n_valid"]) if row else 0
+        validation.append((known["n_valid"], answered, answered * row["accuracy"] if row else 0))
+        confident = fold.calibrated.max(axis=1) >= (row["threshold"] if row else np.inf)
+        test.append((len(fold.clips), confident.sum(), (confident & fold.correct).sum()))
     reason = None
     if thresholds.count(None) == len(thresholds):
         reason = f"no confidence with {MIN_ANSWERS} or more validation clips above it reaches this accuracy"
-    return {"accuracy": wanted, "thresholds": thresholds, **found, "reason": reason}
+    known = {"validation": _answers(validation), "test": _answers(test)}
+    return {"accuracy": wanted, "thresholds": thresholds, **known, "reason": reason}
 
 
-def _answers(answered: np.ndarray, correct: np.ndarray) -> dict:
-    return {
-        "accuracy": float(correct[answered].mean()) if answered.any() else None,
-        "coverage": float(answered.mean()) if answered.size else 0.0,
-    }
+def _answers(folds: Sequence[tuple]) -> dict:
+    """Return accuracy and coverage from the numbers of clips, of answers and of correct ones of each fold."""
+    clips, answered, correct = (float(sum(column)) for column in zip(*folds, strict=True))
+    return {"accuracy": correct / answered if answered else None, "coverage": answered / clips}

@@ -11,7 +11,8 @@ from serflow.report.page import render_report
 from serflow.storage import write_json, write_table
 
 CLASSES = ["ANG", "DIS", "FEA", "HAP", "NEU", "SAD"]
-SETTINGS = {"resamples": 300, "seed": 0, "bins": 15}
+SETTINGS = {"resamples": 300, "seed": 0, "bins": 15, "accuracies": [0.7, 0.9]}
+SETTINGS |= {"checks": {"answered": 0.2, "baseline": "chancy", "ece": 0.1}}
 SPEAKERS = [str(speaker) for speaker in range(1001, 1013)]
 
 
@@ -19,8 +20,11 @@ def clips_of(speaker):
     return [f"{speaker}_{sentence}_{emotion}_XX" for sentence in ("DFA", "IEO", "TAI") for emotion in CLASSES]
 
 
-def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS):
-    """Write predictions and training of a run: four of twelve speakers are tested on, four validated on."""
+def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS, change=None):
+    """Write predictions and training of a run: four of twelve speakers are tested on, four validated on.
+
+    ``change`` turns the clips, their truth and logits into other logits.
+    """
     rng = np.random.default_rng([len(model), fold, len(protocol)])
     tested = speakers[fold * 4 : fold * 4 + 4]
     following = speakers[(fold * 4 + 4) % 12 :][:4]
@@ -32,6 +36,8 @@ def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS)
     rng.shuffle(rows := [list(row) for row in rows])
     truth = np.array([CLASSES.index(row[3]) for row in rows])
     logits = rng.normal(size=(len(rows), 6)) + skill * np.eye(6)[truth]
+    if change:
+        logits = change([row[0] for row in rows], truth, logits)
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     columns = {key: [row[place] for row in rows] for place, key in enumerate(("clip", "origin", "part", "label"))}
     columns |= {f"p_{name}": p[:, code].astype(np.float32) for code, name in enumerate(CLASSES)}

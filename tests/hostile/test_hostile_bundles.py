@@ -19,6 +19,7 @@ from tiny_bundle import ABOUT, refuse, write_bundle
 from voice import voice
 
 NAN, INFINITE = float("nan"), float("inf")
+ROW = {"threshold": 0.5, "accuracy": 0.8, "coverage": 0.3}
 
 
 def about(**changes):
@@ -59,6 +60,16 @@ ABOUTS = {
     "no preprocessing": without("preprocessing"),
     "no temperature": without("temperature"),
     "no leaky": without("leaky"),
+    "accuracy by confidence text": about(accuracy_by_confidence="high"),
+    "accuracy by confidence empty rows": about(accuracy_by_confidence=[{}]),
+    "accuracy by confidence null": about(accuracy_by_confidence=[dict.fromkeys(ROW)]),
+    "accuracy by confidence NaN": about(accuracy_by_confidence=[ROW | {"threshold": NAN}]),
+    "accuracy by confidence above 1": about(accuracy_by_confidence=[ROW | {"accuracy": 1.01}]),
+    "accuracy by confidence below 0": about(accuracy_by_confidence=[ROW | {"coverage": -0.1}]),
+    "accuracy by confidence true": about(accuracy_by_confidence=[ROW | {"threshold": True}]),
+    "accuracy by confidence with more": about(accuracy_by_confidence=[ROW | {"more": 1}]),
+    "accuracy by confidence of a million rows": about(accuracy_by_confidence=[ROW] * 1_000_000),
+    "accuracy by confidence of a plain model": about(plain={"temperature": 1, "accuracy_by_confidence": [[]]}),
     "classes null": about(classes=None),
     "classes text": about(classes="ANG"),
     "classes empty": about(classes=[]),

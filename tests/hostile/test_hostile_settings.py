@@ -144,4 +144,5 @@ def test_results_that_are_no_folder(there, place, make):
     make(path)
     for arguments in (["--dry-run"], ["--cores", "1", "catalog"]):
         said = refused(there, *arguments)
-        assert said.startswith("serflow: results/mine/listing/") and "cannot be written (" in said
+        why = ("cannot be written (", "No such file or directory", "Too many levels of symbolic links")
+        assert said.startswith("serflow: results/mine") and any(words in said for words in why)

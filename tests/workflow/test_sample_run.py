@@ -26,6 +26,7 @@ KEYS = {
     "uar",
     "confusion_matrix",
     "most_confusing_class",
+    "accuracy_by_confidence",
     "train_accuracy",
     "valid_accuracy",
     "test_accuracy",

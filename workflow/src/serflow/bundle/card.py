@@ -23,7 +23,7 @@ def model_card(
     measures
         Name of each metric on the test clips → its value and interval.
     groups
-        What :func:`serflow.evaluation.measures.by_group` returned.
+        What :func:`serflow.evaluation.groups.by_group` returned.
     n_speakers
         Number of test speakers.
     data

@@ -13,7 +13,8 @@ from serflow import __version__
 from serflow.bundle import BUNDLE_FORMAT
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
-from serflow.evaluation.measures import Resampling, by_group, intervals
+from serflow.evaluation.groups import by_group
+from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
@@ -25,6 +26,8 @@ from serflow.models.standardize import mean_and_sd, open_features
 from serflow.runtime.errors import UserError
 from serflow.splits import PROTOCOLS
 from serflow.storage import read_json, read_table, replacing
+
+_CONFIDENCE = ("temperature", "accuracy_by_confidence")  # what predict needs of metrics.json
 
 
 def bundle_model(
@@ -117,7 +120,7 @@ def bundle_model(
     if encoder is not None:
         files["encoder.onnx"] = encoder.read_bytes()
     if plain is not None:
-        about["plain"] = {key: read_json(plain_metrics)[key] for key in ("model", "temperature")}
+        about["plain"] = {key: read_json(plain_metrics)[key] for key in ("model", *_CONFIDENCE)}
         files["plain.onnx"] = to_onnx(load_model(plain, architecture))
     if settings["standardize"] in GROUPS:
         places = data.original.places(trained_recordings(predictions, settings))
@@ -139,7 +142,7 @@ def described(run: EvaluatedRun, training: Mapping, corpus: str) -> dict:
         "serflow": __version__,
         "corpus": corpus,
         "fold_name": run.fold_names[0],
-        **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", "temperature")},
+        **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", *_CONFIDENCE)},
         **{key: training[key] for key in ("architecture", "standardize", "refit")},
         "metrics": {key: metrics[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
     }

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
+from serflow.bundle.unsure import lowest_confidence
 from serflow.inference.label import NO_SPEECH, label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.inference.windows import SPEECH, WINDOWS
 from serflow.metrics.calibration import apply_temperature
+from serflow.metrics.selective import UNSURE
 from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
 
@@ -24,6 +26,7 @@ def predict_recordings(
     format: str | None = None,
     timeline: Path | None = None,
     segments: str = WINDOWS,
+    accuracy: float | None = None,
     threads: int | None = None,
     shard: int | None = None,
     shards: int | None = None,
@@ -54,6 +57,9 @@ def predict_recordings(
     segments
         What is labelled of a recording: ``windows`` are those of all of it. ``speech`` is each segment of speech in it,
         as a recording of its own, and the label of the recording is that of all windows of speech.
+    accuracy
+        Wanted share of correct labels, such as 0.8. The label is "unsure" below the lowest confidence above which the
+        labels of the validation clips were that accurate.
     threads
         Number of threads of the features and of the model.
     shard
@@ -87,7 +93,8 @@ def predict_recordings(
     table_format(output, format)
     if timeline:
         table_format(timeline)
-    about, classifier, _ = open_bundle(bundle, threads or 1, encoder)
+    opened = open_bundle(bundle, threads or 1, encoder)
+    about, classifier, _ = opened
     classes = about["classes"]
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
         raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
@@ -126,7 +133,21 @@ def predict_recordings(
             for who, found in of_speaker.items()
         )
 
-    pairs = by_speaker()  # before the first row, so that an error leaves no output
+    @functools.cache
+    def lowest(unadapted: bool) -> float:
+        """Return the confidence below which the model, adapted or not, is unsure."""
+        if accuracy is None:
+            return 0.0
+        row = lowest_confidence(opened, bundle, accuracy, unadapted=unadapted)
+        note(
+            f"the label is {UNSURE} below a confidence of {row['threshold']:.3f}; of the validation clips "
+            f"{100 * row['coverage']:.0f} % were above, {100 * row['accuracy']:.1f} % of them labelled correctly"
+        )
+        return row["threshold"]
+
+    # Before the first row, so that an error leaves no output.
+    pairs = by_speaker()
+    lowest(not (speaker or speaker_from_folder or one_speaker or enrol))
 
     def rows() -> Iterator[tuple]:
         nonlocal count, failed
@@ -151,8 +172,10 @@ def predict_recordings(
                 continue
             mean = prediction.probabilities
             confidence = apply_temperature(mean[None], used.temperature).max()
+            sure = confidence >= lowest(used is classifier.unadapted)
+            label = classes[int(mean.argmax())] if sure else UNSURE
             known = prediction.seconds, len(prediction.windows), warning, None
-            yield (*which, classes[int(mean.argmax())], float(confidence), *map(float, mean), *known)
+            yield (*which, label, float(confidence), *map(float, mean), *known)
             if timeline:
                 rows_of_timeline.extend(
                     (prediction.file, start, end, classes[int(row.argmax())], *map(float, row))

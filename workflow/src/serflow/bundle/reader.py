@@ -27,6 +27,17 @@ _LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "moments.npy": 2**26}  # byt
 _LARGEST_MODEL = 2**31
 _LARGEST_WHOLE = 2**32  # of all members of an ensemble together
 _TEMPERATURE = {"type": "number", "minimum": 0.01, "maximum": 100}
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_CONFIDENCE = {
+    "type": "array",
+    "maxItems": 1000,
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["threshold", "accuracy", "coverage"],
+        "properties": dict.fromkeys(("threshold", "accuracy", "coverage"), _SHARE),
+    },
+}
 _WHOLE = {"type": "integer", "minimum": 1}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 1000, "pattern": "^[^\ud800-\udfff]+\\Z"}
 _PREPROCESSING = {
@@ -59,7 +70,12 @@ SCHEMA = {
         "classes": {"type": "array", "minItems": 2, "maxItems": 1000, "items": _NAME, "uniqueItems": True},
         "temperature": _TEMPERATURE,
         "standardize": {"enum": [NONE, TRAINING, *GROUPS]},
-        "plain": {"type": "object", "required": ["temperature"], "properties": {"temperature": _TEMPERATURE}},
+        "accuracy_by_confidence": _CONFIDENCE,
+        "plain": {
+            "type": "object",
+            "required": ["temperature"],
+            "properties": {"temperature": _TEMPERATURE, "accuracy_by_confidence": _CONFIDENCE},
+        },
         "members": {
             "type": "array",
             "minItems": 1,
@@ -67,7 +83,7 @@ SCHEMA = {
             "items": {
                 "type": "object",
                 "required": ["weight"],
-                "properties": {"weight": {"type": "number", "minimum": 0, "maximum": 1}},
+                "properties": {"weight": _SHARE},
             },
         },
         "preprocessing": {
@@ -78,7 +94,7 @@ SCHEMA = {
     },
 }
 SCHEMA["allOf"] = [
-    {"required": sorted(SCHEMA["properties"].keys() - {"plain", "members", *_OF_ONE_MODEL})},
+    {"required": sorted(SCHEMA["properties"].keys() - {"plain", "members", "accuracy_by_confidence", *_OF_ONE_MODEL})},
     {"anyOf": [{"required": ["members"]}, {"required": list(_OF_ONE_MODEL)}]},
     {"properties": {"encoder": DESCRIPTION, "shrinkage": {"type": "number", "minimum": 0, "maximum": 1000}}},
     *(

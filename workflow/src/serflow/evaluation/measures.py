@@ -11,10 +11,7 @@ from serflow.metrics import calibration
 from serflow.metrics.bootstrap import bootstrap_interval
 from serflow.metrics.scores import STATISTICS, row_shares, scores_from_confusion
 
-GROUPINGS = ("sex", "age", "race", "ethnicity", "language", "sentence", "level", "corpus")
-FURTHER = "group_"  # how columns of the catalogue begin that are further columns of a manifest
 _CURVE_POINTS = 50
-_NOT_STATED = "not stated"
 
 
 class Resampling(NamedTuple):
@@ -60,45 +57,3 @@ def _calibration(probabilities: np.ndarray, truth: np.ndarray, bins: int) -> dic
         "ece": diagram.pop("error"),
         "reliability": diagram,
     }
-
-
-def by_group(predictions: Predictions, catalog, resampling: Resampling) -> dict[str, list[dict]]:
-    """Return the UAR of each group of clips, with its interval and size.
-
-    Parameters
-    ----------
-    predictions
-        On test clips.
-    catalog
-        ``pandas.DataFrame`` of the catalogue, indexed by clip. A copy belongs to the groups of its origin.
-    resampling
-        For the intervals.
-
-    Returns
-    -------
-    dict
-        For each of :data:`GROUPINGS` and each further column of a manifest its groups in sorted order. UAR is the mean
-        over the classes that occur in the group, ``classes`` is their number. A grouping without any known value is an
-        empty list.
-    """
-    further = [name for name in catalog if name.startswith(FURTHER)]
-    rows = catalog.reindex(columns=[*GROUPINGS, *further]).loc[predictions.origins]
-    rows["age"] = rows["age"].map(lambda age: f"{age // 10 * 10:.0f}–{age // 10 * 10 + 9:.0f}", na_action="ignore")
-    known = rows.dropna(axis=1, how="all").astype(object).fillna(_NOT_STATED)
-    return {name: _groups(predictions, known[name].to_numpy(), resampling) if name in known else [] for name in rows}
-
-
-def _groups(predictions: Predictions, groups: np.ndarray, resampling: Resampling) -> list[dict]:
-    measured = []
-    for group in sorted(set(groups)):
-        within = predictions.where(groups == group)
-        measured.append(
-            {
-                "group": group,
-                "n_clips": len(within.clips),
-                "n_speakers": len(set(within.speakers)),
-                "classes": len(set(within.truth)),
-                "uar": asdict(bootstrap_interval(within.confusions(), "uar", *resampling)),
-            }
-        )
-    return measured

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from serflow.evaluation.predictions import read_predictions
-from serflow.metrics.calibration import fit_temperature
+from serflow.metrics.calibration import apply_temperature, fit_temperature
 from serflow.metrics.scores import STATISTICS, confusion_matrix, most_confusing_class, scores_from_confusion
+from serflow.metrics.selective import accuracy_by_confidence
 from serflow.splits import PARTS, PROTOCOLS
 from serflow.storage import read_json, write_json
 
@@ -28,7 +29,8 @@ def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: in
         Number of the fold.
     output
         ``metrics.json`` to write. Scores are fractions. Rows of the confusion matrix are the truth, columns the
-        predictions, in the order of ``classes``. ``temperature`` is fitted on the validation clips.
+        predictions, in the order of ``classes``. ``temperature`` is fitted on the validation clips, and
+        ``accuracy_by_confidence`` measured on them with calibrated confidences.
     """
     trained = read_json(training)
     classes = trained["classes"]
@@ -37,6 +39,9 @@ def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: in
     parts = {part: clips.parts == part for part in PARTS}
     counts = {part: confusion_matrix(clips.truth[rows], predicted[rows], len(classes)) for part, rows in parts.items()}
     scores = scores_from_confusion(counts["test"])
+    validated = clips.probabilities[parts["valid"]], clips.truth[parts["valid"]]
+    temperature = fit_temperature(*validated)
+    confidence = apply_temperature(validated[0], temperature).max(axis=1)
     write_json(
         output,
         {
@@ -49,7 +54,8 @@ def evaluate_model(predictions: Path, training: Path, *, protocol: str, seed: in
             **{name: scores[name] for name in (*STATISTICS, "recall", "precision")},
             "confusion_matrix": counts["test"].tolist(),
             "most_confusing_class": most_confusing_class(counts["test"], classes),
-            "temperature": fit_temperature(clips.probabilities[parts["valid"]], clips.truth[parts["valid"]]),
+            "temperature": temperature,
+            "accuracy_by_confidence": accuracy_by_confidence(confidence, predicted[parts["valid"]] == validated[1]),
             **{f"{part}_accuracy": float(np.trace(matrix) / matrix.sum()) for part, matrix in counts.items()},
             **{f"n_{part}": int(matrix.sum()) for part, matrix in counts.items()},
             **{key: trained[key] for key in ("standardize", "refit", "parameters", "epochs", "best_epoch", "seconds")},

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from serflow.evaluation.checks import check_runs
 from serflow.evaluation.comparison_table import comparison_rows
 from serflow.evaluation.comparisons import compare_pairs, compare_protocols, summarize_seeds
+from serflow.evaluation.disagreement import disagreement
 from serflow.evaluation.enrolment_curve import enrolment_curve, load_enrolments
-from serflow.evaluation.measures import Resampling, by_group, measure
+from serflow.evaluation.groups import by_group, compare_groups
+from serflow.evaluation.measures import Resampling, measure
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.evaluation.references import agreement_with_votes, reference_scores
+from serflow.evaluation.unsure import unsure
 from serflow.runtime.errors import UserError
 from serflow.storage import read_table, write_json
 
@@ -23,7 +27,7 @@ def evaluate_runs(
     settings: Mapping,
     output: Path,
 ) -> None:
-    """Write metrics with intervals, groups, reference values, calibration and comparisons of all runs.
+    """Write metrics with intervals, groups, reference values, calibration, comparisons and checks of all runs.
 
     Parameters
     ----------
@@ -38,7 +42,7 @@ def evaluate_runs(
     published
         Published results to compare with, the content of ``resources/notebook_runs.json``; empty without.
     settings
-        The section ``evaluation`` of the configuration: ``resamples``, ``seed``, ``bins``.
+        The section ``evaluation`` of the configuration.
     output
         ``evaluation.json`` to write, as described by ``workflow/schemas/evaluation.schema.json``.
 
@@ -58,6 +62,9 @@ def evaluate_runs(
     first_of = {run.key.protocol: run for run in reversed(runs)}
     protocols = dict.fromkeys(run.key.protocol for run in runs)
     references = {protocol: reference_scores(first_of[protocol], catalog, resampling) for protocol in protocols}
+    pairs = compare_pairs(runs, resampling)
+    groups = [run.key._asdict() | compare_groups(run, catalog, resampling) for run in runs]
+    robustness = None
     write_json(
         output,
         {
@@ -67,8 +74,13 @@ def evaluate_runs(
             "models": summaries,
             "references": references,
             "comparison": comparison_rows(runs, measured, references, published),
-            "pairs": compare_pairs(runs, resampling),
+            "pairs": pairs,
             "leakage": compare_protocols(summaries),
+            "checks": check_runs(measured, references, pairs, groups, robustness, settings["checks"]),
+            "groups": groups,
+            "disagreement": [run.key._asdict() | disagreement(run, catalog, resampling) for run in runs],
+            "unsure": [run.key._asdict() | {"wanted": unsure(run, settings["accuracies"])} for run in runs],
+            "robustness": robustness,
         },
     )
 

@@ -103,15 +103,15 @@ def _interval(
     result |= {"low": None, "high": None, "method": None, "reason": None}
     if min(map(len, parts)) < 2:
         return result | {"resamples": 0, "reason": "one speaker: nothing to resample"}
-    replicates = [_replicates(part, statistic, resamples, seed) for part in parts]
-    if not np.isfinite(replicates).all():
+    found = [replicates(part, statistic, resamples, seed) for part in parts]
+    if not np.isfinite(found).all():
         return result | {"reason": "the statistic is undefined in some resamples"}
 
     from scipy.special import ndtr, stdtrit  # importing scipy.stats takes ten times as long
 
     degrees = np.array([len(part) - 1 for part in parts])
     # Variances of the mean over strata, each corrected for the resamples' (A-1)/A.
-    variances = np.array([found.var() for found in replicates]) * (degrees + 1) / degrees / len(parts) ** 2
+    variances = np.array([each.var() for each in found]) * (degrees + 1) / degrees / len(parts) ** 2
     if parts[1:] or len(sums) < MIN_SPEAKERS_FOR_QUANTILES:
         total = variances.sum()
         freedom = total**2 / (variances**2 / degrees).sum() if total else degrees.sum()
@@ -119,11 +119,12 @@ def _interval(
         low, high = np.clip([value - half, value + half], lowest, 1)
     else:
         reach = math.sqrt(len(sums) / (len(sums) - 1)) * stdtrit(len(sums) - 1, (1 + level) / 2)
-        (low, high), method = np.quantile(replicates[0], [ndtr(-reach), ndtr(reach)]), "percentile"
+        (low, high), method = np.quantile(found[0], [ndtr(-reach), ndtr(reach)]), "percentile"
     return result | {"low": float(low), "high": float(high), "method": method}
 
 
-def _replicates(sums: np.ndarray, statistic: Callable, resamples: int, seed: int) -> np.ndarray:
+def replicates(sums: np.ndarray, statistic: Callable, resamples: int, seed: int) -> np.ndarray:
+    """Return a statistic, (..., K, K) → (...), of each resample of speakers with matrices (A, K, K)."""
     weighted = resample_weights(len(sums), resamples, seed) @ sums.reshape(len(sums), -1)
     return statistic(weighted.reshape(resamples, *sums.shape[1:]))
 

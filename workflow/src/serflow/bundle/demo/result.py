@@ -8,6 +8,7 @@ import jinja2
 
 from serflow.bundle.demo.picture import Spectrogram, draw
 from serflow.bundle.reader import Bundle
+from serflow.bundle.unsure import DEMO_ACCURACY, validated
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.inference.classifier import Classifier, Ensemble
@@ -15,6 +16,7 @@ from serflow.inference.label import NO_SPEECH, label_recordings
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import SPEECH, WINDOWS, Window, count_samples
 from serflow.metrics.calibration import apply_temperature
+from serflow.metrics.selective import threshold_for
 from serflow.runtime.errors import UserError
 
 LONGEST_SECONDS = 3600
@@ -60,8 +62,9 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
     Returns
     -------
     str
-        HTML: the label, a table of probabilities, the picture and, of a recording that is longer than those of the
-        training, the timeline of the speech in it; or, of a recording that has no label, what is wrong with it.
+        HTML: the label, or "unsure" below the confidence that an accuracy of 0.8 needs; a table of probabilities, the
+        picture and, of a recording that is longer than those of the training, the timeline of the speech in it; or, of
+        a recording that has no label, what is wrong with it.
     """
     source, how = RecordingToLabel(Path(path).name, path=path), classifier.preprocessing
     # A recording that cannot be opened is refused, with the reason, when it is labelled.
@@ -93,10 +96,13 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
     mean, classes = prediction.probabilities, bundle.about["classes"]
     names = [LABELS[name] for name in classes]
     timeline = prediction.timeline if segments == SPEECH else []
+    confidence = float(apply_temperature(mean[None], classifier.temperature).max())
     return _pages.get_template("result.html").render(
         name=source.name,
         label=names[int(mean.argmax())],
-        confidence=float(apply_temperature(mean[None], classifier.temperature).max()),
+        confidence=confidence,
+        unsure=_unsure(bundle, classifier, confidence),
+        accuracy=DEMO_ACCURACY,
         shares=list(zip(classes, names, map(float, mean), strict=True)),
         picture=base64.b64encode(draw(spectrogram, timeline, names)).decode(),
         segments=[(start, end, names[int(row.argmax())], float(row.max())) for start, end, row in timeline[:MOST_ROWS]],
@@ -106,3 +112,10 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
         warnings=prediction.warnings,
         length=length if padded else None,
     )
+
+
+def _unsure(bundle: Bundle, classifier: Classifier | Ensemble, confidence: float) -> bool:
+    """Return whether a label of this confidence is too often wrong; never in a bundle that does not know."""
+    table = validated(bundle, unadapted=classifier is bundle.classifier.unadapted)
+    row = threshold_for(table or [], DEMO_ACCURACY)
+    return bool(table) and (row is None or confidence < row["threshold"])

@@ -25,24 +25,20 @@ def list_corpus(results: Path, audio, **changes) -> Corpus:
     return open_corpus(config | {"shards": 1} | changes, results)
 
 
-def read_shard(results: Path, shard: str, policy: str = "fail", **reading) -> Path:
-    """Read the recordings of a shard and return their index; keyword arguments are settings of the level."""
+def read_shard(results: Path, shard: str, policy: str = "fail", segments: str = "recordings", **reading) -> Path:
+    """Read the recordings of a shard and return their index; further keyword arguments are settings of the level."""
     index = results / f"recordings/{shard}.parquet"
     paths = {"output": index.with_suffix(".npy"), "index": index}
-    read_recordings(
-        results / f"listing/{shard}.parquet",
-        sampling_rate=16_000,
-        reading=AS_RECORDED | reading,
-        policy=policy,
-        **paths,
-    )
+    how = {"sampling_rate": 16_000, "reading": AS_RECORDED | reading, "policy": policy, "segments": segments}
+    read_recordings(results / f"listing/{shard}.parquet", **how, **paths)
     return index
 
 
 def read_corpus(results: Path, audio, policy: str = "fail", **changes) -> list[Path]:
     """Open a corpus, read its recordings and return the indices."""
     list_corpus(results, audio, **changes)
-    return [read_shard(results, shard, policy) for shard in shard_names(changes.get("shards", 1))]
+    segments = changes.get("segments", "recordings")
+    return [read_shard(results, shard, policy, segments) for shard in shard_names(changes.get("shards", 1))]
 
 
 def rows_of(indices: list[Path]) -> list[dict]:

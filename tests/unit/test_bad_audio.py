@@ -230,9 +230,8 @@ from serflow.audio.length import fix_length, measure_length
 from serflow.audio.read_recordings import read_recordings
 folder = Path({str(tmp_path)!r})
 target = folder / "target"
-reading = {AS_RECORDED!r}
-paths = {{"output": folder / "r", "index": folder / "ri"}}
-read_recordings(folder / "listing/s00.parquet", sampling_rate=16000, reading=reading, policy="fail", **paths)
+how = {{"sampling_rate": 16000, "reading": {AS_RECORDED!r}, "segments": "recordings", "policy": "fail"}}
+read_recordings(folder / "listing/s00.parquet", **how, output=folder / "r", index=folder / "ri")
 plan = folder / "plan/s00.parquet"
 augment_audio(
     folder / "r", folder / "ri", plan, sampling_rate=16000, output=folder / "a", output_index=folder / "ai"

@@ -25,11 +25,35 @@ rule read_recordings:
     params:
         sampling_rate=config["sampling_rate"],
         reading=json.dumps(READING),
+        segments=config["segments"],
         code=code_of("read_recordings"),
     shell:
         "python -m serflow read_recordings --listing {input.listing:q} --sampling-rate {params.sampling_rate}"
-        " --reading {params.reading:q} --policy {resources.policy} --output {output.recordings:q} --index {output.index:q}"
-        " --log {log:q}"
+        " --reading {params.reading:q} --segments {params.segments} --policy {resources.policy}"
+        " --output {output.recordings:q} --index {output.index:q} --log {log:q}"
+
+
+rule plan_segments:
+    """Plan the copies of segments of speech, which are known only when the recordings of all shards have been read."""
+    input:
+        collect(paths.recordings_index, shard=SHARDS),
+    output:
+        collect(paths.plan_of_segments, shard=SHARDS),
+    log:
+        log_of("plan_segments"),
+    benchmark:
+        benchmark_of("plan_segments")
+    conda:
+        "../../envs/audio.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000, 20),
+        runtime=minutes(10),
+    params:
+        augment=json.dumps(config["augment"]),
+        code=code_of("plan_segments"),
+    shell:
+        "python -m serflow plan_segments --indices {input:q} --settings {params.augment:q} --plans {output:q} --log {log:q}"
 
 
 rule augment_audio:
@@ -37,7 +61,7 @@ rule augment_audio:
     input:
         recordings=paths.recordings,
         index=paths.recordings_index,
-        plan=paths.plan,
+        plan=PLAN,
     output:
         samples=paths.augmented,
         index=paths.augmented_index,

@@ -35,9 +35,7 @@ rule bundle_model:
         settings=settings_of_run,
         more=options_for("encoder", "description", "plain", "plain_metrics"),
         corpus=CORPUS,
-        preprocessing=lambda wildcards: json.dumps(
-            READING | kind_settings(MODELS[wildcards.model].features, config)
-        ),
+        preprocessing=lambda wildcards: json.dumps(READING | kind_settings(MODELS[wildcards.model].features, config)),
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
         code=lambda wildcards: code_of("bundle_model", MODELS[wildcards.model].architecture.module),
     shell:

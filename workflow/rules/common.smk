@@ -130,6 +130,7 @@ PATTERNS = {
     "listing": "listing/{shard}.parquet",
     "groups": "listing/groups.parquet",
     "plan": "plan/{shard}.parquet",
+    "plan_of_segments": "plan/speech/{shard}.parquet",
     "recordings": "recordings/{shard}.npy",
     "recordings_index": "recordings/{shard}.parquet",
     "clips": "catalog/clips.parquet",
@@ -176,6 +177,8 @@ PATTERNS = {
     "report": "report/{selection}/index.html",
 }
 paths = SimpleNamespace(**{name: f"results/{CORPUS}/{pattern}" for name, pattern in PATTERNS.items()})
+# Segments of speech are known only when the recordings have been read, so that their copies are planned by a rule.
+PLAN = paths.plan_of_segments if config["segments"] == "speech" else paths.plan
 paths.encoder, paths.encoder_description = "resources/encoders/{encoder}.onnx", "resources/encoders/{encoder}.json"
 
 

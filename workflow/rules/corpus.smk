@@ -106,7 +106,7 @@ rule split_clips:
     input:
         # Not the catalogue, so that new metadata retrains no model.
         indices=collect(paths.recordings_index, shard=SHARDS),
-        plans=collect(paths.plan, shard=SHARDS),
+        plans=collect(PLAN, shard=SHARDS),
         table=lambda wildcards: config["split"]["table"] if "table" in PROTOCOLS[wildcards.protocol].settings else [],
     output:
         paths.split,

@@ -32,6 +32,7 @@ COMMANDS = {
     "read_recordings": "serflow.audio.read_recordings",
     "catalog_clips": "serflow.corpus.catalog",
     "split_clips": "serflow.splits.split_clips",
+    "plan_segments": "serflow.corpus.copies",
     "augment_audio": "serflow.audio.augment",
     "measure_length": "serflow.audio.length",
     "fix_length": "serflow.audio.length",

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -24,6 +24,7 @@ LARGEST_FILE = 8 * MOST_SAMPLES
 # In multiples of full scale. Programs that write 32-bit integers into a float file reach it; larger values overflow.
 LOUDEST = 2.0**31
 FORMATS = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3")
+_AT_ONCE = 1 << 20  # samples of all channels
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -178,6 +179,35 @@ def read_samples(name: str | Path, file: sf.SoundFile, count: int, before: int =
         )
     check_samples(name, samples, before)
     return samples
+
+
+def read_mixed(
+    name: str | Path,
+    file: sf.SoundFile,
+    first: int,
+    count: int,
+    hear: Callable[[np.ndarray, np.ndarray], object] = lambda read, mixed: None,
+) -> Iterator[np.ndarray]:
+    """Yield samples of a file block by block, mixed down, so that a long recording needs little memory.
+
+    Parameters
+    ----------
+    name, file
+        As in :func:`read_samples`.
+    first
+        Where the file is, in samples from its beginning.
+    count
+        Number of samples.
+    hear
+        Called with each block, float32 of shape (samples, channels), and the mix of its channels.
+    """
+    done, stop = first, first + count
+    while done < stop:
+        block = read_samples(name, file, min(stop - done, max(1, _AT_ONCE // file.channels)), done)
+        done += len(block)
+        mixed = mix_down(block)
+        hear(block, mixed)
+        yield mixed
 
 
 def check_samples(path: str | Path, samples: np.ndarray, before: int = 0) -> None:

@@ -1,10 +1,11 @@
-"""Recordings that are a part of a file, given by start and end in a manifest."""
+"""Recordings that are a part of a file, given by start and end in a manifest or by where there is speech."""
 
 from pathlib import Path
 
 import soundfile as sf
 
-from serflow.audio.io import Recording, check_length, open_recording, read_samples
+from serflow.audio.io import Recording, check_length, open_recording, read_mixed, read_samples
+from serflow.audio.speech import SpeechDetector
 from serflow.runtime.errors import UserError
 
 # How far an end may lie beyond the end of the file, in seconds: times are often rounded to hundredths.
@@ -32,6 +33,37 @@ def decode_piece(path: str | Path, start: float | None, end: float | None) -> Re
         file.seek(first)
         samples = read_samples(path, file, count, first)
         return Recording(samples, file.samplerate, file.subtype, warnings)
+
+
+def find_speech(path: str | Path, start: float | None, end: float | None) -> list[tuple[float, float]]:
+    """Return start and end of each segment of speech in a file, or in a part of it.
+
+    Parameters
+    ----------
+    path
+        The file; named in errors.
+    start, end
+        In seconds; None for the beginning and the end of the file.
+
+    Returns
+    -------
+    list of (float, float)
+        In seconds from the beginning of the file, in whole milliseconds.
+
+    Raises
+    ------
+    UserError
+        As :func:`serflow.audio.io.open_recording`, and if the part does not lie in the file.
+    """
+    with open_recording(path, path, whole=False) as (file, _):
+        first, count = find_piece(path, file, start, end)
+        detector = SpeechDetector(file.samplerate)
+        if first:
+            file.seek(first)
+        for mixed in read_mixed(path, file, first, count):
+            detector.add(mixed)
+        offset = first / file.samplerate
+        return [(round(offset + begin, 3), round(offset + stop, 3)) for begin, stop in detector.segments()]
 
 
 def find_piece(name: str | Path, file: sf.SoundFile, start: float | None, end: float | None) -> tuple[int, int]:

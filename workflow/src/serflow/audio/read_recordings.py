@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from serflow import storage
 from serflow.audio.io import decode, mix_down, read_content, resample
 from serflow.audio.level import adjust_level
 from serflow.audio.meter import LevelMeter, loudest_second
-from serflow.audio.pieces import decode_piece
+from serflow.audio.pieces import decode_piece, find_speech
 from serflow.corpus.formats import FORMATS
 from serflow.corpus.policy import apply_policy
 from serflow.runtime.errors import UserError, printable
@@ -20,6 +20,7 @@ from serflow.runtime.progress import tell
 
 SCHEMA = {
     "clip": "string",
+    "recording": "string",
     "file": "string",
     "speaker": "string",
     "sentence": "string",
@@ -47,7 +48,7 @@ SCHEMA = {
 
 
 def read_recordings(
-    listing: Path, *, sampling_rate: int, reading: Mapping, policy: str, output: Path, index: Path
+    listing: Path, *, sampling_rate: int, reading: Mapping, segments: str, policy: str, output: Path, index: Path
 ) -> None:
     """Decode the recordings of a shard and write them end to end.
 
@@ -59,15 +60,19 @@ def read_recordings(
         Sampling rate of the output in Hz.
     reading
         Settings of :func:`serflow.audio.level.adjust_level`.
+    segments
+        What a clip is: ``recordings`` for each recording, or ``speech`` for each segment of speech in it, named after
+        the recording, start and end in milliseconds: ``anna_interview[1250-3875]``.
     policy
         What an unusable recording means: ``fail`` or ``exclude``.
     output
         float32 array of shape (samples,): the recordings as mono, one after the other.
     index
-        One row per recording, by clip: what the file name says, rate and channels of the file, its level
-        (:class:`serflow.audio.meter.LevelMeter`), RMS of the loudest second of its mixed channels (``loudest_rms``),
-        sha256 of the file and of the mix of its decoded channels, ``problem`` if it is unusable, and where it lies in
-        the output (``offset``, ``length``). The level is that of the file, before it is adjusted.
+        One row per clip: the recording that it is or is a part of, what the file name says, rate and channels of the
+        file, its level (:class:`serflow.audio.meter.LevelMeter`), RMS of the loudest second of its mixed channels
+        (``loudest_rms``), sha256 of the file and of the mix of its decoded channels, ``problem`` if it is unusable, and
+        where it lies in the output (``offset``, ``length``). The level is that of the file,
+        before it is adjusted.
 
     Raises
     ------
@@ -77,12 +82,13 @@ def read_recordings(
     rows, problems, odd = [], [], []
     with storage.ArrayWriter(output) as out:
         for row in storage.read_table(listing).to_pylist():
-            found, samples, warnings = _read(row, sampling_rate, reading)
-            odd += [f"{os.fsdecode(row['path'])}: {'; '.join(warnings)}"] if warnings else []
-            if found["problem"]:
-                problems.append(found["problem"])
-            rows.append(found | {"offset": out.rows, "length": len(samples)})
-            out.write(samples)
+            for clip in _clips_of(row | {"recording": row["clip"]}, segments):
+                found, samples, warnings = _read(clip, sampling_rate, reading)
+                odd += [f"{os.fsdecode(row['path'])}: {'; '.join(warnings)}"] if warnings else []
+                if found["problem"]:
+                    problems.append(found["problem"])
+                rows.append(found | {"offset": out.rows, "length": len(samples)})
+                out.write(samples)
         apply_policy(policy, problems)
     if odd:
         tell(printable(f"{odd[0]}{f' (and {len(odd) - 1} more recordings of this shard are odd)' if odd[1:] else ''}"))
@@ -93,6 +99,32 @@ def read_recordings(
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _clips_of(row: dict, segments: str) -> Iterator[dict]:
+    """Yield the rows of the clips that a recording is or holds; one with a problem if it holds none."""
+    if segments == "recordings" or row["problem"]:
+        yield row
+        return
+    path = Path(os.fsdecode(row["path"]))
+    try:
+        if not (spoken := find_speech(path, row["start"], row["end"])):
+            raise UserError(f"{path}: no speech was found in it; remove it, or set segments to recordings")
+    except UserError as error:
+        yield _refused(row, error)
+        return
+    for start, end in spoken:
+        name = f"{row['clip']}[{round(1000 * start)}-{round(1000 * end)}]"
+        yield row | {"clip": name, "start": start, "end": end}
+
+
+def _refused(row: dict, error: UserError) -> dict:
+    """Return the row with the error as its problem, and where it is listed if that is a row of a table."""
+    where = ""
+    if row["table"] is not None:
+        clip = row["recording"].removeprefix(f"{row['corpus']}:")
+        where = FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
+    return row | {"problem": f"{where}{error}"}
 
 
 def _read(row: Mapping, sampling_rate: int, reading: Mapping) -> tuple[dict, np.ndarray, Sequence[str]]:
@@ -111,11 +143,7 @@ def _read(row: Mapping, sampling_rate: int, reading: Mapping) -> tuple[dict, np.
             recording = decode_piece(path, row["start"], row["end"])
             row["sha256"] = _digest(path)
     except UserError as error:
-        where = ""
-        if row["table"] is not None:
-            clip = row["clip"].removeprefix(f"{row['corpus']}:")
-            where = FORMATS["manifest"].load().describe_row(Path(os.fsdecode(row["table"])), clip)
-        return row | {"problem": f"{where}{error}"}, nothing, ()
+        return _refused(row, error), nothing, ()
     samples, mixed, level = recording.samples, mix_down(recording.samples), LevelMeter()
     level.add(samples, mixed)
     described = {

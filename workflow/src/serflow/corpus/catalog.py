@@ -92,11 +92,11 @@ def catalog_clips(
     heard = _of_crema_d(voice_votes(votes) if votes else {}, formats)
     clips = (
         clips.join(pd.DataFrame.from_dict(people, "index", columns=list(_PERSON)), on="speaker")
-        .join(pd.DataFrame.from_dict(heard, "index", columns=VOTES), on="clip")
+        .join(pd.DataFrame.from_dict(heard, "index", columns=VOTES), on="recording")
         .assign(left_out=clips["clip"].isin(left_out))
     )
-    schema = {field.name: str(field.type) for field in table.drop(["problem", "offset", "length"]).schema}
-    told = storage.read_table(groups).to_pandas().set_index("clip").reindex(clips["clip"]).set_index(clips.index)
+    schema = {field.name: str(field.type) for field in table.drop(["recording", "problem", "offset", "length"]).schema}
+    told = storage.read_table(groups).to_pandas().set_index("clip").reindex(clips["recording"]).set_index(clips.index)
     for name in told:
         clips[name] = clips[name].where(clips[name].notna(), told[name]) if name in _PERSON else told[name]
     schema |= {"corpus_label": "string"} | _PERSON | {name: "string" for name in told if name not in _PERSON}

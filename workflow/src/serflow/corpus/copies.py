@@ -6,7 +6,11 @@ machines.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from serflow.corpus.ids import speaker_of
+from serflow.corpus.shards import shard_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,3 +79,31 @@ def plan_copies(clips: Sequence[str], settings: Mapping) -> list[Copy]:
                 parameter = low + (high - low) * random_number(settings["seed"], clip, f"{kind} parameter")
                 plan.append(Copy(f"{clip}.{kind}", clip, kind, parameter))
     return plan
+
+
+def plan_by_shard(clips: Sequence[str], settings: Mapping, shards: int) -> list[list[Copy]]:
+    """Return the plan of :func:`plan_copies` in as many parts as there are shards, each sorted."""
+    parts: list[list[Copy]] = [[] for _ in range(shards)]
+    for copy in plan_copies(clips, settings):
+        parts[shard_of(speaker_of(copy.origin), shards)].append(copy)
+    return list(map(sorted, parts))
+
+
+def plan_segments(*, indices: Sequence[Path], settings: Mapping, plans: Sequence[Path]) -> None:
+    """Write the plan of copies of segments of speech, which are known only when the recordings have been read.
+
+    Parameters
+    ----------
+    indices
+        Indices of :func:`serflow.audio.read_recordings.read_recordings`, of all shards.
+    settings
+        The section ``augment`` of the configuration.
+    plans
+        Tables to write, in the order of the shards.
+    """
+    from serflow import storage
+
+    rows = storage.read_tables(indices).to_pylist()
+    clips = [row["clip"] for row in rows if row["problem"] is None]
+    for path, part in zip(plans, plan_by_shard(clips, settings, len(plans)), strict=True):
+        storage.write_table(path, storage.table_of(part, PLAN_SCHEMA))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from serflow import storage
-from serflow.corpus.copies import PLAN_SCHEMA, plan_copies
+from serflow.corpus.copies import PLAN_SCHEMA, plan_by_shard
 from serflow.corpus.formats import CREMA_D, FORMATS, is_table
-from serflow.corpus.ids import corpus_of, speaker_of
+from serflow.corpus.ids import corpus_of
 from serflow.corpus.labels import check_labels, used_label
 from serflow.corpus.listing import Entry, FileStatus, Utterance, in_union, list_entries, make_entries, unread_entries
 from serflow.corpus.locations import Location, configured_locations, default_format, find_location, recording_path
@@ -86,7 +86,8 @@ def open_corpus(config: Mapping, results: Path, *, list_anew: bool = True) -> Co
                 raise UserError(f"audio: {path}: the path is not UTF-8; rename the folder or file")
         _write_listing(results, entries, locations, config["shards"])
         _write_groups(results, entries)
-        _write_plan(results, [entry.name.clip for entry in entries if entry.name], config)
+        if config["segments"] == "recordings":  # a rule plans the copies of segments of speech
+            _write_plan(results, [entry.name.clip for entry in entries if entry.name], config)
         texts = {"folder": str(corpus.folder), "archive": corpus.archive and str(corpus.archive)}
         texts["metadata"] = {key: str(path) for key, path in corpus.metadata.items()}
         known = json.loads(json.dumps(corpus._asdict() | texts))
@@ -206,10 +207,8 @@ def _write_groups(results: Path, entries: Sequence[Entry]) -> None:
 
 
 def _write_plan(results: Path, clips: Sequence[str], config: Mapping) -> None:
-    by_shard: list[list[tuple]] = [[] for _ in range(config["shards"])]
-    for copy in plan_copies(clips, config["augment"]):
-        by_shard[shard_of(speaker_of(copy.origin), config["shards"])].append(copy)
-    for shard, rows in zip(shard_names(config["shards"]), by_shard, strict=True):
+    plan = plan_by_shard(clips, config["augment"], config["shards"])
+    for shard, rows in zip(shard_names(config["shards"]), plan, strict=True):
         _write_if_changed(results / f"plan/{shard}.parquet", rows, PLAN_SCHEMA)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from serflow.audio.io import check_length, mix_down, open_recording, read_samples, resample
+from serflow.audio.io import check_length, mix_down, open_recording, read_mixed, read_samples, resample
 from serflow.audio.length import truncate_or_pad
 from serflow.audio.level import adjust_level
 from serflow.audio.meter import LevelMeter
@@ -19,7 +19,6 @@ from serflow.inference.recordings import RecordingToLabel
 from serflow.runtime.errors import UserError
 
 WINDOWS, SPEECH = "windows", "speech"
-_AT_ONCE = 1 << 20  # samples of all channels
 
 
 @dataclass
@@ -103,7 +102,7 @@ def cut(
             yield from map(as_in_training, _cut(name, file, first, count, preprocessing, hear))
             heard.has_speech = detector.has_speech()
         else:
-            for _ in _mixed(name, file, first, count, hear):
+            for _ in read_mixed(name, file, first, count, hear):
                 pass
             for start, end in detector.segments():
                 begin, stop = first + round(start * rate), first + round(end * rate)
@@ -140,7 +139,7 @@ def _cut(
         return
     hop = length // 2
     held, dropped, start = np.empty(0, np.float32), np.empty(0, np.float32), 0
-    for block in _resampled(_mixed(name, file, first, count, hear), file.samplerate, rate):
+    for block in _resampled(read_mixed(name, file, first, count, hear), file.samplerate, rate):
         held = np.concatenate([held, block])
         while len(held) > length:
             yield Window(offset + start / rate, offset + (start + length) / rate, held[:length].copy())
@@ -159,17 +158,6 @@ def count_samples(source: RecordingToLabel, rate: int) -> float:
     ):
         return file.frames * rate / file.samplerate
     return 0
-
-
-def _mixed(name: str, file: sf.SoundFile, first: int, count: int, hear: Callable) -> Iterator[np.ndarray]:
-    """Yield the next ``count`` samples of a file, which is at ``first``, block by block and mixed down."""
-    done, stop = first, first + count
-    while done < stop:
-        block = read_samples(name, file, min(stop - done, max(1, _AT_ONCE // file.channels)), done)
-        done += len(block)
-        mixed = mix_down(block)
-        hear(block, mixed)
-        yield mixed
 
 
 def _resampled(blocks: Iterator[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:

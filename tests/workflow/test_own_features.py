@@ -105,7 +105,7 @@ def test_a_mistake_in_the_settings(own, settings, message):
 def test_a_recording_without_a_row(own):
     text = (own.folder / "mine.csv").read_text().splitlines()
     (own.folder / "less.csv").write_text("\n".join(text[:-1]) + "\n")
-    done = own.snakemake("--cores", "1", "results/mine/table/s01.parquet", table={"path": "less.csv"})
+    done = own.snakemake("--cores", "1", "features", table={"path": "less.csv"})
     missing = text[-1].partition(",")[0]
     assert done.returncode != 0
     assert f"less.csv has no row of {missing}; add them, named as in the corpus" in done.stdout + done.stderr

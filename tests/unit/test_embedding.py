@@ -206,6 +206,23 @@ def test_classes_may_count_the_same(weight):
     np.testing.assert_allclose(network.predict(features[..., None], verbose=0), expected, atol=1e-5)
 
 
+def test_vectors_that_are_no_embeddings_are_one_layer():
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    features = rng.normal(size=(90, 5)) + np.eye(3, 5)[labels]
+    settings = {key: value for key, value in FIT.items() if key != "encoder"} | {"features": "functionals", "C": 0.1}
+    network, again = (logreg_embedding.build((5, 1), 3, settings) for _ in range(2))
+    chosen = logreg_embedding.fit(network, (features, labels), (features, labels), settings, 0)
+    assert chosen["layers"] == [0] and chosen["C"] == 0.1
+    expected = LogisticRegression(C=0.1, max_iter=200).fit(features, labels).predict_proba(features)
+    np.testing.assert_allclose(network.predict(features[..., None], verbose=0), expected, atol=1e-5)
+    logreg_embedding.refit(again, (features, labels), chosen, settings, 0)
+    np.testing.assert_allclose(again.predict(features[..., None], verbose=0), expected, atol=1e-5)
+    with pytest.raises(UserError, match="layers has 1, but functionals has the layers 0 to 0"):
+        part = features, labels
+        logreg_embedding.fit(network, part, part, settings | {"layers": [1]}, 0)
+
+
 def test_layers_that_the_encoder_has(trained):
     assert trained(layers="best")[1]["chosen"]["layers"] in ([1], [2])
     assert trained("listed", layers=[0, 2])[1]["chosen"]["layers"] == [0, 2]

@@ -475,8 +475,13 @@ def minutes(base):
     return lambda wildcards, attempt: attempt * base
 
 
-# Of tables that may be large, and that several jobs read.
-file_digest = functools.cache(digest_of)
+def contents_of(kind):
+    """Return a function for the digest of the files that a kind reads, since dates alone would miss an older file.
+
+    It has no argument ``input``, since Snakemake does not compare parameters that follow from that.
+    """
+    digest = functools.cache(digest_of)  # a file may be large, and several jobs read it
+    return lambda wildcards: digest(*files) if (files := files_of(kind)) else ""
 
 
 def code_of(rule, *modules):

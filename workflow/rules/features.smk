@@ -50,7 +50,7 @@ for KIND in KINDS.values():
                 ]
                 if path
             ),
-            contents=lambda wildcards, input: file_digest(*input.own) if input.own else "",
+            contents=contents_of(KIND.name),
             code=code_of(f"extract_{KIND.name}", *modules_of_features(KIND.name)),
         shell:
             "python -m serflow extract_{params.kind} --samples {input.samples:q} {params.files}"

@@ -204,6 +204,7 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
         folds_of.setdefault(key_of(fold), []).append(fold)
     models: dict[str, list[dict]] = {}
     compared = {key_of(run): run for run in evaluated["groups"]}
+    importance = {key_of(run): run for run in evaluated["explanation"]["importance"]}
     for run in evaluated["runs"]:
         human = evaluated["references"][run["protocol"]]["human"]
         pooled, classes = run["pooled"], [row["class"] for row in run["pooled"]["per_class"]]
@@ -219,7 +220,7 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
         models.setdefault(run["model"], []).append(
             run
             | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)], "names": names}
-            | {"compared": compared[key_of(run)]}
+            | {"compared": compared[key_of(run)], "importance": importance.get(key_of(run))}
         )
     return models
 

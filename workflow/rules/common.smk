@@ -324,11 +324,11 @@ def adapted_runs(pattern):
 
 
 def named_features(pattern):
-    """Return an input function like :func:`of_runs` for those runs whose model reads a vector of named features."""
+    """Return an input function like :func:`of_runs` for those runs whose model reads features with names."""
     return lambda wildcards: [
         at(pattern, run)
         for run in ALL_RUNS.selected(wildcards.selection)
-        if (kind := KINDS.get(MODELS[run.model].features)) and kind.writes == "parquet" and not kind.time
+        if (kind := MODELS[run.model].features) and KINDS[kind].named
     ]
 
 

@@ -14,6 +14,7 @@ workflow and inference use, and the constants
 - ``SPECTROGRAM``: whether models read (bands, frames), which can be augmented while they train;
 - ``TIME``: whether the last axis of a row is time or frequency, over which models standardise; without it, models read
   a row as one vector;
+- ``NAMED``: whether each column is a feature of its own, and not a moment of one: the report then shows its importance;
 - ``SETTINGS``: the rules of its settings in JSON Schema, each with a ``default``. They are the section of the
   configuration with the name of the kind.
 
@@ -38,7 +39,7 @@ KINDS = Plugins(
     what="feature kind",
     function="compute",
     constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "SETTINGS": {}}
-    | {"OWN_LENGTH": False, "SPECTROGRAM": False},
+    | {"OWN_LENGTH": False, "SPECTROGRAM": False, "NAMED": False},
 )
 
 

@@ -9,6 +9,7 @@ from serflow.runtime.errors import UserError
 
 READS = "frames"
 WRITES = "parquet"
+NAMED = True
 SETTINGS = {}
 STATISTICS = ("mean", "sd", "p05", "p50", "p95", "slope")
 

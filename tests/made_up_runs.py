@@ -52,12 +52,13 @@ def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS,
     return where / "metrics.json"
 
 
-def evaluate(folder, metrics, project):
+def evaluate(folder, metrics, project, importances=()):
     """Write evaluation.json of some runs, with the published results."""
     evaluate_runs(
         metrics,
         [path.parent / "predictions.parquet" for path in metrics],
         enrolments=[],
+        importances=importances,
         clips=folder / "clips.parquet",
         published=json.loads((project / "resources/notebook_runs.json").read_text()),
         settings=SETTINGS,

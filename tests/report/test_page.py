@@ -49,7 +49,7 @@ def test_the_page_is_small_and_each_part_is_there(sample):
     assert path.stat().st_size < 10_000_000
     text = path.read_text()
     linked, ids = set(re.findall(r'href="#([\w-]+)"', text)), set(re.findall(r'<section id="([\w-]+)"', text))
-    assert linked == ids and len(ids) == 12
+    assert linked == ids and len(ids) == 16
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -207,5 +207,12 @@ def test_the_temperature_is_fitted_on_validation_clips(evaluated):
 def test_no_runs(tmp_path):
     with pytest.raises(UserError, match="there are no runs to evaluate"):
         evaluate_runs(
-            [], [], clips=tmp_path, published={}, enrolments=[], settings=SETTINGS, output=tmp_path / "x.json"
+            [],
+            [],
+            clips=tmp_path,
+            published={},
+            enrolments=[],
+            importances=[],
+            settings=SETTINGS,
+            output=tmp_path / "x",
         )

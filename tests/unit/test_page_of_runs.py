@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+from html import escape
 
 import jsonschema
+import numpy as np
 import pytest
 
 from made_up_runs import evaluate, write_catalog, write_page, write_run
@@ -72,3 +74,42 @@ def test_the_page_of_one_run_has_no_empty_sections(tmp_path, project):
     assert "3 runs of 2 models:" in page and "Loss by epoch" in page and "findings" not in page
     for section in ("pairs", "leakage"):
         assert f'id="{section}"' in page and f'href="#{section}"' in page
+
+
+def test_checks_groups_disagreement_and_unsure_are_on_the_page(tmp_path, project):
+    write_catalog(tmp_path)
+    known = {"folder": tmp_path, "protocol": "speaker-independent"}
+    changes = {"by sex": better_for_women, "stuck": always_angry}
+    paths = [
+        write_run(model=model, fold=fold, skill=1, change=change, **known)
+        for model, change in changes.items()
+        for fold in range(3)
+    ]
+    evaluate(tmp_path, paths, project)
+    page = write_page(tmp_path, paths, tmp_path / "index.html")
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    linked, ids = set(re.findall(r'href="#([\w-]+)"', page)), set(re.findall(r'<section id="([\w-]+)"', page))
+    assert linked == ids and {"checks", "groups", "disagreement", "unsure"} <= ids
+    checks = page.partition('<section id="checks">')[2].partition("</section>")[0]
+    assert checks.count('role="alert"') == 1 and "stuck seed 0, protocol speaker-independent, has collapsed" in checks
+    shown = re.findall(r'<li class="(\w+)"><strong>(\w+)</strong>', checks)
+    (best,) = (run["checks"] for run in found["checks"] if run["model"] == "by sex")
+    assert [status for status, _ in shown] == [word for _, word in shown] == [check["status"] for check in best]
+    assert all(escape(check["text"]) in checks for check in best)
+    assert "run `snakemake robustness`" in checks and 'href="#robustness"' not in page
+    groups = page.partition('<section id="groups">')[2].partition("</section>")[0]
+    assert '<td class="fail">yes</td>' in groups and "clips of one speaker are in several" in groups
+    assert page.count("<small>not judged</small>") > 2 and "Share of each emotion by speaker" in page
+    assert "80 % or more" in page.partition('<section id="disagreement">')[2].partition("</section>")[0]
+    unsure = page.partition('<section id="unsure">')[2].partition("</section>")[0]
+    assert unsure.count("no confidence with 20 or more validation clips above it reaches this accuracy") == 2
+
+
+def better_for_women(clips, truth, logits):
+    """Women are the speakers with an even number."""
+    women = np.array([int(clip.split("_")[0]) % 2 == 0 for clip in clips])
+    return logits + 5 * np.eye(6)[truth] * women[:, None]
+
+
+def always_angry(clips, truth, logits):
+    return logits + 90 * np.eye(6)[[0]]

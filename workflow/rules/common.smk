@@ -149,6 +149,7 @@ PATTERNS = {
     "layers": f"models/{RUN}/model.txt",
     "training": f"models/{RUN}/training.json",
     "enrolment": f"models/{RUN}/enrolment.json",
+    "importance": f"models/{RUN}/importance.json",
     "before_refit": f"models/{RUN}/before_refit.parquet",
     "predictions": f"models/{RUN}/predictions.parquet",
     "metrics": f"models/{RUN}/metrics.json",
@@ -329,6 +330,15 @@ def adapted_runs(pattern):
         at(pattern, run)
         for run in ALL_RUNS.selected(wildcards.selection)
         if MODELS[run.model].adapted == "speaker" and not MODELS[run.model].by_gradient
+    ]
+
+
+def named_features(pattern):
+    """Return an input function like :func:`of_runs` for those runs whose model reads features with names."""
+    return lambda wildcards: [
+        at(pattern, run)
+        for run in ALL_RUNS.selected(wildcards.selection)
+        if (kind := MODELS[run.model].features) and KINDS[kind].named
     ]
 
 

@@ -126,7 +126,12 @@ rule split_clips:
         settings=lambda wildcards: json.dumps(
             {key: config["split"][key] for key in PROTOCOLS[wildcards.protocol].settings}
         ),
-        contents=lambda wildcards, input: digest_of(input.table) if input.table else "",
+        # Not a function of the input, which Snakemake would not compare.
+        contents=lambda wildcards: (
+            digest_of(config["split"]["table"])
+            if config["split"]["table"] and "table" in PROTOCOLS[wildcards.protocol].settings
+            else ""
+        ),
         formats=json.dumps(DATA.formats),
         code=lambda wildcards: code_of("split_clips", PROTOCOLS[wildcards.protocol].module, *FORMAT_MODULES),
     shell:

@@ -7,6 +7,7 @@ rule evaluate_runs:
         metrics=of_runs(paths.metrics),
         predictions=of_runs(paths.predictions),
         enrolments=adapted_runs(paths.enrolment),
+        importances=named_features(paths.importance),
         clips=paths.clips,
     output:
         report(
@@ -36,8 +37,8 @@ rule evaluate_runs:
         code=code_of("evaluate_runs", *PROTOCOL_MODULES),
     shell:
         "python -m serflow evaluate_runs --metrics {input.metrics:q} --predictions {input.predictions:q}"
-        " --enrolments {input.enrolments:q} --clips {input.clips:q} --published {params.published:q} --settings {params.settings:q}"
-        " --output {output:q} --log {log:q}"
+        " --enrolments {input.enrolments:q} --importances {input.importances:q} --clips {input.clips:q}"
+        " --published {params.published:q} --settings {params.settings:q} --output {output:q} --log {log:q}"
 
 
 rule compare_runs:

@@ -161,3 +161,32 @@ rule evaluate_enrolment:
         " --features {input.features:q} --indices {input.indices:q} --predictions {input.predictions:q}"
         " --metrics {input.metrics:q} --training {input.training:q} --settings {params.settings:q} --threads {threads}"
         " --output {output:q} --log {log:q}"
+
+
+rule measure_importance:
+    """Test a model with the values of each named feature shuffled, to show what it listens to."""
+    input:
+        model=paths.model,
+        features=feature_shards,
+        predictions=paths.predictions,
+        metrics=paths.metrics,
+    output:
+        paths.importance,
+    log:
+        log_of("measure_importance", RUN),
+    benchmark:
+        benchmark_of("measure_importance", RUN)
+    conda:
+        "../../envs/models.yaml"
+    threads: config["threads"]["prediction"]
+    resources:
+        mem_mb=memory(2000, 1),
+        runtime=minutes(60),
+    params:
+        architecture=architecture_of,
+        settings=settings_of_run,
+        code=lambda wildcards: code_of("measure_importance", MODELS[wildcards.model].architecture.module),
+    shell:
+        "python -m serflow measure_importance --model {input.model:q} --architecture {params.architecture}"
+        " --features {input.features:q} --predictions {input.predictions:q} --metrics {input.metrics:q}"
+        " --settings {params.settings:q} --threads {threads} --output {output:q} --log {log:q}"

@@ -44,6 +44,7 @@ COMMANDS = {
     "search_summary": "serflow.models.search.summary",
     "combine_members": "serflow.models.ensemble",
     "evaluate_enrolment": "serflow.models.enrolment",
+    "measure_importance": "serflow.models.importance",
     "evaluate_model": "serflow.evaluation.run_metrics",
     "evaluate_runs": "serflow.evaluation.runs",
     "compare_runs": "serflow.report.evaluation_charts",

@@ -9,6 +9,7 @@ from serflow.evaluation.comparisons import compare_pairs, compare_protocols, sum
 from serflow.evaluation.disagreement import disagreement
 from serflow.evaluation.enrolment_curve import enrolment_curve, load_enrolments
 from serflow.evaluation.groups import by_group, compare_groups
+from serflow.evaluation.importance import load_importances
 from serflow.evaluation.measures import Resampling, measure
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.evaluation.references import agreement_with_votes, reference_scores
@@ -22,6 +23,7 @@ def evaluate_runs(
     predictions: Sequence[Path],
     *,
     enrolments: Sequence[Path],
+    importances: Sequence[Path],
     clips: Path,
     published: Mapping,
     settings: Mapping,
@@ -37,6 +39,8 @@ def evaluate_runs(
         ``predictions.parquet`` of the same folds, in the same order.
     enrolments
         ``enrolment.json`` of the folds of those runs that are adapted to speakers.
+    importances
+        ``importance.json`` of the folds of those runs that read named features.
     clips
         The catalogue, for the groups and the listeners' votes.
     published
@@ -80,6 +84,7 @@ def evaluate_runs(
             "groups": groups,
             "disagreement": [run.key._asdict() | disagreement(run, catalog, resampling) for run in runs],
             "unsure": [run.key._asdict() | {"wanted": unsure(run, settings["accuracies"])} for run in runs],
+            "explanation": {"importance": load_importances(importances)},
             "robustness": robustness,
         },
     )

@@ -15,6 +15,7 @@ workflow and inference use, and the constants
 - ``SPECTROGRAM``: whether models read (bands, frames), which can be augmented while they train;
 - ``TIME``: whether the last axis of a row is time or frequency, over which models standardise; without it, models read
   a row as one vector, and those that read any vector can be trained on it;
+- ``NAMED``: whether the report shows the importance of each column, which takes time for thousands of them;
 - ``FILES``: those of its settings that name a file, or null; a change of the file recomputes the features;
 - ``SETTINGS``: the rules of its settings in JSON Schema, each with a ``default``. They are the section of the
   configuration with the name of the kind.
@@ -40,7 +41,7 @@ KINDS = Plugins(
     what="feature kind",
     function="compute",
     constants={"READS": REQUIRED, "WRITES": REQUIRED, "ENCODER": False, "TIME": True, "FILES": (), "SETTINGS": {}}
-    | {"OWN_LENGTH": False, "SPECTROGRAM": False},
+    | {"OWN_LENGTH": False, "SPECTROGRAM": False, "NAMED": False},
 )
 
 

@@ -13,6 +13,7 @@ from serflow.features.smile import functionals_of, open_set
 READS = "audio"
 WRITES = "parquet"
 TIME = False
+NAMED = True
 SET = "eGeMAPSv02"
 
 

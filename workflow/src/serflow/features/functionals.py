@@ -10,6 +10,7 @@ from serflow.runtime.errors import UserError
 READS = "frames"
 WRITES = "parquet"
 TIME = False
+NAMED = True
 SETTINGS = {}
 STATISTICS = ("mean", "sd", "p05", "p50", "p95", "slope")
 

@@ -154,3 +154,16 @@ def enrolment(points: Sequence[Mapping]) -> alt.LayerChart | None:
     ]
     described = "UAR by the number of known clips of a speaker, with its 95 % interval."
     return intervals(rows, described=described, x_title=UAR) if rows else None
+
+
+def uar_by_agreement(runs: Sequence[Mapping]) -> alt.LayerChart | None:
+    """Return a chart of the UAR by the agreement of listeners, of the first seed of each model; None without votes."""
+    first = {(run["protocol"], run["model"]): run for run in reversed(runs)}
+    rows = [
+        _row(f"{row['agreement']} agree", f"{model}, {protocol}", row["uar"])
+        for (protocol, model), run in reversed(first.items())
+        for row in run["agreement"]
+        if row["uar"]
+    ]
+    described = "UAR of each model by the share of listeners who agree, with its 95 % interval."
+    return intervals(rows, described=described, x_title=UAR) if rows else None

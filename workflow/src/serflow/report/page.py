@@ -10,6 +10,7 @@ from serflow import __version__
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
+from serflow.evaluation.groups import greatest_difference
 from serflow.evaluation.predictions import RunKey, key_of
 from serflow.features.frames import frame_lengths
 from serflow.metrics.scores import STATISTICS
@@ -17,11 +18,22 @@ from serflow.report import evaluation_charts, run_charts, search_charts
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
+from serflow.report.mistakes import best_run
 from serflow.splits import PROTOCOLS
 from serflow.storage import read_csv, read_json, write_text
 
 # Counted as code by the fingerprint, in addition to this file.
 DATA_FILES = ("templates",)
+# Each check with its title, and the section that has its figures.
+_CHECKS = {
+    "classes": ("answers all classes", "classes"),
+    "chance": ("better than chance", "headline"),
+    "baseline": ("better than the baseline", "pairs"),
+    "leak": ("no leak", "comparison"),
+    "calibrated": ("calibrated", "calibration"),
+    "robust": ("robust", "robustness"),
+    "groups": ("as good for all groups", "groups"),
+}
 _LONG_FRAME = 60  # milliseconds
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -98,6 +110,10 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters |= FILTERS | {"label": LABELS.__getitem__}
+    environment.filters |= {
+        "suffixed": str.__add__,
+        "greatest": greatest_difference,
+    }
     environment.globals |= {"emotions": LABELS, "protocols": PROTOCOLS, "metrics": STATISTICS}
     environment.globals |= {"enrolled": evaluation_charts.ENROLLED}
     evaluated, wrong = read_json(evaluation), read_json(mistakes)
@@ -126,6 +142,7 @@ def render_report(
         mistakes=wrong | {"clips": mistaken},
         evaluation=evaluated,
         headlines=_headlines(evaluated),
+        checked=_checked(evaluated),
         charts=_charts(evaluated),
         provenance=read_json(provenance),
         searches=[found | {"charts": search_charts.charts(found)} for found in map(read_json, searches)],
@@ -156,6 +173,14 @@ def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
     return found
 
 
+def _checked(evaluated: Mapping) -> dict:
+    """Return the checks of the best run, and the title and section of each check."""
+    best = key_of(best_run(evaluated["runs"]))
+    missing = {"pairs": not evaluated["pairs"], "robustness": not evaluated["robustness"]}
+    titles = {name: (title, None if missing.get(section) else section) for name, (title, section) in _CHECKS.items()}
+    return {"run": next(run for run in evaluated["checks"] if key_of(run) == best), "titles": titles}
+
+
 def _charts(evaluated: Mapping) -> dict:
     references = evaluated["references"]
     measures, uar = evaluation_charts.comparison(evaluated["comparison"])
@@ -163,13 +188,14 @@ def _charts(evaluated: Mapping) -> dict:
         "measures": measures,
         "uar": uar,
         "risk": evaluation_charts.risk_by_coverage(evaluated["runs"]),
+        "disagreement": evaluation_charts.uar_by_agreement(evaluated["disagreement"]),
         "leakage": evaluation_charts.uar_by_protocol(evaluated["leakage"], references),
     }
     headlines = {
         protocol: for_page(evaluation_charts.headline(rows, references[protocol]))
         for protocol, rows in _headlines(evaluated).items()
     }
-    return {name: for_page(chart) for name, chart in charts.items()} | {"headlines": headlines}
+    return {name: chart and for_page(chart) for name, chart in charts.items()} | {"headlines": headlines}
 
 
 def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[dict]]:
@@ -177,6 +203,8 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
     for fold in folds:
         folds_of.setdefault(key_of(fold), []).append(fold)
     models: dict[str, list[dict]] = {}
+    compared = {key_of(run): run for run in evaluated["groups"]}
+    importance = {key_of(run): run for run in evaluated["explanation"]["importance"]}
     for run in evaluated["runs"]:
         human = evaluated["references"][run["protocol"]]["human"]
         pooled, classes = run["pooled"], [row["class"] for row in run["pooled"]["per_class"]]
@@ -190,7 +218,9 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
         names = {fold["fold"]: fold["name"] for fold in run["folds"]}
         charts = {name: chart and for_page(chart) for name, chart in charts.items()}
         models.setdefault(run["model"], []).append(
-            run | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)], "names": names}
+            run
+            | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)], "names": names}
+            | {"compared": compared[key_of(run)], "importance": importance.get(key_of(run))}
         )
     return models
 

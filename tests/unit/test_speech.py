@@ -1,6 +1,7 @@
 """Where recordings hold speech, by Silero's detector."""
 
 import importlib.util
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,6 +92,19 @@ def test_blocks_give_what_the_whole_gives(clips):
     for block in (whole[:first], *np.array_split(whole[first:], 7), whole[:0]):
         blocks.add(block)
     assert blocks.segments() == speech_segments(whole, RATE) and len(speech_segments(whole, RATE)) == 2
+
+
+def test_after_the_first_segment_nothing_is_kept():
+    detector = SpeechDetector(RATE, first_only=True)
+    detector.add(voice(2))
+    block = voice(60)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(10):
+        detector.add(block)
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert detector.has_speech() and kept < block.nbytes / 10
 
 
 class Probabilities:

@@ -90,6 +90,8 @@ class SpeechDetector:
 
     def add(self, samples: np.ndarray) -> None:
         """Add a block, float32 of shape (samples,)."""
+        if self._first_only and self._found:
+            return
         self._samples += len(samples)
         if len(samples):
             self._peak = max(self._peak, float(samples.max()), -float(samples.min()))

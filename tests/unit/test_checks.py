@@ -103,6 +103,13 @@ def test_known_speakers_are_a_leak_and_without_an_interval_chance_is_unknown(eva
     assert checks["leak"]["status"] == "fail" and "also in training or validation" in checks["leak"]["text"]
     assert checks["baseline"]["text"] == "the baseline another was not run on these clips"
     assert checks["calibrated"]["status"] == "fail"
+    grouping = {"differences": [], "groups": []}
+    few, mixed = ({**grouping, "reason": reason} for reason in ("too few", "mixed"))
+    unjudged = [entry | {"by": {"sex": few, "level": mixed, "age": few}} for entry in found["groups"]]
+    (checked,) = check_runs([run], found["references"], [], unjudged, None, settings)
+    assert checked["checks"][6] == {"check": "groups", "status": "unknown", "value": None, "threshold": None} | {
+        "text": "sex, age: too few; level: mixed"
+    }
     without = dict.fromkeys(("low", "high"), None) | {"value": 1.0, "reason": "one speaker: nothing to resample"}
     run["pooled"] = run["pooled"] | {"uar": run["pooled"]["uar"] | without}
     (checked,) = check_runs([run], found["references"], [], found["groups"], None, settings)

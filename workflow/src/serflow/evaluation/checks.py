@@ -139,7 +139,10 @@ def _groups(compared: Mapping, *, collapsed: bool) -> dict:
         return _check(None, "one class is answered to every clip, to all groups alike")
     most = greatest_difference(compared)
     if most is None:
-        reasons = "; ".join(f"{name}: {entry['reason']}" for name, entry in compared["by"].items())
+        names_of: dict[str, list[str]] = {}
+        for name, entry in compared["by"].items():
+            names_of.setdefault(entry["reason"] or "no figure is defined in all groups", []).append(name)
+        reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in names_of.items())
         return _check(None, reasons or "nothing is known of the speakers")
     value, limit = abs(most["value"]), most["threshold"]
     figure = "UAR" if most["figure"] == "uar" else f"{most['figure']} of {most['class']}"

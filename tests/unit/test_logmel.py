@@ -23,6 +23,7 @@ from serflow.models.named import named_models
 from serflow.models.standardize import GroupStandardized, mean_and_sd, plain_features, with_standardization
 from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, open_array, read_table, write_archive, write_table
+from steps import AS_RECORDED
 
 SETTINGS = {"sampling_rate": 16_000, "n_mels": 64, "window_ms": 25, "hop_ms": 20}
 
@@ -148,7 +149,7 @@ def test_recordings_are_labelled_at_their_own_length_and_long_ones_in_windows(ne
     lengths = {"short.wav": 12_000, "other.wav": 30_000, "long.wav": 150_000}
     for name, length in lengths.items():
         soundfile.write(tmp_path / name, noise(length, length), 16_000, subtype="FLOAT")
-    preprocessing = SETTINGS | {"target_length": 40_000, "longest": 80_000}
+    preprocessing = SETTINGS | AS_RECORDED | {"target_length": 40_000, "longest": 80_000}
     classifier = Classifier(Network(to_onnx(network)), "logmel", preprocessing, 1)
     found = list(label_recordings(classifier, list_recordings([str(tmp_path / name) for name in lengths])))
     assert [len(prediction.windows) for prediction in found] == [1, 1, 7] and not any(row.problem for row in found)

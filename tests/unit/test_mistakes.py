@@ -10,10 +10,10 @@ import soundfile as sf
 from PIL import Image
 
 from serflow.corpus.crema_d_names import EMOTIONS
-from serflow.evaluation.predictions import Predictions
+from serflow.evaluation.predictions import Predictions, best_run
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
-from serflow.report.mistakes import best_run, choose_mistakes, draw_mistakes, heard, wrong_predictions
+from serflow.report.mistakes import choose_mistakes, draw_mistakes, heard, wrong_predictions
 from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, read_json, read_table, write_json, write_table
 

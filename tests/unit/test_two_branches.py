@@ -19,6 +19,8 @@ from serflow.features import compute_features
 from serflow.metrics.scores import STATISTICS
 from serflow.models.gradient_settings import BY_GRADIENT
 from serflow.storage import ArrayWriter, read_json, read_table, write_json, write_table
+from steps import AS_RECORDED
+from voice import voice
 
 # Its logits are large, so that it is far too sure of itself.
 ARCHITECTURE = """
@@ -49,7 +51,7 @@ def build(input_shape, classes, settings):
     return keras.Model(inputs, layers.Softmax()(Sharpened(settings["sharpness"])(logits)))
 """
 CLASSES = ["ANG", "HAP", "SAD"]
-PREPROCESSING = {"sampling_rate": 8000, "n_mels": 20, "n_fft": 256, "hop_length": 200}
+PREPROCESSING = {"sampling_rate": 8000, "n_mels": 20, "n_fft": 256, "hop_length": 200} | AS_RECORDED
 LENGTH = {"target_length": 4000, "frame_size": 400}
 SPEAKERS = (1001, 1002, 1003, 1004)
 
@@ -61,7 +63,7 @@ def run(tmp_path_factory, project):
     rng = np.random.default_rng(0)
     names = [f"{speaker}_{number:02d}" for speaker in SPEAKERS for number in range(15)]
     names[29] = "1001_00.pitch_shift"
-    clips = rng.uniform(-0.5, 0.5, (len(names), 4000)).astype(np.float32)
+    clips = voice(0.5, 8000) + rng.uniform(-0.02, 0.02, (len(names), 4000)).astype(np.float32)
     clips *= rng.uniform(0.1, 1, (len(names), 1))
     (folder / "audio").mkdir()
     for name, samples in zip(names, clips, strict=True):

@@ -277,6 +277,7 @@ CHECKS = {
     "python tests/bench/embeddings.py": compared,
     "python tests/bench/models.py": compared_models,
     "pip install kaggle": of_the_system,
+    "pip install -r envs/requirements-opensmile.txt": of_the_system,
     "git lfs pull": of_the_system,
     "ffmpeg -i old.wav new.wav": of_the_system,
     "ffmpeg -i talk.m4a -f wav -": of_the_system,

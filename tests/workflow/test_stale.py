@@ -39,6 +39,7 @@ SETTINGS = [
     ("fetch.mirrors", ["kaggle"], PAGE),
     ("fetch.pointers", "pointers.zip", PAGE),
     ("shards", 3, resharded(3)),
+    ("segments", "speech", Counter(plan_segments=1) | ALL),
     ("labels.map", {"SAD": "NEU"}, CATALOGUE | SPLIT),
     ("labels.keep", ["ANG", "HAP"], CATALOGUE | SPLIT),
     ("labels.corpora", {}, Counter()),  # as it is: others need several corpora
@@ -84,6 +85,7 @@ SETTINGS = [
     ("split.random_state", 1, SPLIT),
     ("split.folds", "leave-one-speaker-out", PAGE),  # of a protocol that no run here has
     ("split.table", "mine.csv", PAGE),
+    ("table.path", "mine.csv", PAGE),
     ("runs", [RUNS[0] | {"seeds": [0, 1]}], MODELS),
     *((f"models.{model}.{key}", value, ONE_MODEL) for model, key, value in [
         ("cnn1d", "epochs", 2),
@@ -113,6 +115,9 @@ SETTINGS = [
     ("embedding.pooling", ["mean"], PAGE),
     ("encoders", {"mine": {"onnx": "mine.onnx"}}, PAGE),
     ("models.svm_functionals.standardize", "corpus", PAGE),
+    ("models.svm_functionals.features", "egemaps", PAGE),
+    ("models.logreg_embedding.features", "functionals", PAGE),
+    ("models.mlp_embedding.features", "functionals", PAGE),
     ("models.svm_functionals.copies", [], PAGE),
     *((f"models.logreg_embedding.{key}", value, PAGE) for key, value in [
         ("standardize", "none"),

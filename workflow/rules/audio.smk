@@ -29,7 +29,7 @@ rule read_recordings:
         code=code_of("read_recordings"),
     shell:
         "python -m serflow read_recordings --listing {input.listing:q} --sampling-rate {params.sampling_rate}"
-        " --reading {params.reading:q} --segments {params.segments} --policy {resources.policy}"
+        " --reading {params.reading:q} --segments {params.segments:q} --policy {resources.policy}"
         " --output {output.recordings:q} --index {output.index:q} --log {log:q}"
 
 

@@ -164,8 +164,9 @@ def model_card_of(about: Mapping, run: EvaluatedRun, clips: Path, resampling: Ma
 
 def _data(run: EvaluatedRun, catalog) -> dict[str, list[str]]:
     """Return the corpora and the languages of the clips that a run may have been trained on, as far as known."""
-    tested = catalog["corpus"].isin(catalog["corpus"].loc[run.pooled.origins]) & run.pooled.by_corpus
-    return {name: sorted(catalog.loc[~tested, name].dropna().unique()) for name in ("corpus", "language")}
+    known = catalog.reindex(columns=["corpus", "language"])
+    tested = known["corpus"].isin(known["corpus"].loc[run.pooled.origins]) & run.pooled.by_corpus
+    return {name: sorted(known.loc[~tested, name].dropna().unique()) for name in known}
 
 
 def write_bundle(output: Path, about: Mapping, files: Mapping[str, str | bytes]) -> None:

@@ -82,11 +82,11 @@ def plan_copies(clips: Sequence[str], settings: Mapping) -> list[Copy]:
 
 
 def plan_by_shard(clips: Sequence[str], settings: Mapping, shards: int) -> list[list[Copy]]:
-    """Return the plan of :func:`plan_copies` in as many parts as there are shards, each sorted."""
+    """Return the plan of :func:`plan_copies` in as many parts as there are shards."""
     parts: list[list[Copy]] = [[] for _ in range(shards)]
     for copy in plan_copies(clips, settings):
         parts[shard_of(speaker_of(copy.origin), shards)].append(copy)
-    return list(map(sorted, parts))
+    return parts
 
 
 def plan_segments(*, indices: Sequence[Path], settings: Mapping, plans: Sequence[Path]) -> None:

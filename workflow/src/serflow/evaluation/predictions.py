@@ -1,7 +1,7 @@
 """Predictions of runs, loaded once in the form that all measures use."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -143,6 +143,17 @@ def load_runs(metrics: Sequence[Path], predictions: Sequence[Path]) -> list[Eval
 def key_of(run: dict) -> RunKey:
     """Return the key of a run from ``metrics.json`` or an entry of ``evaluation.json``."""
     return RunKey(*(run[name] for name in RunKey._fields))
+
+
+def best_run(runs: Sequence[Mapping]) -> Mapping:
+    """Return the run of ``evaluation.json`` with the highest UAR on unknown speakers, to whom it is not adapted.
+
+    Without such runs, it is chosen from those that are not leaky, else from all.
+    """
+    runs = [run for run in runs if not run["adapted"]] or runs
+    unknown = [run for run in runs if run["unknown_speakers"]]
+    not_leaky = [run for run in runs if not run["leaky"]]
+    return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
 
 
 def _load_fold(path: Path, metrics: dict) -> Predictions:

@@ -55,6 +55,7 @@ def measure_importance(
     data, network = open_features(architecture, features, [], settings), load_model(model, architecture)
     rows = read_table(predictions, ["clip", "origin", "part", "label"]).to_pylist()
     rows = [row for row in rows if row["part"] == "test" and row["clip"] == row["origin"]]
+    names = [name for name in read_table(features[0]).column_names if name != "clip"]
     truth = np.searchsorted(run["classes"], [row["label"] for row in rows])
     values = data.take(data.places([row["clip"] for row in rows]))
     confusion, *shuffled = shuffled_confusions(network, values, truth, len(run["classes"]))
@@ -64,8 +65,7 @@ def measure_importance(
         | {
             "confusion": confusion.tolist(),
             "features": [
-                {"name": name, "confusion": counts.tolist()}
-                for name, counts in zip(data.columns, shuffled, strict=True)
+                {"name": name, "confusion": counts.tolist()} for name, counts in zip(names, shuffled, strict=True)
             ],
         },
     )

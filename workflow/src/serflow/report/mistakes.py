@@ -7,7 +7,7 @@ import numpy as np
 
 from serflow.audio.read_recordings import Recordings
 from serflow.corpus.crema_d_names import EMOTIONS, SENTENCES, VOTES
-from serflow.evaluation.predictions import Predictions, RunKey, key_of, load_runs
+from serflow.evaluation.predictions import Predictions, RunKey, best_run, key_of, load_runs
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import KEYS
 from serflow.storage import read_json, read_table, write_json
@@ -75,17 +75,6 @@ def draw_mistakes(
     known = {name: best[name] for name in (*RunKey._fields, "leaky")} | {"uar": best["pooled"]["uar"]}
     counts = {"n_clips": recordings, "n_copies": len(run.pooled.clips) - recordings, "wrong": len(wrong)}
     write_json(index, {"run": known, **counts, "clips": shown})
-
-
-def best_run(runs: Sequence[Mapping]) -> Mapping:
-    """Return the run of ``evaluation.json`` with the highest UAR on unknown speakers, to whom it is not adapted.
-
-    Without such runs, it is chosen from those that are not leaky, else from all.
-    """
-    runs = [run for run in runs if not run["adapted"]] or runs
-    unknown = [run for run in runs if run["unknown_speakers"]]
-    not_leaky = [run for run in runs if not run["leaky"]]
-    return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
 
 
 def wrong_predictions(predictions: Predictions, classes: Sequence[str]):

@@ -11,14 +11,13 @@ from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.evaluation.groups import greatest_difference
-from serflow.evaluation.predictions import RunKey, key_of
+from serflow.evaluation.predictions import RunKey, best_run, key_of
 from serflow.features.frames import frame_lengths
 from serflow.metrics.scores import STATISTICS
 from serflow.report import evaluation_charts, run_charts, search_charts
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
-from serflow.report.mistakes import best_run
 from serflow.splits import PROTOCOLS
 from serflow.storage import read_csv, read_json, write_text
 

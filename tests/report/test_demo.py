@@ -170,10 +170,9 @@ def test_a_recording_by_microphone(browse, running):
         stop.wait_for()  # a busy machine begins late
         watched.page.wait_for_timeout(3000)
         stop.click()
-        watched.page.wait_for_selector("#result h2")
-        assert sum(shown(watched.page).values()) == pytest.approx(1, abs=1e-3)
-        seconds = float(re.search(r", ([\d.]+) s\.", watched.page.locator("#result").inner_text())[1])
-        assert 2 < seconds < 8 and not watched.errors
+        # The microphone of the tests beeps.
+        watched.page.get_by_text("no speech was found in it, so it has no label").wait_for()
+        assert not watched.errors
 
 
 def test_names_stay_text(browse, running, clips, tmp_path):
@@ -231,7 +230,9 @@ def test_it_ends_at_once_in_the_middle_of_an_hour_and_leaves_nothing(browse, bun
     demo = Demo(bundle, tmp_path, "--port", "0")
     with browse(demo.address()) as watched:
         watched.page.locator("input[type=file]").set_input_files(tmp_path / "hour.flac")
-        watched.page.get_by_text(re.compile(r"\d+ of \d{4} s")).first.wait_for(timeout=60_000)
+        watched.page.get_by_text(
+            re.compile(r"\d+ of \d{4} s")
+        ).first.wait_for()  # after the speech in it has been found
         assert list(demo.temporary.rglob("hour.flac"))
         out, err = demo.end(how)
     assert demo.process.returncode == code and not list(demo.temporary.iterdir())

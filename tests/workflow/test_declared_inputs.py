@@ -25,6 +25,7 @@ def jobs(bundled):
     runs = [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]
     text += bundled.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
     text += bundled.run(*show, "results/sample/search/linear/trials.csv", search=SEARCH)
+    text += bundled.run(*show, "results/sample/plan/speech/s00.parquet", segments="speech")
     text = text.replace("<TBD>", LENGTH)
     found = {}
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(.*?)(?=^\[|\Z)", text, re.M | re.S):

@@ -150,7 +150,7 @@ def test_a_second_run_does_nothing(sample):
         (
             {"frames": {"n_mfcc": 20}},
             {"extract_frames": 4, "extract_functionals": 4, "train_model": 8, "predict_test": 8}
-            | {"evaluate_model": 8, "draw_curves": 5, "draw_confusion": 8}
+            | {"evaluate_model": 8, "draw_curves": 5, "draw_confusion": 8, "measure_importance": 3}
             | MEASURED,
         ),
         ({"threads": {"features": 2, "training": 1}}, {}),

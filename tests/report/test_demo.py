@@ -230,9 +230,8 @@ def test_it_ends_at_once_in_the_middle_of_an_hour_and_leaves_nothing(browse, bun
     demo = Demo(bundle, tmp_path, "--port", "0")
     with browse(demo.address()) as watched:
         watched.page.locator("input[type=file]").set_input_files(tmp_path / "hour.flac")
-        watched.page.get_by_text(
-            re.compile(r"\d+ of \d{4} s")
-        ).first.wait_for()  # after the speech in it has been found
+        # Nothing is labelled before the speech in it has been found.
+        watched.page.get_by_text(re.compile(r"\d+ of \d{4} s")).first.wait_for()
         assert list(demo.temporary.rglob("hour.flac"))
         out, err = demo.end(how)
     assert demo.process.returncode == code and not list(demo.temporary.iterdir())

@@ -36,6 +36,7 @@ ABOUT = {
         "loudness": None,
     },
     "temperature": 1.5,
+    "accuracy_by_confidence": [],
 }
 CARD = "# tiny on sample\n\nA model that was never trained.\n"
 

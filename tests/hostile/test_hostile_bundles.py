@@ -57,6 +57,8 @@ ABOUTS = {
     "no format": without("bundle_format"),
     "no classes": without("classes"),
     "no features": without("features"),
+    "no accuracy by confidence": without("accuracy_by_confidence"),
+    "no accuracy by confidence of a plain model": about(plain={"temperature": 1}),
     "no preprocessing": without("preprocessing"),
     "no temperature": without("temperature"),
     "no leaky": without("leaky"),
@@ -196,7 +198,9 @@ def test_ensembles(tmp_path, clip, capsys, monkeypatch):
     assert "file,start,end,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
     rate = write_bundle(tmp_path / "rate.zip", about=about(preprocessing=ABOUT["preprocessing"] | {"longest": 9000}))
     names = write_bundle(tmp_path / "names.zip", about=about(classes=["ANG", "HAP", "SAD"]))
-    nan = write_bundle(tmp_path / "nan.zip", about=about(plain={"temperature": 1.0}))  # which it does not hold
+    nan = write_bundle(
+        tmp_path / "nan.zip", about=about(plain={"temperature": 1.0, "accuracy_by_confidence": []})
+    )  # which it does not hold
     one = {"members": [{"weight": 1.0}]}
     for kind, path in {
         "no member": write_ensemble(tmp_path / "x0.zip", []),

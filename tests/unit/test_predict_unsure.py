@@ -72,14 +72,13 @@ def test_below_the_threshold_the_label_is_unsure(tmp_path, clips, confidences, c
     [
         (table((0.9, 0.75), (0.4, 0.6)), 0.8, "the highest accuracy of any confidence .* is 0.750, for 10 % of the"),
         ([], 0.8, "validated on fewer than 20 clips"),
-        (None, 0.8, "make it again with the target 'bundles'"),
         (table((0.5, 1.0)), 80.0, "--accuracy 80: give a share"),
         (table((0.5, 1.0)), float("nan"), "--accuracy nan: give a share"),
     ],
 )
 def test_an_accuracy_that_cannot_be_had_is_one_line_and_no_table(tmp_path, clips, capsys, rows, accuracy, words):
     path = tmp_path / "b.zip"
-    bundle = write_bundle(path) if rows is None else bundle_with(path, rows)
+    bundle = bundle_with(path, rows)
     with pytest.raises(UserError, match=words) as error:
         predict_recordings(str(bundle), list(map(str, clips)), output=tmp_path / "x.csv", accuracy=accuracy)
     assert "\n" not in str(error.value) and not (tmp_path / "x.csv").exists()
@@ -88,16 +87,15 @@ def test_an_accuracy_that_cannot_be_had_is_one_line_and_no_table(tmp_path, clips
 def test_the_demo_shows_unsure_in_place_of_the_label(tmp_path, clips, confidences):
     assert DEMO_ACCURACY == 0.8
     between = sum(confidences) / 2
-    tables = {"known": table((between, 0.85)), "none": table((0.1, 0.5)), "old": None}
+    tables = {"known": table((between, 0.85)), "none": table((0.1, 0.5)), "few clips": []}
     shown = {}
     for name, rows in tables.items():
-        path = tmp_path / f"{name}.zip"
-        bundle = open_bundle(write_bundle(path) if rows is None else bundle_with(path, rows))
+        bundle = open_bundle(bundle_with(tmp_path / f"{name}.zip", rows))
         shown[name] = [
             "<h2>Unsure</h2>" in result(bundle, bundle.classifier, str(clip), lambda done, whole: None)
             for clip in clips
         ]
-    assert shown == {"known": [False, True], "none": [True, True], "old": [False, False]}
+    assert shown == {"known": [False, True], "none": [True, True], "few clips": [False, False]}
     bundle = open_bundle(tmp_path / "known.zip")
     text = result(bundle, bundle.classifier, str(clips[1]), lambda done, whole: None)
     assert "Most likely" in text and "accuracy of 80 %" in text

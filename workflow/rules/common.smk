@@ -485,6 +485,11 @@ def minutes(base):
     return lambda wildcards, attempt: attempt * base
 
 
+def split_table(wildcards):
+    """Return the table that a protocol splits by, empty if it uses none."""
+    return config["split"]["table"] if "table" in PROTOCOLS[wildcards.protocol].settings else []
+
+
 def contents_of(kind):
     """Return a function for the digest of the files that a kind reads, since dates alone would miss an older file.
 

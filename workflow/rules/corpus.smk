@@ -107,7 +107,7 @@ rule split_clips:
         # Not the catalogue, so that new metadata retrains no model.
         indices=collect(paths.recordings_index, shard=SHARDS),
         plans=collect(PLAN, shard=SHARDS),
-        table=lambda wildcards: config["split"]["table"] if "table" in PROTOCOLS[wildcards.protocol].settings else [],
+        table=split_table,
     output:
         paths.split,
     log:
@@ -127,11 +127,7 @@ rule split_clips:
             {key: config["split"][key] for key in PROTOCOLS[wildcards.protocol].settings}
         ),
         # Not a function of the input, which Snakemake would not compare.
-        contents=lambda wildcards: (
-            digest_of(config["split"]["table"])
-            if config["split"]["table"] and "table" in PROTOCOLS[wildcards.protocol].settings
-            else ""
-        ),
+        contents=lambda wildcards: digest_of(table) if (table := split_table(wildcards)) else "",
         formats=json.dumps(DATA.formats),
         code=lambda wildcards: code_of("split_clips", PROTOCOLS[wildcards.protocol].module, *FORMAT_MODULES),
     shell:

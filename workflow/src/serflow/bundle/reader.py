@@ -73,7 +73,7 @@ SCHEMA = {
         "accuracy_by_confidence": _CONFIDENCE,
         "plain": {
             "type": "object",
-            "required": ["temperature"],
+            "required": ["temperature", "accuracy_by_confidence"],
             "properties": {"temperature": _TEMPERATURE, "accuracy_by_confidence": _CONFIDENCE},
         },
         "members": {
@@ -94,7 +94,7 @@ SCHEMA = {
     },
 }
 SCHEMA["allOf"] = [
-    {"required": sorted(SCHEMA["properties"].keys() - {"plain", "members", "accuracy_by_confidence", *_OF_ONE_MODEL})},
+    {"required": sorted(SCHEMA["properties"].keys() - {"plain", "members", *_OF_ONE_MODEL})},
     {"anyOf": [{"required": ["members"]}, {"required": list(_OF_ONE_MODEL)}]},
     {"properties": {"encoder": DESCRIPTION, "shrinkage": {"type": "number", "minimum": 0, "maximum": 1000}}},
     *(

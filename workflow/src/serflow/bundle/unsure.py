@@ -10,13 +10,13 @@ from serflow.runtime.errors import UserError
 DEMO_ACCURACY = 0.8
 
 
-def validated(bundle: Bundle, *, unadapted: bool) -> list[Mapping] | None:
+def validated(bundle: Bundle, *, unadapted: bool) -> list[Mapping]:
     """Return the accuracy by confidence on validation clips of the model for unknown speakers, or of the other one.
 
-    They differ if the bundle holds two models. None in a bundle of an older version.
+    They differ if the bundle holds two models.
     """
     of_model = bundle.about["plain"] if unadapted and "plain" in bundle.about else bundle.about
-    return of_model.get("accuracy_by_confidence")
+    return of_model["accuracy_by_confidence"]
 
 
 def lowest_confidence(bundle: Bundle, name: str, accuracy: float, *, unadapted: bool) -> Mapping:
@@ -40,8 +40,6 @@ def lowest_confidence(bundle: Bundle, name: str, accuracy: float, *, unadapted: 
         raise UserError(f"--accuracy {accuracy:g}: give a share above 0, at most 1, such as 0.8")
     table = validated(bundle, unadapted=unadapted)
     refuse = partial("{}: --accuracy {:g} cannot be had: {}".format, name, accuracy)
-    if table is None:
-        raise UserError(refuse("the bundle has no accuracy by confidence; make it again with the target 'bundles'"))
     if not table:
         raise UserError(refuse(f"the model was validated on fewer than {MIN_ANSWERS} clips"))
     if row := threshold_for(table, accuracy):

@@ -113,14 +113,25 @@ def _interval(
     # Variances of the mean over strata, each corrected for the resamples' (A-1)/A.
     variances = np.array([each.var() for each in found]) * (degrees + 1) / degrees / len(parts) ** 2
     if parts[1:] or len(sums) < MIN_SPEAKERS_FOR_QUANTILES:
-        total = variances.sum()
-        freedom = total**2 / (variances**2 / degrees).sum() if total else degrees.sum()
-        half, method = stdtrit(freedom, (1 + level) / 2) * math.sqrt(total), "t"
+        half, method = welch_half_width(variances, degrees, level), "t"
         low, high = np.clip([value - half, value + half], lowest, 1)
     else:
         reach = math.sqrt(len(sums) / (len(sums) - 1)) * stdtrit(len(sums) - 1, (1 + level) / 2)
         (low, high), method = np.quantile(found[0], [ndtr(-reach), ndtr(reach)]), "percentile"
     return result | {"low": float(low), "high": float(high), "method": method}
+
+
+def welch_half_width(variances: np.ndarray, degrees: np.ndarray, level: float) -> float:
+    """Return half the width of the t interval of a sum of independent estimates.
+
+    ``variances`` are those of the estimates, and ``degrees`` their degrees of freedom, both of shape (n,); those of the
+    sum are Welch's and Satterthwaite's.
+    """
+    from scipy.special import stdtrit
+
+    total = variances.sum()
+    freedom = total**2 / (variances**2 / degrees).sum() if total else degrees.sum()
+    return float(stdtrit(freedom, (1 + level) / 2) * math.sqrt(total))
 
 
 def replicates(sums: np.ndarray, statistic: Callable, resamples: int, seed: int) -> np.ndarray:

@@ -117,5 +117,5 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
 def _unsure(bundle: Bundle, classifier: Classifier | Ensemble, confidence: float) -> bool:
     """Return whether a label of this confidence is too often wrong; never in a bundle that does not know."""
     table = validated(bundle, unadapted=classifier is bundle.classifier.unadapted)
-    row = threshold_for(table or [], DEMO_ACCURACY)
+    row = threshold_for(table, DEMO_ACCURACY)
     return bool(table) and (row is None or confidence < row["threshold"])

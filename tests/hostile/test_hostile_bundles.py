@@ -198,9 +198,8 @@ def test_ensembles(tmp_path, clip, capsys, monkeypatch):
     assert "file,start,end,label,confidence,p_ANG,p_HAP,p_NEU" in capsys.readouterr().out
     rate = write_bundle(tmp_path / "rate.zip", about=about(preprocessing=ABOUT["preprocessing"] | {"longest": 9000}))
     names = write_bundle(tmp_path / "names.zip", about=about(classes=["ANG", "HAP", "SAD"]))
-    nan = write_bundle(
-        tmp_path / "nan.zip", about=about(plain={"temperature": 1.0, "accuracy_by_confidence": []})
-    )  # which it does not hold
+    plain = {"temperature": 1.0, "accuracy_by_confidence": []}  # which it does not hold
+    nan = write_bundle(tmp_path / "nan.zip", about=about(plain=plain))
     one = {"members": [{"weight": 1.0}]}
     for kind, path in {
         "no member": write_ensemble(tmp_path / "x0.zip", []),

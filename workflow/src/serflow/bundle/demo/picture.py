@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from serflow.audio.stft import hz_to_mel, mel_spectrum, power_spectrum, power_to_db
+from serflow.inference.occlusion import Occlusion
 from serflow.inference.windows import Window
 
 _COLUMNS = 600  # of the picture, so that an hour takes no more memory than a minute
@@ -50,7 +51,10 @@ class Spectrogram:
 
 
 def draw(
-    spectrogram: Spectrogram, segments: Sequence[tuple[float, float, np.ndarray]], classes: Sequence[str]
+    spectrogram: Spectrogram,
+    segments: Sequence[tuple[float, float, np.ndarray]],
+    classes: Sequence[str],
+    occlusion: Occlusion | None = None,
 ) -> bytes:
     """Return a PNG of a spectrogram and, of segments, the probability of each class over time below it.
 
@@ -62,12 +66,19 @@ def draw(
         Start and end of each in seconds, and its probabilities, shape (classes,). What lies between them is left white.
     classes
         Their names; any text.
+    occlusion
+        Of a recording without segments: which parts of it decide, shown above the spectrogram.
     """
     from matplotlib.figure import Figure  # not pyplot, which is for one thread
 
-    rows = [3, 0.35 * len(classes)] if segments else [3]
+    rows = [0.8] * bool(occlusion) + [3] + [0.35 * len(classes)] * bool(segments)
     figure = Figure(figsize=(8, 0.6 + sum(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
+    if occlusion:
+        above, *axes = axes
+        above.stairs(100 * occlusion.parts, occlusion.edges, fill=True)
+        above.axhline(0, color="black", linewidth=0.5)
+        above.set(ylabel="points lost", title="What decides")
     decibels = spectrogram.decibels()
     extent = (0, spectrogram.seconds, 0, len(decibels))
     image = axes[0].imshow(

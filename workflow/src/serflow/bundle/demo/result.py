@@ -13,6 +13,7 @@ from serflow.corpus.labels import LABELS
 from serflow.corpus.source import SAMPLE
 from serflow.inference.classifier import Classifier, Ensemble
 from serflow.inference.label import NO_SPEECH, label_recordings
+from serflow.inference.occlusion import occlude
 from serflow.inference.recordings import RecordingToLabel
 from serflow.inference.windows import SPEECH, WINDOWS, Window, count_samples
 from serflow.metrics.calibration import apply_temperature
@@ -74,7 +75,11 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
     segments = SPEECH if samples > how["longest"] else WINDOWS
     spectrogram = Spectrogram(how, seconds if segments == SPEECH or not padded else min(seconds, length))
 
+    first: list[Window] = []
+
     def labelled(windows: Sequence[Window]) -> None:
+        if not first:
+            first.append(windows[0])
         spectrogram.add(windows)
         show(min(windows[-1].end, seconds), seconds)
 
@@ -96,6 +101,10 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
     mean, classes = prediction.probabilities, bundle.about["classes"]
     names = [LABELS[name] for name in classes]
     timeline = prediction.timeline if segments == SPEECH else []
+    # What decides is shown of a recording that is labelled as a whole.
+    occlusion = None
+    if len(prediction.windows) == 1 and not timeline:
+        occlusion = occlude(classifier, first[0].samples, round(seconds * rate))
     confidence = float(apply_temperature(mean[None], classifier.temperature).max())
     return _pages.get_template("result.html").render(
         name=source.name,
@@ -104,7 +113,8 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
         unsure=_unsure(bundle, classifier, confidence),
         accuracy=DEMO_ACCURACY,
         shares=list(zip(classes, names, map(float, mean), strict=True)),
-        picture=base64.b64encode(draw(spectrogram, timeline, names)).decode(),
+        picture=base64.b64encode(draw(spectrogram, timeline, names, occlusion)).decode(),
+        band=occlusion and occlusion.strongest_band,
         segments=[(start, end, names[int(row.argmax())], float(row.max())) for start, end, row in timeline[:MOST_ROWS]],
         n_segments=len(timeline),
         n_windows=len(prediction.windows),

@@ -165,7 +165,7 @@ def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(sample,
 def test_a_bundle_says_what_it_is(bundled):
     bundle = open_bundle(bundle_of(bundled, "cnn2d"))
     with zipfile.ZipFile(bundle_of(bundled, "cnn2d")) as archive:
-        assert sorted(archive.namelist()) == ["bundle.json", "card.md", "model.keras", "model.onnx"]
+        assert sorted(archive.namelist()) == ["README.md", "bundle.json", "model.keras", "model.onnx"]
     measured = read_json(bundled.results() / f"models/{RUN.format('cnn2d')}/metrics.json")
     assert bundle.about["classes"] == measured["classes"] and bundle.about["metrics"]["uar"] == measured["uar"]
     assert bundle.about["preprocessing"]["n_fft"] == 1569

@@ -26,8 +26,8 @@ def settings_page() -> str:
     lines = (PROJECT / "config.yaml").read_text(encoding="utf-8").splitlines()
     page = [
         "# Settings\n",
-        "Every setting of `config.yaml` with its default. Any of them can be set on the command line, nested ones as JSON: "
-        "`--config 'models={\"cnn2d\": {\"epochs\": 40}}'`. With `--configfile my.yaml` a file holds those that differ.\n",
+        "Every setting of `config.yaml` with its default. Any of them can be set on the command line, nested ones as "
+        'JSON: `--config \'models={"cnn2d": {"epochs": 40}}\'`. `--configfile my.yaml` reads those that differ.\n',
     ]
     path, comment, groups = [], [], []
     for number, line in enumerate(lines):
@@ -103,6 +103,9 @@ def rules_page() -> str:
     for path in [PROJECT / "Snakefile", *sorted((PROJECT / "workflow/rules").glob("*.smk"))]:
         text = path.read_text(encoding="utf-8")
         found = re.findall(r'^(?:rule|checkpoint) (\w+):\n    """(.*?)"""', text, re.M | re.S)
+        # Those of a loop, of which only the beginning of the name is known here.
+        looped = re.findall(r'^    rule:\n        """(.*?)"""\n        name:\n            f"(\w+)', text, re.M | re.S)
+        found += [(f"{name}…", docstring) for docstring, name in looped]
         if found:
             title = "Targets" if path.name == "Snakefile" else path.stem.capitalize()
             page += [f"## {title}\n", "| rule | what it is for |", "|---|---|"]

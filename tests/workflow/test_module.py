@@ -22,7 +22,7 @@ rule count_clips:
 
 @pytest.mark.extended
 def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
-    lines, place = readme.block(readme.PROJECT / "docs/cluster.md", "module serflow:"), '"/path/to/serflow/Snakefile"'
+    lines, place = readme.block(readme.PROJECT / "docs/within.md", "module serflow:"), '"/path/to/serflow/Snakefile"'
     assert place in lines
     named = lines.replace(place, repr(str(project / "Snakefile")))
     (tmp_path / "Snakefile").write_text(f'configfile: "outer.json"\n\n{named}{OUTER}')

@@ -65,7 +65,7 @@ lint: env
 	snakemake --lint
 
 docs: env
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: env
 	$(BIN)/python tests/bench/features.py $(BENCH)

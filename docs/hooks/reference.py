@@ -29,8 +29,10 @@ def settings_page() -> str:
         "Every setting of `config.yaml` with its default. Any of them can be set on the command line, nested ones as "
         'JSON: `--config \'models={"cnn2d": {"epochs": 40}}\'`. `--configfile my.yaml` reads those that differ.\n',
     ]
-    path, comment, groups = [], [], []
+    path, comment, groups, end_of_list = [], [], [], 0
     for number, line in enumerate(lines):
+        if number < end_of_list:
+            continue
         if found := SECTION.match(line):
             page += [*table_of(groups), f"\n## {found[1]}\n"]
             comment, groups = [], []
@@ -39,8 +41,13 @@ def settings_page() -> str:
         elif found := KEY.match(line):
             depth = len(found[1]) // 2
             path = [*path[:depth], found[2]]
-            default = (found[3] or "").strip() or listed_below(lines[number + 1 :], len(found[1]))
-            if comment or not groups:
+            listed = listed_below(lines[number + 1 :], len(found[1])) if not found[3] else []
+            default, end_of_list = found[3] or " ".join(listed), number + 1 + len(listed)
+            section = not default and not comment  # whose keys have the comments
+            if section:
+                continue
+            parent = ".".join(path[:-1])
+            if comment or not groups or groups[-1][1][-1][0].rpartition(".")[0] != parent:
                 groups.append((" ".join(comment), []))
             groups[-1][1].append((".".join(path), default))
             comment = []
@@ -49,15 +56,15 @@ def settings_page() -> str:
     return "\n".join([*page, *table_of(groups), ""])
 
 
-def listed_below(lines: list[str], indent: int) -> str:
-    """Return the list of values in the lines after a key, if these are one."""
+def listed_below(lines: list[str], indent: int) -> list[str]:
+    """Return the lines after a key that are a list of values."""
     items = []
     for line in lines:
         deeper = len(line) - len(line.lstrip()) > indent
         if not deeper or not (items or line.lstrip().startswith("- ")):
             break
         items.append(line.strip())
-    return " ".join(items)
+    return items
 
 
 def table_of(groups: list) -> list[str]:

@@ -1,5 +1,6 @@
 """``from serflow import Bundle``: a bundle in Python says what ``serflow predict`` says."""
 
+import shutil
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+import readme
 import serflow
 from serflow import Bundle
 from serflow.bundle.predict import predict_recordings
@@ -94,3 +96,12 @@ def test_it_is_imported_when_it_is_used():
     assert first == "False" and not {"tensorflow", "keras", "pandas", "librosa"} & set(modules.split())
     with pytest.raises(AttributeError, match="no attribute 'Bundel'"):
         _ = serflow.Bundel
+
+
+def test_the_documented_lines(folder, monkeypatch, capsys):
+    shutil.copy(folder / "clips/long.wav", folder / "talk.wav")
+    monkeypatch.chdir(folder)
+    lines = readme.block(readme.PROJECT / "docs/using-models.md", "from serflow import Bundle")
+    exec(lines)
+    said = Bundle("bundle.zip").predict("talk.wav")
+    assert capsys.readouterr().out.strip() == f"{said.label} {said.confidence} {said.probabilities}"

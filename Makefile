@@ -4,17 +4,19 @@
 # make test-slurm  the tests on a SLURM cluster of two nodes, which is started on this machine
 # make faults      kill every rule and the controller at random moments, and every test of faults; about an hour
 # make fuzz        coverage-guided fuzzing of what reads recordings, names, results, bundles and encoders; SECONDS=60 for each of five targets
+# make docs        the documentation site, in site/
 # make bench       the notebook's stages and serflow's side by side, then trainings; BENCH=--full adds the full size of the corpus
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: env env-encoders run test test-all test-slurm faults fuzz lint bench bench-scale bench-slurm clean
+.PHONY: env env-encoders run test test-all test-slurm faults fuzz docs lint bench bench-scale bench-slurm clean
 
 env: $(VENV)/installed
 
-$(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/requirements-dev.txt pyproject.toml
+$(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/requirements-dev.txt \
+    envs/requirements-docs.txt pyproject.toml
 	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "serflow needs Python 3.11 or newer")'
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
@@ -61,6 +63,9 @@ lint: env
 	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+docs: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: env
 	$(BIN)/python tests/bench/features.py $(BENCH)

@@ -7,7 +7,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 README = PROJECT / "README.md"
 DOCS = sorted((PROJECT / "docs").glob("*.md"))
-PROGRAMS = ("make", "snakemake", "serflow", "python", "export", "source", "pip", "git", "ffmpeg", "squeue")
+PROGRAMS = ("make", "snakemake", "serflow", "python", "export", "source", "pip", "git", "ffmpeg", "squeue", "hf", "cp")
 
 
 def _is_command(text: str) -> bool:

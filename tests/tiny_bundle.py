@@ -73,7 +73,7 @@ def write_bundle(path, about=ABOUT, model=None, card=CARD, compression=zipfile.Z
     model = model_of(tiny_graph()) if model is None else model
     content = {
         "bundle.json": about,
-        "card.md": card,
+        "README.md": card,
         "model.onnx": model if isinstance(model, bytes) else model.SerializeToString(),
     }
     content |= {f"{name}.npy": data for name, data in more.items()}

@@ -168,7 +168,7 @@ def catalog(data: bytes) -> None:
 def members() -> list[dict[str, bytes]]:
     """Make what is in a bundle of a model over spectrograms, and of one that is adapted to speakers by embeddings."""
     tiny = tiny_bundle.model_of(tiny_bundle.tiny_graph()).SerializeToString()
-    plain = {"bundle.json": json.dumps(tiny_bundle.ABOUT).encode(), "card.md": b"# tiny", "model.onnx": tiny}
+    plain = {"bundle.json": json.dumps(tiny_bundle.ABOUT).encode(), "README.md": b"# tiny", "model.onnx": tiny}
     encoder = own_encoder().SerializeToString()
     described = {"name": "own", "licence": "none"} | describe_onnx(encoder, {}, "own.onnx", "encoders.own")
     about = tiny_bundle.ABOUT | {

@@ -184,7 +184,7 @@ def test_contents_of_moments(tmp_path, capsys, kind):
 def write_ensemble(path, bundles, **changed):
     """Write an ensemble of bundles that are given as bytes."""
     of_all = about(**{"members": [{"weight": 1 / len(bundles)} for _ in bundles], **changed})
-    content = {"bundle.json": json.dumps(of_all), "card.md": "# x"}
+    content = {"bundle.json": json.dumps(of_all), "README.md": "# x"}
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in {**content, **{f"member{place}.zip": data for place, data in enumerate(bundles)}}.items():
             archive.writestr(name, data)
@@ -258,7 +258,7 @@ ARCHIVES = {
     "a bit of bundle.json": lambda content: changed(content, b"classes", b"cl\0sses"),
     "no bundle.json": lacking("bundle.json"),
     "no model": lacking("model.onnx"),
-    "no card": lacking("card.md"),
+    "no card": lacking("README.md"),
     "encrypted": set_flag,
     "deflated in name only": lambda content: set_method(content, 8),
     "bzip2": lambda content: set_method(content, 12),

@@ -16,7 +16,7 @@ def pins(project, name="requirements.txt"):
 
 def test_every_package_is_pinned(project):
     names = [path.name for path in (project / "envs").glob("requirements*.txt")]
-    assert len(names) == 5
+    assert len(names) == 6
     for name in names:
         found = pins(project, name)
         assert found and all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in found)

@@ -1,5 +1,6 @@
 """A trained run as one file, and what it says of recordings: the same as the run itself did."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from card_code import blocks, run_alone
+from serflow import Bundle
 from serflow.bundle.reader import open_bundle
 from serflow.inference.label import label_recordings
 from serflow.inference.recordings import RecordingToLabel
@@ -165,7 +168,7 @@ def test_the_same_with_other_settings_and_clips_of_more_than_two_lengths(sample,
 def test_a_bundle_says_what_it_is(bundled):
     bundle = open_bundle(bundle_of(bundled, "cnn2d"))
     with zipfile.ZipFile(bundle_of(bundled, "cnn2d")) as archive:
-        assert sorted(archive.namelist()) == ["bundle.json", "card.md", "model.keras", "model.onnx"]
+        assert sorted(archive.namelist()) == ["README.md", "bundle.json", "model.keras", "model.onnx"]
     measured = read_json(bundled.results() / f"models/{RUN.format('cnn2d')}/metrics.json")
     assert bundle.about["classes"] == measured["classes"] and bundle.about["metrics"]["uar"] == measured["uar"]
     assert bundle.about["preprocessing"]["n_fft"] == 1569
@@ -173,6 +176,36 @@ def test_a_bundle_says_what_it_is(bundled):
     assert bundle.about["temperature"] == measured["temperature"] and bundle.about["architecture"] == "cnn2d"
     for words in ("# cnn2d on sample", "## Not for", "| sex | ", f"| UAR | {100 * measured['uar']:.1f} %"):
         assert words in bundle.card
+
+
+@pytest.mark.parametrize("model", ["logreg_embedding", ADAPTED])
+def test_an_embedding_model_opens_in_onnxruntime_by_the_lines_of_its_card(bundled, audio, tmp_path, model):
+    with zipfile.ZipFile(bundle_of(bundled, model)) as archive:
+        archive.extractall(tmp_path)
+    shutil.copy(min(audio.glob("1001_*")), tmp_path / "talk.wav")
+    _, alone = blocks((tmp_path / "README.md").read_text())
+    expected = Bundle(bundle_of(bundled, model)).predict(tmp_path / "talk.wav")
+    assert ast.literal_eval(run_alone(alone, tmp_path)) == pytest.approx(dict(expected.probabilities), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "features"), [("cnn2d", "mel"), ("cnn1d", "frames"), ("svm_functionals", "functionals")]
+)
+def test_other_models_open_with_the_features_of_the_run(bundled, tmp_path, model, features):
+    with zipfile.ZipFile(bundle_of(bundled, model)) as archive:
+        archive.extractall(tmp_path)
+    for path in (bundled.results() / features).glob("s00.*"):
+        shutil.copy(path, tmp_path)
+    _, alone = blocks((tmp_path / "README.md").read_text())
+    labels = ast.literal_eval(run_alone(alone, tmp_path))
+    found = dict(zip(read_table(tmp_path / "s00.parquet", ["clip"])["clip"].to_pylist(), labels, strict=True))
+    rows = read_table(bundled.results() / f"models/{RUN.format(model)}/predictions.parquet").to_pylist()
+    expected = {
+        row["clip"]: max((value, name) for name, value in row.items() if name.startswith("p_"))[1].removeprefix("p_")
+        for row in rows
+        if row["part"] == "test" and row["clip"] in found
+    }
+    assert len(expected) > 10 and {clip: found[clip] for clip in expected} == expected
 
 
 def test_a_bundle_needs_no_other_run(empty):

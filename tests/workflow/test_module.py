@@ -5,9 +5,13 @@ import subprocess
 import sys
 
 import pytest
+import soundfile as sf
 
 import readme
 from serflow.storage import read_table
+from voice import voice
+
+PAGE = readme.PROJECT / "docs/within.md"
 
 OUTER = """
 rule count_clips:
@@ -20,12 +24,38 @@ rule count_clips:
 """
 
 
+def documented(project):
+    """Return the lines that the documentation shows, with the place of this project."""
+    lines, place = readme.block(PAGE, "module serflow:"), '"/path/to/serflow/Snakefile"'
+    assert place in lines
+    return lines.replace(place, repr(str(project / "Snakefile")))
+
+
+def test_the_documented_rule_in_a_dry_run(project, tmp_path):
+    (tmp_path / "audio").mkdir()
+    for speaker in ("1001", "1002", "1019", "1020"):
+        for label in ("ANG", "SAD"):
+            sf.write(tmp_path / f"audio/{speaker}_DFA_{label}_XX.wav", voice(0.5), 16_000)
+    settings = readme.block(PAGE, "serflow:").replace("/data/AudioWAV", str(tmp_path / "audio"))
+    (tmp_path / "outer.yaml").write_text(settings)
+    rule = readme.block(PAGE, "rule count_clips:")
+    (tmp_path / "Snakefile").write_text(f'configfile: "outer.yaml"\n\n{documented(project)}\n{rule}')
+
+    def planned(*arguments):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--printshellcmds", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    assert "python count.py results/crema-d/catalog/clips.parquet > count.txt" in planned()
+    report = planned("serflow_report")
+    assert "serflow_render_report" in report and '"epochs": 30' in report
+    assert "serflow_extract_embedding" in planned("serflow_quick")
+
+
 @pytest.mark.extended
 def test_from_another_workflow_in_another_folder(project, tmp_path, sample):
-    lines, place = readme.block(readme.PROJECT / "docs/cluster.md", "module serflow:"), '"/path/to/serflow/Snakefile"'
-    assert place in lines
-    named = lines.replace(place, repr(str(project / "Snakefile")))
-    (tmp_path / "Snakefile").write_text(f'configfile: "outer.json"\n\n{named}{OUTER}')
+    (tmp_path / "Snakefile").write_text(f'configfile: "outer.json"\n\n{documented(project)}{OUTER}')
     (tmp_path / "outer.json").write_text(json.dumps({"serflow": {"shards": 2, "models": {"cnn1d": {"epochs": 3}}}}))
 
     def snakemake(*arguments):

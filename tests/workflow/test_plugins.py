@@ -128,7 +128,7 @@ def test_one_plugin_of_each_kind(sample, files):
         assert metrics["best_recall"] == max(metrics["recall"])
         assert f"{model} seed 0 (anna-ben)" in comparison and model in page
         with zipfile.ZipFile(results / f"bundles/{run}.zip") as bundle:
-            assert "best recall" in bundle.read("card.md").decode()
+            assert "best recall" in bundle.read("README.md").decode()
         check_bundle(files, results, run)
     assert "best_recall" in comparison and "best recall" in page and "Ben against Anna" in page
 

@@ -7,12 +7,14 @@ import io
 import itertools
 import os
 import re
+import shlex
 import shutil
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import snakemake.common.configfile
 import soundfile as sf
@@ -67,7 +69,69 @@ def elsewhere(test, *words):
 
 def of_the_system(checkout, command):
     """Leave alone a command of another program, named as what may help."""
-    assert command.split()[0] in ("pip", "git", "ffmpeg", "squeue")
+    assert command.split()[0] in ("pip", "git", "ffmpeg", "squeue", "hf")
+
+
+def cloned(checkout, command):
+    """Clone the project from where it is."""
+    (checkout.folder / "clone").mkdir()
+    checkout.shell(f"cd clone && {command.replace('REPOSITORY', shlex.quote(str(checkout.project)))}")
+    assert (checkout.folder / "clone/serflow/Makefile").exists()
+
+
+def drawn(checkout, command):
+    """Ask for the rules; Graphviz, which draws them, is not part of the environment."""
+    said = checkout.shell(command.partition(" | tred | dot -Tsvg > ")[0])
+    rules = re.findall(r'label = "(\w+)"', said)
+    picture = (readme.PROJECT / "docs/rulegraph.svg").read_text()
+    assert sorted(rules) == sorted(re.findall(r">(\w+)</text>", picture)), "draw docs/rulegraph.svg again"
+
+
+def tutorial_list(checkout, command):
+    """Plan a run on recordings of one's own, with the table that the tutorial shows."""
+    given = readme.block(readme.PROJECT / "docs/tutorial.md", "file,speaker,label")
+    names = [line.partition(",")[0] for line in given.splitlines()[1:]]
+    put_clips(checkout, "data", names)
+    (checkout.folder / "data/list.csv").write_text(given)
+    assert "train_model" in without_running(checkout, command)
+
+
+def own_settings(checkout, command):
+    (checkout.folder / "my.yaml").write_text(readme.block(readme.PROJECT / "docs/tutorial.md", "corpus: crema-d"))
+    put_clips(
+        checkout, "data/AudioWAV", [f"{speaker}_DFA_{label}_XX.wav" for speaker in SPEAKERS for label in ("ANG", "SAD")]
+    )
+    planned = without_running(checkout, command)
+    assert "svm_small" in planned and ("bundle_model" in planned) == ("bundles" in command)
+
+
+def stated(checkout, command):
+    assert "--contact=me@example.org --licence=cc-by-nc-4.0" in without_running(checkout, f"{command} --printshellcmds")
+
+
+def made_bundle(checkout, command):
+    bundle = re.search(r"results/\S+\.zip", command)[0]
+    checkout.shell(f"snakemake --cores 8 {bundle}")
+    checkout.shell(command)
+
+
+def unpacked(checkout, command):
+    made_bundle(checkout, command)
+    card = huggingface_hub.ModelCard.load(checkout.folder / "emotions/README.md")
+    assert card.data.pipeline_tag == "audio-classification" and card.data.eval_results
+
+
+def copied(checkout, command):
+    (checkout.folder / "emotions").mkdir(exist_ok=True)
+    made_bundle(checkout, command)
+    assert (checkout.folder / "emotions/bundle.zip").exists()
+
+
+def uploaded(checkout, command):
+    """Let the client begin, and end where it would ask the Hub."""
+    (checkout.folder / "emotions").mkdir(exist_ok=True)
+    said = checkout.shell(f"HF_HUB_OFFLINE=1 {command} 2>&1 || true")
+    assert "repos/create" in said and "offline mode is enabled" in said
 
 
 def activate(checkout, command):
@@ -204,6 +268,13 @@ def helped(checkout, command):
     assert "--settings" in checkout.shell(command)
 
 
+def an_option(checkout, command):
+    """Look up what a sentence names: a command, or an option of it."""
+    words = command.split()
+    told = checkout.shell(f"{' '.join(words[:2])} --help")
+    assert all(option in told.split() for option in words[2:])
+
+
 def names_the_line(checkout, command):
     (checkout.folder / "my.yaml").write_text("shards: 4\nmel: {n_mels: 3\nfoo: [\n")
     assert 'in "my.yaml", line 3' in checkout.shell(f"{command} 2>&1 || true")
@@ -225,7 +296,6 @@ CHECKS = {
     "make env": make("-m pip install"),
     "make bench": make("tests/bench/features.py"),
     "source .venv/bin/activate": activate,
-    "snakemake --cores 8 quick --config": quick,
     "snakemake --cores 8 --config corpus=crema-d": both(
         fetched,
         elsewhere("workflow/test_fetch_corpus.py::test_an_interrupted_download_of_crema_d_resumes", "crema-d"),
@@ -248,7 +318,8 @@ CHECKS = {
     "snakemake --cores 8 --configfile results/crema-d/search": elsewhere(
         "workflow/test_search.py::test_the_chosen_settings_are_a_configuration", "--configfile", "chosen.yaml"
     ),
-    "serflow predict": predicted,
+    "serflow predict results/sample": predicted,
+    "serflow predict": an_option,
     "serflow predict bundle.zip": elsewhere(
         "workflow/test_bundles.py::test_a_bundle_is_adapted_to_speakers", "predict", "bundle"
     ),
@@ -276,6 +347,27 @@ CHECKS = {
     "python -c": names_the_line,
     "python tests/bench/embeddings.py": compared,
     "python tests/bench/models.py": compared_models,
+    "git clone REPOSITORY serflow": cloned,
+    "make docs": make("-m mkdocs build --strict"),
+    "snakemake --rulegraph dot all": drawn,
+    "snakemake --cores 8 notebook --config corpus=crema-d": fetched,
+    "snakemake --cores 8 quick --config corpus=crema-d": fetched,
+    "snakemake --cores 8 quick --config corpus=crema-d audio=/data/AudioWAV": quick,
+    "snakemake --dry-run quick --config corpus=crema-d audio=/data/AudioWAV": quick,
+    "snakemake --cores 8 quick --config corpus=pilot format=manifest": tutorial_list,
+    "snakemake --cores 8 --configfile my.yaml": own_settings,
+    "snakemake --cores 8 bundles --configfile my.yaml": own_settings,
+    """snakemake --cores 8 bundles --config 'bundles=""": stated,
+    "snakemake --cores 8 results/sample/catalog/clips.parquet": nothing_to_do,
+    "serflow predict results/crema-d": elsewhere(
+        "workflow/test_bundles.py::test_the_same_probabilities_as_the_run", "predict"
+    ),
+    "python -m zipfile -e": unpacked,
+    "cp results/": copied,
+    "hf upload me/emotions emotions/": uploaded,
+    "hf auth login": of_the_system,
+    "pip install jupyterlab": of_the_system,
+    "pip install -r envs/requirements-encoders.txt": of_the_system,
     "pip install kaggle": of_the_system,
     "pip install -r envs/requirements-opensmile.txt": of_the_system,
     "git lfs pull": of_the_system,

@@ -149,6 +149,8 @@ SETTINGS = [
     ("input", "elsewhere", PAGE),
     ("bundle", "mine.zip", PAGE),
     ("bundles.encoder", False, PAGE),
+    ("bundles.contact", "me@example.org", PAGE),
+    ("bundles.licence", "mit", PAGE),
     ("device", "cpu", PAGE),
     ("threads.features", 2, PAGE),
     ("threads.prediction", 2, PAGE),

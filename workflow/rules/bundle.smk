@@ -37,13 +37,15 @@ rule bundle_model:
         corpus=CORPUS,
         preprocessing=lambda wildcards: json.dumps(READING | kind_settings(MODELS[wildcards.model].features, config)),
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
+        stated=stated_options(),
         code=lambda wildcards: code_of("bundle_model", MODELS[wildcards.model].architecture.module),
     shell:
         "python -m serflow bundle_model --model {input.model:q} --architecture {params.architecture}"
         " --features {input.features:q} --indices {input.indices:q} {params.more}"
         " --settings {params.settings:q} --training {input.training:q} --predictions {input.predictions:q}"
         " --metrics {input.metrics:q} --length {input.length:q} --clips {input.clips:q} --corpus {params.corpus}"
-        " --preprocessing {params.preprocessing:q} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
+        " --preprocessing {params.preprocessing:q} --resampling {params.resampling:q} {params.stated}"
+        " --output {output:q} --log {log:q}"
 
 
 rule bundle_ensemble:
@@ -71,11 +73,12 @@ rule bundle_ensemble:
     params:
         corpus=CORPUS,
         resampling=json.dumps({name: config["evaluation"][name] for name in ("resamples", "seed")}),
+        stated=stated_options(),
         code=code_of("bundle_ensemble"),
     shell:
         "python -m serflow bundle_ensemble --members {input.members:q} --training {input.training:q}"
         " --predictions {input.predictions:q} --metrics {input.metrics:q} --clips {input.clips:q}"
-        " --corpus {params.corpus} --resampling {params.resampling:q} --output {output:q} --log {log:q}"
+        " --corpus {params.corpus} --resampling {params.resampling:q} {params.stated} --output {output:q} --log {log:q}"
 
 
 rule predict_recordings:

@@ -412,6 +412,13 @@ def options_for(*names):
     )
 
 
+def stated_options():
+    """Return the options for what the configuration says of the trained models as a whole."""
+    return " ".join(
+        f"--{name}={shlex.quote(config['bundles'][name])}" for name in ("contact", "licence") if config["bundles"][name]
+    )
+
+
 def settings_of_run(wildcards):
     """Return the settings of a model under the protocol of a run."""
     return json.dumps(training_settings(model_of(wildcards), wildcards.protocol))

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shown = f"serflow {name}"
         if name not in COMMANDS:
             raise UserError(f"there is no such command{did_you_mean(name, [*COMMANDS, *ALIASES])}; see serflow --help")
-        parser = _parser(shown, name)
+        parser = parser_of(shown, name)
         options = vars(parser.parse_args(arguments[1:]))
         if device := options.pop("device", None):
             os.environ[VARIABLE] = device
@@ -112,7 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"{shown}: {where}{error.strerror or error}", terminal)
 
 
-def _parser(shown: str, name: str) -> Parser:
+def parser_of(shown: str, name: str) -> Parser:
+    """Return the parser of a command, which is called ``shown`` in its help."""
     module, _, function = function_of(name).partition(":")
     step = getattr(importlib.import_module(module), function)
     if name.startswith("extract_"):

@@ -4,18 +4,22 @@ import io
 import json
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from serflow import __version__
-from serflow.bundle import BUNDLE_FORMAT
+from serflow.bundle import BUNDLE_FORMAT, CARD
 from serflow.bundle.card import model_card
 from serflow.bundle.convert import to_onnx
+from serflow.corpus.formats import FORMATS
 from serflow.evaluation.groups import by_group
 from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
+from serflow.evaluation.references import reference_scores
 from serflow.inference.onnx_model import TOLERANCE, Network
 from serflow.metrics.scores import STATISTICS
 from serflow.models.architectures import ARCHITECTURES
@@ -24,7 +28,7 @@ from serflow.models.keras_run import load_model
 from serflow.models.named import GROUPS, features_of
 from serflow.models.standardize import mean_and_sd, open_features
 from serflow.runtime.errors import UserError
-from serflow.splits import PROTOCOLS
+from serflow.splits import PARTS, PROTOCOLS
 from serflow.storage import read_json, read_table, replacing
 
 _CONFIDENCE = ("temperature", "accuracy_by_confidence")  # what predict needs of metrics.json
@@ -49,6 +53,8 @@ def bundle_model(
     corpus: str,
     preprocessing: Mapping,
     resampling: Mapping,
+    contact: str | None = None,
+    licence: str | None = None,
     output: Path,
 ) -> None:
     """Write a bundle: the model, how its input is prepared, what its output means, and how good it is.
@@ -87,9 +93,12 @@ def bundle_model(
         ``sampling_rate``, the settings that adjust the level, and the settings of the features that the model reads.
     resampling
         ``resamples`` and ``seed`` of the intervals in the model card.
+    contact, licence
+        Whom to ask about the model, and the licence that it is under, for the model card.
     output
-        A zip archive: ``bundle.json``, ``model.keras``, ``model.onnx``, ``card.md``; ``encoder.onnx`` of a model that
-        reads embeddings; ``moments.npy`` of one that standardises by speaker or corpus, and ``plain.onnx``.
+        A zip archive: ``bundle.json``, ``model.keras``, ``model.onnx``, the model card ``README.md``; ``encoder.onnx``
+        of a model that reads embeddings; ``moments.npy`` of one that standardises by speaker or corpus, and
+        ``plain.onnx``.
 
     Raises
     ------
@@ -104,7 +113,9 @@ def bundle_model(
     if difference > TOLERANCE:
         raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
     longest = max(read_table(clips, ["duration"])["duration"].to_pylist()) * preprocessing["sampling_rate"]
-    about = described(run, trained, corpus) | {
+    about = described(run, training, corpus, contact, licence) | {
+        "settings": settings,
+        "training": {key: trained[key] for key in ("parameters", "epochs", "best_epoch", "chosen")},
         "features": features_of(ARCHITECTURES[architecture], settings),
         "preprocessing": {
             **preprocessing,
@@ -129,22 +140,41 @@ def bundle_model(
         with io.BytesIO() as file:
             np.save(file, np.stack(moments), allow_pickle=False)
             files["moments.npy"] = file.getvalue()
-    card = model_card_of(about, run, clips, resampling)
-    write_bundle(output, about, {"card.md": card, **files})
+    about["clips"] = count_clips(predictions)
+    write_bundle(output, about, {CARD: model_card_of(about, run, clips, resampling), **files})
 
 
-def described(run: EvaluatedRun, training: Mapping, corpus: str) -> dict:
-    """Return what ``bundle.json`` says of every run, a single fold; ``training`` is its ``training.json``."""
+def described(run: EvaluatedRun, training: Path, corpus: str, contact: str | None, licence: str | None) -> dict:
+    """Return what ``bundle.json`` says of every run, a single fold; parameters are those of :func:`bundle_model`."""
     (metrics,) = run.metrics
     counts = ("n_train", "n_valid", "n_test")
+    trained, when = read_json(training), datetime.fromtimestamp(training.stat().st_mtime, UTC)
     return {
         "bundle_format": BUNDLE_FORMAT,
         "serflow": __version__,
+        "date": f"{when:%Y-%m-%d}",
+        "contact": contact,
+        "licence": licence,
         "corpus": corpus,
         "fold_name": run.fold_names[0],
         **{key: metrics[key] for key in ("protocol", "leaky", "model", "seed", "fold", "classes", *_CONFIDENCE)},
-        **{key: training[key] for key in ("architecture", "standardize", "refit")},
+        **{key: trained[key] for key in ("architecture", "standardize", "refit")},
         "metrics": {key: metrics[key] for key in (*STATISTICS, "recall", "confusion_matrix", *counts)},
+    }
+
+
+def count_clips(predictions: Path) -> dict[str, dict]:
+    """Return the number of recordings, and of copies of each kind, in each part of a run."""
+    table = read_table(predictions, ["part", "copy"])
+    counts = Counter(zip(table["part"].to_pylist(), table["copy"].to_pylist(), strict=True))
+    return {
+        part: {
+            "recordings": counts[part, None],
+            "copies": {
+                kind: count for (where, kind), count in sorted(counts.items(), key=str) if where == part and kind
+            },
+        }
+        for part in PARTS
     }
 
 
@@ -157,16 +187,20 @@ def model_card_of(about: Mapping, run: EvaluatedRun, clips: Path, resampling: Ma
         intervals(confusions, how),
         by_group(run.pooled, catalog, how),
         n_speakers=len(confusions),
-        data=_data(run, catalog),
+        data=_data(run, catalog, about["corpus"]),
         leak=PROTOCOLS[about["protocol"]].leaky,
+        listeners=reference_scores(run, catalog, how)["human"],
+        unknown_speakers=run.unknown_speakers,
     )
 
 
-def _data(run: EvaluatedRun, catalog) -> dict[str, list[str]]:
+def _data(run: EvaluatedRun, catalog, corpus: str) -> dict[str, list[str]]:
     """Return the corpora and the languages of the clips that a run may have been trained on, as far as known."""
     known = catalog.reindex(columns=["corpus", "language"])
     tested = known["corpus"].isin(known["corpus"].loc[run.pooled.origins]) & run.pooled.by_corpus
-    return {name: sorted(known.loc[~tested, name].dropna().unique()) for name in known}
+    data = {name: sorted(known.loc[~tested, name].dropna().unique()) for name in known}
+    published = {FORMATS[name].language for name in data["corpus"] or [corpus] if name in FORMATS} - {None}
+    return data | {"language": data["language"] or sorted(published)}
 
 
 def write_bundle(output: Path, about: Mapping, files: Mapping[str, str | bytes]) -> None:

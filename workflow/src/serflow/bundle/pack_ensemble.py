@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.bundle.pack import described, model_card_of, write_bundle
+from serflow.bundle import CARD
+from serflow.bundle.pack import count_clips, described, model_card_of, write_bundle
 from serflow.evaluation.predictions import load_runs
 from serflow.storage import read_json
 
@@ -17,6 +18,8 @@ def bundle_ensemble(
     clips: Path,
     corpus: str,
     resampling: Mapping,
+    contact: str | None = None,
+    licence: str | None = None,
     output: Path,
 ) -> None:
     """Write the bundle of an ensemble.
@@ -37,13 +40,15 @@ def bundle_ensemble(
         Name of the corpus.
     resampling
         ``resamples`` and ``seed`` of the intervals in the model card.
+    contact, licence
+        Whom to ask about the model, and the licence that it is under, for the model card.
     output
-        A zip archive: ``bundle.json``, ``card.md`` and the members, ``member0.zip``, ``member1.zip`` …
+        A zip archive: ``bundle.json``, ``README.md`` and the members, ``member0.zip``, ``member1.zip`` …
     """
     trained, (run,) = read_json(training), load_runs([metrics], [predictions])
     chosen = zip(trained["layers"], trained["chosen"]["weights"], strict=True)
-    about = described(run, trained, corpus)
+    about = described(run, training, corpus, contact, licence) | {"clips": count_clips(predictions)}
     about["members"] = [{"name": layer["name"], "weight": weight} for layer, weight in chosen]
     card = model_card_of(about, run, clips, resampling)
     files = {f"member{number}.zip": Path(path).read_bytes() for number, path in enumerate(members)}
-    write_bundle(output, about, {"card.md": card, **files})
+    write_bundle(output, about, {CARD: card, **files})

@@ -5,15 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from serflow.bundle.answer import PART, answer, columns_of, probability_columns, row_of
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
 from serflow.bundle.unsure import lowest_confidence
-from serflow.inference.label import NO_SPEECH, label_recordings
+from serflow.inference.label import label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.inference.windows import SPEECH, WINDOWS
-from serflow.metrics.calibration import apply_temperature
 from serflow.metrics.selective import UNSURE
-from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
 
 
@@ -158,37 +157,24 @@ def predict_recordings(
         )
         for used, prediction in labelled:
             count += 1
-            which = prediction.file, prediction.start, prediction.end
+            said = None
             if prediction.problem:
                 failed += 1
                 say(prediction.problem)
-                yield (*which, *[None] * (len(classes) + 5), prediction.problem)
-                continue
-            warning = "; ".join([NO_SPEECH] * (not prediction.has_speech) + prediction.warnings) or None
-            if warning:
-                say(f"{prediction.file}: warning: {warning}")
-            if not prediction.has_speech:
-                yield (*which, *[None] * (len(classes) + 2), prediction.seconds, 0, warning, None)
-                continue
-            mean = prediction.probabilities
-            confidence = apply_temperature(mean[None], used.temperature).max()
-            sure = confidence >= lowest(used is classifier.unadapted)
-            label = classes[int(mean.argmax())] if sure else UNSURE
-            known = prediction.seconds, len(prediction.windows), warning, None
-            yield (*which, label, float(confidence), *map(float, mean), *known)
-            if timeline:
+            else:
+                said = answer(prediction, classes, used.temperature, lowest(used is classifier.unadapted))
+                if said.warning:
+                    say(f"{prediction.file}: warning: {said.warning}")
+            yield row_of(prediction, said, classes)
+            if timeline and said and said.windows:
                 rows_of_timeline.extend(
                     (prediction.file, start, end, classes[int(row.argmax())], *map(float, row))
                     for start, end, row in prediction.timeline
                 )
 
-    shares = {PROBABILITY.format(name): "float32" for name in classes}
-    part = {"file": "string", "start": "float64", "end": "float64", "label": "string"}
-    columns = part | {"confidence": "float64", **shares}
-    columns |= {"seconds": "float64", "windows": "int32", "warning": "string", "problem": "string"}
-    write_rows(rows(), columns, output, format)
+    write_rows(rows(), columns_of(classes), output, format)
     if timeline:
-        write_rows(rows_of_timeline, part | shares, timeline)
+        write_rows(rows_of_timeline, PART | probability_columns(classes), timeline)
     if failed:
         say(f"{failed} of {count} recordings were skipped")
         raise SystemExit(3)

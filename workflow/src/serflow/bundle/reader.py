@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serflow.bundle import BUNDLE_FORMAT
+from serflow.bundle import BUNDLE_FORMAT, CARD
+from serflow.bundle.front_matter import without_front_matter
 from serflow.encoders.run import Encoder
 from serflow.encoders.settings import DESCRIPTION
 from serflow.features import KINDS, from_recordings
@@ -23,7 +24,7 @@ from serflow.models.named import GROUPS, NONE, TRAINING
 from serflow.runtime.errors import UserError
 from serflow.storage import check_regular
 
-_LARGEST = {"bundle.json": 2**24, "card.md": 2**20, "moments.npy": 2**26}  # bytes
+_LARGEST = {"bundle.json": 2**24, CARD: 2**20, "moments.npy": 2**26}  # bytes
 _LARGEST_MODEL = 2**31
 _LARGEST_WHOLE = 2**32  # of all members of an ensemble together
 _TEMPERATURE = {"type": "number", "minimum": 0.01, "maximum": 100}
@@ -111,7 +112,7 @@ _UNREADABLE += (zipfile.BadZipFile, zlib.error, struct.error)
 
 
 class Bundle(NamedTuple):
-    """What a bundle holds: ``about`` is its ``bundle.json``, ``card`` the model card in Markdown."""
+    """What a bundle holds: ``about`` is its ``bundle.json``, ``card`` the text of the model card in Markdown."""
 
     about: Mapping
     classifier: Classifier | Ensemble
@@ -159,12 +160,12 @@ def open_bundle(path: str | Path, threads: int = 1, encoder: str | Path | None =
         classifier = _classifier(content, threads, str(path), encoder)
     if fault := _fault(classifier, len(about["classes"])) or _fault(classifier.unadapted, len(about["classes"])):
         raise UserError(f"{path}: {fault}; make the bundle again")
-    return Bundle(about, classifier, content.card)
+    return Bundle(about, classifier, without_front_matter(content.card))
 
 
 def _read(archive: zipfile.ZipFile, whole: bool = True) -> _Content:
     """Read what a bundle holds; ``whole`` is false of a member of an ensemble."""
-    about, card = _member(archive, "bundle.json"), _member(archive, "card.md").decode()
+    about, card = _member(archive, "bundle.json"), _member(archive, CARD).decode()
     about = json.loads(about, parse_constant=_refuse_constant)
     _check(about)
     if "members" not in about:

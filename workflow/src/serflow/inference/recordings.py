@@ -68,7 +68,7 @@ def list_recordings(
         elif Path(name).suffix.lower() == ".csv":
             yield from _from_csv(Path(name), speaker)
         else:
-            yield _recording(name)
+            yield recording_of(name)
 
 
 def _from_folder(folder: str, note: Callable[[str], object]) -> Iterator[RecordingToLabel]:
@@ -82,14 +82,15 @@ def _from_folder(folder: str, note: Callable[[str], object]) -> Iterator[Recordi
         raise UserError(f"{folder}: holds no recordings ({', '.join(sorted(SOUND))}){remedy}")
     if unread:
         note(f"{folder}: left out {_counted(unread)} files, which cannot be read; convert them with ffmpeg")
-    yield from (_recording(str(Path(folder, file))) for file in files if Path(file).suffix.lower() not in OTHER_SOUND)
+    yield from (recording_of(str(Path(folder, file))) for file in files if Path(file).suffix.lower() not in OTHER_SOUND)
 
 
 def _counted(suffixes: Counter) -> str:
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
 
 
-def _recording(path: str, **known: str | float | None) -> RecordingToLabel:
+def recording_of(path: str, **known: str | float | None) -> RecordingToLabel:
+    """Return the recording in a file; ``known`` is what is known of it."""
     name = os.fsencode(path).decode(errors="backslashreplace")
     return RecordingToLabel(name, path=None if name == path else path, **known)
 
@@ -131,7 +132,7 @@ def _from_csv(path: Path, speaker: str | None) -> Iterator[RecordingToLabel]:
                 if row["file"]:
                     start, end = _times(row, f"{path}, line {reader.line_num}")
                     who = (row[speaker] or None) if speaker else None
-                    yield _recording(str(path.parent / row["file"]), speaker=who, start=start, end=end)
+                    yield recording_of(str(path.parent / row["file"]), speaker=who, start=start, end=end)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -163,7 +164,7 @@ def _from_stdin() -> Iterator[RecordingToLabel]:
     lines = [os.fsdecode(line) for line in content.splitlines() if line]
     # Names of files need not be UTF-8, and silence in a container may happen to be valid text.
     if b"\0" not in content and (_is_utf8(content) or os.path.exists(lines[0])):  # noqa: PTH110 - False for odd names
-        yield from map(_recording, lines)
+        yield from map(recording_of, lines)
     else:
         yield RecordingToLabel("standard input", with_sizes(content))
 

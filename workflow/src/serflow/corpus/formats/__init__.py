@@ -5,6 +5,7 @@ the folder of the corpus and without its suffix, and returns an :class:`~serflow
 ``UserError`` for a name that does not follow the format. Optional are
 
 - ``NESTED = False`` if recordings lie in one folder only;
+- ``LANGUAGE``: code of the language that is spoken (ISO 639-1), if it is one, for model cards;
 - ``PEOPLE``: speaker → :class:`~serflow.corpus.listing.Person`;
 - ``describe_excluded(path)``: what a recording is that the format leaves out, or None;
 - ``published_folds(speakers)``: the groups of speakers that are tested on in turn;
@@ -19,7 +20,11 @@ from serflow.runtime.plugins import REQUIRED, Plugins
 
 CREMA_D = "crema-d"
 FORMATS = Plugins(
-    __name__, what="corpus format", function="parse", constants={"TITLE": REQUIRED, "NESTED": True}, hyphens=True
+    __name__,
+    what="corpus format",
+    function="parse",
+    constants={"TITLE": REQUIRED, "NESTED": True, "LANGUAGE": None},
+    hyphens=True,
 )
 
 

@@ -7,6 +7,7 @@ from serflow.corpus.listing import Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "CREMA-D"
+LANGUAGE = "en"
 NESTED = False
 # The blocks of speakers of HiCMAE and EMO-SUPERB.
 BLOCKS = ((1001, 1018), (1019, 1036), (1037, 1054), (1055, 1072), (1073, 1091))

@@ -14,6 +14,7 @@ from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "EMO-DB"
+LANGUAGE = "de"
 # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral.
 LABELS = {"W": "ANG", "L": "BOR", "E": "DIS", "A": "FEA", "F": "HAP", "T": "SAD", "N": "NEU"}
 TEXTS = ("a01", "a02", "a04", "a05", "a07", "b01", "b02", "b03", "b09", "b10")

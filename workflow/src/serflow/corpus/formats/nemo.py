@@ -11,6 +11,7 @@ from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "nEMO"
+LANGUAGE = "pl"
 LABELS = {"anger": "ANG", "fear": "FEA", "happiness": "HAP", "neutral": "NEU", "sadness": "SAD", "surprised": "SUR"}
 PEOPLE = {
     "EB0": Person(27, "Female"),

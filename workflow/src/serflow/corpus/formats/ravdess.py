@@ -11,6 +11,7 @@ from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "RAVDESS"
+LANGUAGE = "en"
 SPEECH, SONG = "01", "02"
 LABELS = {"01": "NEU", "02": "CAL", "03": "HAP", "04": "SAD", "05": "ANG", "06": "FEA", "07": "DIS", "08": "SUR"}
 LEVELS = {"01": "normal", "02": "strong"}

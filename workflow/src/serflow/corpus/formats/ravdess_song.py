@@ -4,6 +4,7 @@ from serflow.corpus.formats.ravdess import PEOPLE, SONG, describe_other_channel,
 from serflow.corpus.listing import Utterance
 
 TITLE = "RAVDESS (song)"
+LANGUAGE = "en"
 __all__ = ["PEOPLE", "describe_excluded", "parse"]
 
 

@@ -11,6 +11,7 @@ from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "SAVEE"
+LANGUAGE = "en"
 LABELS = {"a": "ANG", "d": "DIS", "f": "FEA", "h": "HAP", "n": "NEU", "sa": "SAD", "su": "SUR"}
 SPEAKERS = ("DC", "JE", "JK", "KL")
 PEOPLE = dict.fromkeys(SPEAKERS, Person(None, "Male"))

@@ -12,6 +12,7 @@ from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "TESS"
+LANGUAGE = "en"
 LABELS = {"angry": "ANG", "disgust": "DIS", "fear": "FEA", "happy": "HAP", "neutral": "NEU", "ps": "SUR", "sad": "SAD"}
 PEOPLE = {"OAF": Person(64, "Female"), "YAF": Person(26, "Female")}
 _SPEAKERS = {"OAF": "OAF", "OA": "OAF", "YAF": "YAF"}

@@ -12,6 +12,7 @@ from serflow.corpus.listing import Person, Utterance
 from serflow.runtime.errors import UserError
 
 TITLE = "URDU-Dataset"
+LANGUAGE = "ur"
 LABELS = {"A": "ANG", "H": "HAP", "N": "NEU", "S": "SAD"}
 MEN, WOMEN = 27, 11
 PEOPLE = {f"SM{number}": Person(None, "Male") for number in range(1, MEN + 1)}

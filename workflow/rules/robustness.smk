@@ -70,8 +70,9 @@ def changed_features(wildcards):
 
 
 def change_of(wildcards):
-    """Return the options for a condition: the seed and its settings, and a digest of the folder that it reads."""
-    settings = config["robustness"].get(wildcards.condition, {})
+    """Return the options for a condition: the seed and its settings, of which thresholds change no clip."""
+    settings = dict(config["robustness"].get(wildcards.condition, {}))
+    settings.pop("thresholds", None)
     return f"--seed {config['robustness']['seed']} --settings {shlex.quote(json.dumps(settings))}"
 
 

@@ -63,9 +63,10 @@ def change_clips(
     threads
         Number of threads of the features.
     output
-        Folder to write: ``about.json`` with the variants of the condition, the ``reason`` if they cannot be made, and the
-        names of the ``columns`` of the features, if they have any; ``clips.parquet`` with ``clip``, ``label`` and the ``batch`` that each is in, of one speaker alone; and for each
-        variant ``{variant}/{batch}.npy``, the features in the shape that models read.
+        Folder to write. ``about.json`` has the variants of the condition, the ``reason`` if they cannot be made, and
+        names of the ``columns`` of the features, if they have any. ``clips.parquet`` has ``clip``, ``label`` and the
+        ``batch`` that each clip is in, of one speaker alone. ``{variant}/{batch}.npy`` are features in the shape that
+        models read.
     """
     clips = FoldClips(split, fold, recordings, indices)
     rate = preprocessing["sampling_rate"]

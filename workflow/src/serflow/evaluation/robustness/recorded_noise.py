@@ -35,8 +35,8 @@ def check_settings(settings):
     folder = settings["folder"]
     if not (folder and Path(folder).is_dir()):
         raise UserError(
-            f"config: robustness.recorded_noise.folder is {folder!r}; name a folder of recordings, or leave recorded_noise "
-            "out of robustness.conditions"
+            f"config: robustness.recorded_noise.folder is {folder!r}; name a folder of recordings, or leave "
+            "recorded_noise out of robustness.conditions"
         )
 
 

@@ -37,9 +37,7 @@ def folds_of(wildcards):
 
 def of_each_member(pattern):
     """Return an input function that fills the members of all folds of a run into a path pattern."""
-    return lambda wildcards: [
-        at(pattern, member) for run in folds_of(wildcards) for member in ALL_RUNS.members(run)
-    ]
+    return lambda wildcards: [at(pattern, member) for run in folds_of(wildcards) for member in ALL_RUNS.members(run)]
 
 
 def labelled_of(wildcards):
@@ -58,7 +56,9 @@ def labelled_of(wildcards):
 def why_not(wildcards):
     """Return the option that says why a run cannot be tested, if it cannot."""
     if kind := lookup_of(folds_of(wildcards)[0]):
-        return "--reason " + shlex.quote(f"{wildcards.model} reads {kind}, which no changed recording can be turned into")
+        return "--reason " + shlex.quote(
+            f"{wildcards.model} reads {kind}, which no changed recording can be turned into"
+        )
     return ""
 
 

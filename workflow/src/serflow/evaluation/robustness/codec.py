@@ -19,7 +19,8 @@ def coded(samples: np.ndarray, rate: int, delay: int = 0, **how) -> np.ndarray:
     rate
         Sampling rate in Hz; the file has 16,000.
     delay
-        Number of samples that coding puts before the clip.
+        Number of samples that coding puts before the clip, where the file has no room to say so and its decoder leaves
+        them there.
     **how
         Options of ``soundfile.write``.
 
@@ -30,16 +31,17 @@ def coded(samples: np.ndarray, rate: int, delay: int = 0, **how) -> np.ndarray:
     """
     import soundfile as sf
 
-    decoded, _ = sf.read(encoded(samples, rate, **how), dtype="float32")
-    found = resample(decoded[delay:], _RATE, rate)[: len(samples)]
+    written = resample(samples, rate, _RATE)
+    decoded, _ = sf.read(encoded(written, **how), dtype="float32")
+    found = resample(decoded[delay if len(decoded) > len(written) else 0 :], _RATE, rate)[: len(samples)]
     return np.pad(found, (0, len(samples) - len(found)))
 
 
-def encoded(samples: np.ndarray, rate: int, **how) -> io.BytesIO:
-    """Return the file that :func:`coded` writes."""
+def encoded(samples: np.ndarray, **how) -> io.BytesIO:
+    """Return the file that :func:`coded` writes, for samples at its rate."""
     import soundfile as sf
 
     file = io.BytesIO()
-    sf.write(file, resample(samples, rate, _RATE), _RATE, **how)
+    sf.write(file, samples, _RATE, **how)
     file.seek(0)
     return file

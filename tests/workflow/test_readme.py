@@ -270,9 +270,7 @@ CHECKS = {
     """snakemake --cores 8 --config 'models={"perceptron""": elsewhere(PLUGINS, "perceptron"),
     """snakemake --cores 8 --config 'models={"cnn2d_small""": planned_training,
     """snakemake --cores 8 --config 'frames={"features""": elsewhere(PLUGINS, "rolloff"),
-    """snakemake --cores 8 robustness --config 'robustness={"conditions""": elsewhere(
-        PLUGINS, "mains_hum", "frequency"
-    ),
+    """snakemake --cores 8 robustness --config 'robustness={"conditions""": elsewhere(PLUGINS, "mains_hum"),
     "snakemake --cores 8 robustness": planned_robustness,
     "snakemake --cores 8 report robustness": planned_robustness,
     "snakemake --dry-run": nothing_to_do,

@@ -23,6 +23,7 @@ include: "workflow/rules/encoders.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/search.smk"
+include: "workflow/rules/robustness.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/bundle.smk"
@@ -71,6 +72,12 @@ rule search:
     input:
         collect((paths.trials, paths.chosen), search=SEARCHES),
         report_on("search"),
+
+
+rule robustness:
+    """How the answers of the headline run, or of the runs that the settings name, change with changed clips."""
+    input:
+        tested,
 
 
 rule bundles:

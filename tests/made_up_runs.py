@@ -52,13 +52,14 @@ def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS,
     return where / "metrics.json"
 
 
-def evaluate(folder, metrics, project, importances=()):
+def evaluate(folder, metrics, project, importances=(), robustness=()):
     """Write evaluation.json of some runs, with the published results."""
     evaluate_runs(
         metrics,
         [path.parent / "predictions.parquet" for path in metrics],
         enrolments=[],
         importances=importances,
+        robustness=robustness,
         clips=folder / "clips.parquet",
         published=json.loads((project / "resources/notebook_runs.json").read_text()),
         settings=SETTINGS,

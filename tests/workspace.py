@@ -20,7 +20,7 @@ QUICK = {"models": {"cnn1d": {"epochs": 1}, "cnn2d": {"epochs": 1}}}
 
 
 TARGETS = ("all", "catalog", "features", "models", "report", "notebook", "speaker_independent")
-TARGETS += ("cross_corpus", "random", "custom", "bundles", "predict", "search")
+TARGETS += ("cross_corpus", "random", "custom", "bundles", "predict", "search", "robustness")
 # A run on a folder of recordings, small enough to be done again and again.
 RUNS = [{"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]}]
 SMALL = {

@@ -65,7 +65,7 @@ def test_a_perfect_model_passes_everything(evaluated):
     found = statuses(evaluated[1], "perfect")
     assert found.pop("robust") == "unknown" and set(found.values()) == {"pass"} and len(found) == 6
     checks = checks_of(evaluated[1], "perfect")
-    assert checks["robust"]["text"] == ROBUSTNESS_UNKNOWN == "not measured"
+    assert checks["robust"]["text"] == ROBUSTNESS_UNKNOWN == "run `snakemake robustness`"
     assert checks["groups"]["value"] == 0 and checks["calibrated"]["value"] < 0.01
 
 
@@ -122,7 +122,7 @@ def test_robustness_is_read_where_it_is(evaluated):
     key = {name: run[name] for name in ("protocol", "model", "seed")}
     for passed, status in (([True, None], "pass"), ([True, False], "fail"), ([None], "unknown")):
         conditions = [{"condition": f"c{number}", "passed": each} for number, each in enumerate(passed)]
-        tested = {"runs": [key | {"conditions": conditions}]}
+        tested = {"runs": [key | {"reason": None, "conditions": conditions}]}
         settings = {"answered": 0.2, "baseline": "chancy", "ece": 0.1}
         (checked,) = check_runs([run], found["references"], [], found["groups"], tested, settings)
         assert checked["checks"][5]["status"] == status

@@ -212,6 +212,7 @@ def test_no_runs(tmp_path):
             clips=tmp_path,
             published={},
             enrolments=[],
+            robustness=[],
             importances=[],
             settings=SETTINGS,
             output=tmp_path / "x",

@@ -8,24 +8,36 @@ from pathlib import Path
 
 import pytest
 
-from workspace import BUNDLED_RUN, ENSEMBLE, SEARCH
+from workspace import BUNDLED_RUN, ENSEMBLE, SEARCH, Workspace
 
 # Jobs of every rule: those of a run to its report, a bundle, and labels.
 SETTINGS = {"input": "resources/corpora/sample/AudioWAV", "bundle": None}
 # A forced checkpoint's output is shown as <TBD>; the run has one checkpoint.
 LENGTH = "results/sample/target.json"
 TARGETS = ("all", "bundles", "predict")
+TESTED = {"runs": [{"protocol": "notebook", "models": ["cnn1d"], "seeds": [0]}], "conditions": ["telephone"]}
+HEADLINE = "results/sample/robustness/headline.json"
 
 
 @pytest.fixture(scope="module")
-def jobs(bundled):
+def whole(bundled, tmp_path_factory):
+    """A copy of the run with bundles, in which the robustness of a run was tested; changed features are kept."""
+    folder = shutil.copytree(bundled.folder, tmp_path_factory.mktemp("whole") / "copy", symlinks=True)
+    workspace = Workspace(folder, bundled.project, bundled.settings)
+    workspace.run("--notemp", HEADLINE, "robustness", robustness=TESTED)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def jobs(whole):
     """One job of each rule: its inputs, its outputs and its command."""
     show = ("--dry-run", "--forceall", "--printshellcmds")
-    text = bundled.run(*show, *TARGETS, **SETTINGS)
+    text = whole.run(*show, *TARGETS, **SETTINGS)
     runs = [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]
-    text += bundled.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
-    text += bundled.run(*show, "results/sample/search/linear/trials.csv", search=SEARCH)
-    text += bundled.run(*show, "results/sample/plan/speech/s00.parquet", segments="speech")
+    text += whole.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
+    text += whole.run(*show, "results/sample/search/linear/trials.csv", search=SEARCH)
+    text += whole.run(*show, "results/sample/plan/speech/s00.parquet", segments="speech")
+    text += whole.run(*show, HEADLINE, "robustness", robustness=TESTED)
     text = text.replace("<TBD>", LENGTH)
     found = {}
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(.*?)(?=^\[|\Z)", text, re.M | re.S):
@@ -42,20 +54,20 @@ def test_every_rule_has_a_job(jobs, project):
     assert named <= jobs.keys() and {"extract_frames", "extract_functionals", "extract_mel"} <= jobs.keys()
 
 
-def test_no_job_reads_anything_else(jobs, bundled, project, tmp_path):
+def test_no_job_reads_anything_else(jobs, whole, project, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(project / "workflow/src")}
     failed = {}
     for rule, ((inputs, outputs), command) in jobs.items():
         folder = tmp_path / rule
         for path in map(Path, inputs):
             if not path.is_absolute():
-                copy = shutil.copytree if (bundled.folder / path).is_dir() else shutil.copy2
+                copy = shutil.copytree if (whole.folder / path).is_dir() else shutil.copy2
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                copy(bundled.folder / path, folder / path)
+                copy(whole.folder / path, folder / path)
         if rule in ("read_recordings", "predict_recordings"):  # a listing, or the setting input, names the recordings
             recordings = SETTINGS["input"]
             (folder / recordings).parent.mkdir(parents=True, exist_ok=True)
-            (folder / recordings).symlink_to(bundled.folder / recordings)
+            (folder / recordings).symlink_to(whole.folder / recordings)
         for path in outputs:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         options = {"cwd": folder, "env": environment, "capture_output": True, "text": True, "check": False}

@@ -78,7 +78,7 @@ def settings_of(word):
 
 def test_one_plugin_of_each_kind(sample, files):
     shown = readme.files()
-    assert [path.rpartition("/")[2] for path in shown] == ["theatre.py", "perceptron.py", "rolloff.py"]
+    assert [path.rpartition("/")[2] for path in shown] == ["theatre.py", "perceptron.py", "rolloff.py", "mains_hum.py"]
     added = {
         **shown,
         f"{PACKAGE}/features/stretches.py": KIND,
@@ -105,12 +105,14 @@ def test_one_plugin_of_each_kind(sample, files):
             "small": {"architecture": "two_branches", "units": 2, "epochs": 2},
         },
         "runs": [{"protocol": "anna-ben", "models": ["perceptron", "small"], "seeds": [0]}],
+        "robustness": settings_of("mains_hum")["robustness"]
+        | {"runs": [{"protocol": "anna-ben", "models": ["perceptron"], "seeds": [0]}]},
         "length": 20_000,
         "shards": 1,
         "report": {"clips": 2, "mistakes": 1},
     }
-    files.run("all", "bundles", **settings)
-    assert not files.jobs("all", "bundles", **settings)
+    files.run("all", "bundles", "robustness", **settings)
+    assert not files.jobs("all", "bundles", "robustness", **settings)
     results = files.results("theatre")
 
     rows = read_table(results / "catalog/clips.parquet").to_pylist()
@@ -130,6 +132,7 @@ def test_one_plugin_of_each_kind(sample, files):
         with zipfile.ZipFile(results / f"bundles/{run}.zip") as bundle:
             assert "best recall" in bundle.read("README.md").decode()
         check_bundle(files, results, run)
+    check_hum(results, page)
     assert "best_recall" in comparison and "best recall" in page and "Ben against Anna" in page
 
 
@@ -143,6 +146,15 @@ def check_rolloff(results):
     theirs = np.concatenate([librosa.feature.spectral_rolloff(y=clip, **options) for clip in clips[:]])
     # If the sum is within rounding of 85 %, it may be the neighbouring bin.
     assert np.abs(ours - theirs).max() <= 16_000 / size * 1.001 and (ours == theirs.astype(np.float32)).mean() > 0.99
+
+
+def check_hum(results, page):
+    """The condition is in the report that was made in the same call, at its two levels."""
+    (run,) = read_json(results / "report/all/evaluation.json")["robustness"]["runs"]
+    assert run == read_json(results / "robustness/anna-ben/perceptron/seed0/robustness.json")
+    assert [row["condition"] for row in run["conditions"]] == ["mains_hum_10", "mains_hum_0"]
+    assert [row["passed"] is None for row in run["conditions"]] == [False, True]
+    assert "mains hum, 10 dB" in page and not list(results.glob("robustness/features/*/*/*/*/*"))
 
 
 def check_bundle(files, results, run):

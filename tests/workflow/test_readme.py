@@ -210,6 +210,10 @@ def search(checkout, command):
     assert "search_trial" in without_running(checkout, command)
 
 
+def planned_robustness(checkout, command):
+    assert "choose_headline" in without_running(checkout, command)
+
+
 def compared(checkout, command):
     script = readme.PROJECT / "tests/bench/embeddings.py"
     said = checkout.shell(f"python {script} results/sample")
@@ -337,6 +341,9 @@ CHECKS = {
     """snakemake --cores 8 --config 'models={"perceptron""": elsewhere(PLUGINS, "perceptron"),
     """snakemake --cores 8 --config 'models={"cnn2d_small""": planned_training,
     """snakemake --cores 8 --config 'frames={"features""": elsewhere(PLUGINS, "rolloff"),
+    """snakemake --cores 8 robustness --config 'robustness={"conditions""": elsewhere(PLUGINS, "mains_hum"),
+    "snakemake --cores 8 robustness": planned_robustness,
+    "snakemake --cores 8 report robustness": planned_robustness,
     "snakemake --dry-run": nothing_to_do,
     "snakemake --report report.zip": packed,
     "snakemake --list-target-rules": elsewhere(
@@ -417,7 +424,7 @@ def test_the_protocols_exist():
 
 
 def test_the_described_results_exist(sample):
-    made_by_targets = {"bundles", "predicted", "search"}
+    made_by_targets = {"bundles", "predicted", "search", "robustness"}
     made_by_targets |= {"logmel", "egemaps", "compare", "table"}  # no model of the sample reads them
     for row in readme.table(readme.PROJECT / "docs/results.md", "| path | content |"):
         for path in re.findall(r"`([^`]+)`", row[0]):

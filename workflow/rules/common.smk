@@ -17,7 +17,8 @@ from serflow.corpus.copies import NOTEBOOK
 from serflow.corpus.formats import CREMA_D, FORMATS
 from serflow.corpus.shards import shard_names
 from serflow.corpus.source import FETCHED_FOLDER, SAMPLE, SAMPLE_FOLDER, open_corpus
-from serflow.features import KINDS, from_recordings, kind_settings, lineage
+from serflow.evaluation.robustness import CONDITIONS, UNCHANGED
+from serflow.features import KINDS, from_recordings, kind_settings, lineage, pads
 from serflow.features.frame_features import modules_of as modules_of_frame_features
 from serflow.models.named import named_models, training_settings
 from serflow.models.search.space import open_searches
@@ -158,6 +159,10 @@ PATTERNS = {
     "trials": "search/{search}/trials.csv",
     "chosen": "search/{search}/chosen.yaml",
     "search": "search/{search}/summary.json",
+    "headline": "robustness/headline.json",
+    "changed": "robustness/features/{protocol}/fold{fold}/{condition}/{kind}/{reader}",
+    "labelled_changed": f"robustness/{RUN}/{{condition}}.parquet",
+    "robustness": "robustness/{protocol}/{model}/seed{seed}/robustness.json",
     "bundle": f"bundles/{RUN}.zip",
     "labelled": "predicted/{shard}.parquet",
     "timeline": "predicted/timeline/{shard}.parquet",

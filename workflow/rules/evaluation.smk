@@ -8,6 +8,7 @@ rule evaluate_runs:
         predictions=of_runs(paths.predictions),
         enrolments=adapted_runs(paths.enrolment),
         importances=named_features(paths.importance),
+        robustness=robustness_of,
         clips=paths.clips,
     output:
         report(
@@ -37,7 +38,8 @@ rule evaluate_runs:
         code=code_of("evaluate_runs", *PROTOCOL_MODULES),
     shell:
         "python -m serflow evaluate_runs --metrics {input.metrics:q} --predictions {input.predictions:q}"
-        " --enrolments {input.enrolments:q} --importances {input.importances:q} --clips {input.clips:q}"
+        " --enrolments {input.enrolments:q} --importances {input.importances:q} --robustness {input.robustness:q}"
+        " --clips {input.clips:q}"
         " --published {params.published:q} --settings {params.settings:q} --output {output:q} --log {log:q}"
 
 

@@ -9,6 +9,7 @@ from serflow.corpus.labels import labels_by_code
 from serflow.corpus.source import SAMPLE
 from serflow.encoders.settings import SCHEMA as ENCODERS
 from serflow.encoders.settings import check_encoders
+from serflow.evaluation.robustness import CONDITIONS, default_settings, settings_schema
 from serflow.features import KINDS, lineage
 from serflow.models.gradient_settings import check_training
 from serflow.models.named import NamedModel, find_model, models_schema, named_models
@@ -49,6 +50,7 @@ def configure(config: Mapping, base: Path, files: Sequence[str | Path] = ()) -> 
     for kind, plugin in KINDS.items():
         if plugin.settings:
             defaults[kind] = fill(defaults.get(kind, {}), _defaults(plugin.settings))
+    defaults["robustness"] = fill(defaults.get("robustness", {}), default_settings())
     models, searches = config.get("models"), defaults.get("search", {})
     for name, section in models.items() if isinstance(models, Mapping) else ():
         if isinstance(section, Mapping) and ("features" in section or section.get("architecture", name) != name):
@@ -86,6 +88,7 @@ def read_schema(path: Path, models: Mapping) -> dict:
             rules = {"type": "object", "additionalProperties": False, "properties": plugin.settings}
             sections[kind] = rules | {"required": list(plugin.settings)}
     sections["encoders"], sections["search"] = ENCODERS, SEARCH
+    sections["robustness"] = settings_schema(list(PROTOCOLS))
     sections["models"] = models_schema(models)
     for rules in (sections["runs"]["items"], sections["search"]["additionalProperties"]):
         rules["properties"]["protocol"] = {"enum": list(PROTOCOLS)}
@@ -151,6 +154,9 @@ def _check_pairs(config: Mapping) -> None:
                 raise UserError(
                     f"config: runs.{number} names {run['protocol']}, {name}, seed {seed} again; name each run once"
                 )
+    for name in config["robustness"]["conditions"]:
+        if "check_settings" in CONDITIONS[name].functions:
+            CONDITIONS[name].load().check_settings(config["robustness"][name])
     for kind in sorted(kinds):
         if "check_settings" in KINDS[kind].functions:
             KINDS[kind].load().check_settings(config)

@@ -42,6 +42,8 @@ class Runs:
         Those that are reported on.
     trained : list of Run
         The members of ensembles in place of these.
+    tested : list of (protocol, model, seed)
+        Those whose robustness is tested; empty stands for the headline run, which the metrics decide.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Runs:
             for fold in range(self.folds[run["protocol"]])
         ]
         self.trained = list(dict.fromkeys(member for run in self.configured for member in self.members(run)))
+        self.tested = self._tested(config["robustness"]["runs"])
         self._known = {*self.configured, *self.trained, *map(self.plain, self.trained)}
 
     def selected(self, selection: str) -> list[Run]:
@@ -105,6 +108,14 @@ class Runs:
                 f"{count - 1} here"
             )
         return list(wanted)
+
+    def _tested(self, section: list[Mapping]) -> list[tuple[str, str, int]]:
+        configured = {run[:3] for run in self.configured}
+        found = [(run["protocol"], model, seed) for run in section for model in run["models"] for seed in run["seeds"]]
+        for protocol, model, seed in found:
+            if (protocol, model, seed) not in configured:
+                raise UserError(f"config: robustness.runs names {protocol}, {model}, seed {seed}; add it to runs")
+        return list(dict.fromkeys(found))
 
     def _searched(self) -> list[Run]:
         """Return the runs of each search, and those of its model as it is."""

@@ -6,7 +6,7 @@ from serflow.evaluation.groups import greatest_difference
 from serflow.evaluation.predictions import RunKey, key_of
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
-ROBUSTNESS_UNKNOWN = "not measured"
+ROBUSTNESS_UNKNOWN = "run `snakemake robustness`"
 
 
 def check_runs(
@@ -125,10 +125,12 @@ def _robust(key: RunKey, robustness: Mapping | None) -> dict:
     tested = {key_of(run): run for run in (robustness or {}).get("runs", [])}
     if key not in tested:
         return _check(None, ROBUSTNESS_UNKNOWN)
+    if tested[key]["reason"]:
+        return _check(None, tested[key]["reason"])
     judged = [row for row in tested[key]["conditions"] if row["passed"] is not None]
     failed = [row["condition"] for row in judged if not row["passed"]]
     if not judged:
-        return _check(None, "no condition has a threshold")
+        return _check(None, "no condition that could be tested has a threshold")
     text = f"{len(judged) - len(failed)} of {len(judged)} conditions"
     text += f"; not {', '.join(failed[:3])}{' …' if failed[3:] else ''}" if failed else ""
     return _check(not failed, text, 1 - len(failed) / len(judged), 1.0)

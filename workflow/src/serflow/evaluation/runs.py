@@ -15,7 +15,7 @@ from serflow.evaluation.predictions import EvaluatedRun, load_runs
 from serflow.evaluation.references import agreement_with_votes, reference_scores
 from serflow.evaluation.unsure import unsure
 from serflow.runtime.errors import UserError
-from serflow.storage import read_table, write_json
+from serflow.storage import read_json, read_table, write_json
 
 
 def evaluate_runs(
@@ -24,6 +24,7 @@ def evaluate_runs(
     *,
     enrolments: Sequence[Path],
     importances: Sequence[Path],
+    robustness: Sequence[Path],
     clips: Path,
     published: Mapping,
     settings: Mapping,
@@ -41,6 +42,8 @@ def evaluate_runs(
         ``enrolment.json`` of the folds of those runs that are adapted to speakers.
     importances
         ``importance.json`` of the folds of those runs that read named features.
+    robustness
+        ``robustness.json`` of those runs whose robustness was tested.
     clips
         The catalogue, for the groups and the listeners' votes.
     published
@@ -68,7 +71,7 @@ def evaluate_runs(
     references = {protocol: reference_scores(first_of[protocol], catalog, resampling) for protocol in protocols}
     pairs = compare_pairs(runs, resampling)
     groups = [run.key._asdict() | compare_groups(run, catalog, resampling) for run in runs]
-    robustness = None
+    tested = {"runs": [read_json(path) for path in robustness]} if robustness else None
     write_json(
         output,
         {
@@ -80,12 +83,12 @@ def evaluate_runs(
             "comparison": comparison_rows(runs, measured, references, published),
             "pairs": pairs,
             "leakage": compare_protocols(summaries),
-            "checks": check_runs(measured, references, pairs, groups, robustness, settings["checks"]),
+            "checks": check_runs(measured, references, pairs, groups, tested, settings["checks"]),
             "groups": groups,
             "disagreement": [run.key._asdict() | disagreement(run, catalog, resampling) for run in runs],
             "unsure": [run.key._asdict() | {"wanted": unsure(run, settings["accuracies"])} for run in runs],
             "explanation": {"importance": load_importances(importances)},
-            "robustness": robustness,
+            "robustness": tested,
         },
     )
 

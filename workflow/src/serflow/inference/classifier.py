@@ -64,7 +64,10 @@ class Classifier(NamedTuple):
 
         They have ``target_length`` samples if the model reads clips of one length.
         """
-        features = self._features(clips)
+        return self.answer(self.read(clips))
+
+    def answer(self, features: np.ndarray) -> np.ndarray:
+        """Return float32 of shape (clips, classes) for features that :meth:`read` returned."""
         if self.moments:
             features = self.moments.standardize(features)
         return self.network.probabilities(features)
@@ -78,7 +81,7 @@ class Classifier(NamedTuple):
         batches, batch, known = [], [], {}
 
         def take_in():
-            batches.append(self._features(batch))
+            batches.append(self.read(batch))
             if self.encoder and len(known) < _KNOWN:  # other features are fast
                 known.update(zip(map(_digest, batch), batches[-1], strict=True))
             batch.clear()
@@ -99,7 +102,8 @@ class Classifier(NamedTuple):
         moments = moments_of(batches, column_names(self.features, self.preprocessing))
         return self._replace(moments=shrink(moments, count, self.moments, self.shrinkage), known=known), count
 
-    def _features(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+    def read(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what the model reads of waveforms, float32 of shape (clips, …, 1); they are as above."""
         if self.known:
             found = [self.known.get(_digest(clip)) for clip in clips]
             if all(features is not None for features in found):

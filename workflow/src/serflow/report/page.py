@@ -14,7 +14,7 @@ from serflow.evaluation.groups import greatest_difference
 from serflow.evaluation.predictions import RunKey, best_run, key_of
 from serflow.features.frames import frame_lengths
 from serflow.metrics.scores import STATISTICS
-from serflow.report import evaluation_charts, run_charts, search_charts
+from serflow.report import evaluation_charts, robustness_charts, run_charts, search_charts
 from serflow.report.charts import for_page, theme
 from serflow.report.filters import FILTERS
 from serflow.report.inline import PLAYED_SECONDS, picture, player, script, source_digest
@@ -114,7 +114,7 @@ def render_report(
         "greatest": greatest_difference,
     }
     environment.globals |= {"emotions": LABELS, "protocols": PROTOCOLS, "metrics": STATISTICS}
-    environment.globals |= {"enrolled": evaluation_charts.ENROLLED}
+    environment.globals |= {"enrolled": evaluation_charts.ENROLLED, "verdicts": robustness_charts.VERDICTS}
     evaluated, wrong = read_json(evaluation), read_json(mistakes)
     shown = zip(read_json(clips)["clips"], figures, recordings, strict=True)
     mistaken = [
@@ -194,7 +194,9 @@ def _charts(evaluated: Mapping) -> dict:
         protocol: for_page(evaluation_charts.headline(rows, references[protocol]))
         for protocol, rows in _headlines(evaluated).items()
     }
-    return {name: chart and for_page(chart) for name, chart in charts.items()} | {"headlines": headlines}
+    tested = map(robustness_charts.robustness, (evaluated["robustness"] or {"runs": []})["runs"])
+    several = {"headlines": headlines, "robustness": [chart and for_page(chart) for chart in tested]}
+    return {name: chart and for_page(chart) for name, chart in charts.items()} | several
 
 
 def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[dict]]:

@@ -1,8 +1,9 @@
 """Plug-ins: files in a folder of the package, found by their name.
 
-A corpus format, a feature kind, a frame feature, a model architecture and a protocol are one file each. Such a file
-describes itself by constants and does its work in functions. The constants are read from the source without running
-it, so that Snakemake starts as fast with any number of plug-ins and heavy imports wait until they are needed.
+A corpus format, a feature kind, a frame feature, a model architecture, a protocol and a robustness condition are one
+file each. Such a file describes itself by constants and does its work in functions. The constants are read from the
+source without running it, so that Snakemake starts as fast with any number of plug-ins and heavy imports wait until
+they are needed.
 """
 
 import ast

@@ -2,12 +2,15 @@
 
 import functools
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
 from serflow.bundle.unsure import lowest_confidence
+from serflow.corpus.source import SAMPLE
 from serflow.inference.label import NO_SPEECH, label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.inference.windows import SPEECH, WINDOWS
@@ -15,6 +18,7 @@ from serflow.metrics.calibration import apply_temperature
 from serflow.metrics.selective import UNSURE
 from serflow.models.predict import PROBABILITY
 from serflow.runtime.errors import UserError
+from serflow.runtime.progress import progress
 
 
 def predict_recordings(
@@ -104,6 +108,7 @@ def predict_recordings(
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, rows_of_timeline = 0, 0, []
+    labels: Counter[str] = Counter()
 
     def by_speaker() -> Iterable[tuple]:
         """Return the model adapted to each speaker, and the recordings of the speaker."""
@@ -158,6 +163,7 @@ def predict_recordings(
         )
         for used, prediction in labelled:
             count += 1
+            advance(1)
             which = prediction.file, prediction.start, prediction.end
             if prediction.problem:
                 failed += 1
@@ -174,6 +180,7 @@ def predict_recordings(
             confidence = apply_temperature(mean[None], used.temperature).max()
             sure = confidence >= lowest(used is classifier.unadapted)
             label = classes[int(mean.argmax())] if sure else UNSURE
+            labels[label] += 1
             known = prediction.seconds, len(prediction.windows), warning, None
             yield (*which, label, float(confidence), *map(float, mean), *known)
             if timeline:
@@ -186,9 +193,16 @@ def predict_recordings(
     part = {"file": "string", "start": "float64", "end": "float64", "label": "string"}
     columns = part | {"confidence": "float64", **shares}
     columns |= {"seconds": "float64", "windows": "int32", "warning": "string", "problem": "string"}
-    write_rows(rows(), columns, output, format)
+    # A bar between the rows would break a table on a terminal.
+    shown = output is not None or not sys.stdout.isatty()
+    with progress("labelled", unit="recording") if shown else nullcontext(lambda count: None) as advance:
+        write_rows(rows(), columns, output, format)
     if timeline:
         write_rows(rows_of_timeline, part | shares, timeline)
+    if about["corpus"] == SAMPLE:
+        note(f"warning: {bundle} was trained on synthetic speech; its labels say nothing about people")
+    found = ", ".join(f"{count} {label}" for label, count in labels.most_common())
+    say(f"{labels.total()} of {count} recordings labelled{f': {found}' if found else ''}")
     if failed:
         say(f"{failed} of {count} recordings were skipped")
         raise SystemExit(3)

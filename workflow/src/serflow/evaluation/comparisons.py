@@ -91,8 +91,8 @@ def verdict(difference: Difference, a: str, b: str) -> str:
 def compare_protocols(runs: Sequence[EvaluatedRun], summaries: Sequence[dict], resampling: Resampling) -> list[dict]:
     """Return the UAR of each model of :func:`summarize_seeds` under each protocol, the leakiest protocol first.
 
-    ``worth`` of a protocol that tests on known speakers is what that is worth: its UAR less that under the first
-    protocol with unknown speakers, on the recordings that both test on, with its interval over speakers; all seeds
+    ``worth`` of a protocol that is leaky, or tests on known speakers, is what that is worth: its UAR less that under
+    the first of the other protocols, on the recordings that both test on, with its interval over speakers; all seeds
     together.
     """
     keys = ("protocol", "leaky", "seeds", "n_clips")
@@ -111,10 +111,11 @@ def compare_protocols(runs: Sequence[EvaluatedRun], summaries: Sequence[dict], r
 
 
 def _worth(of_summary: dict, row: dict, rows: Sequence[dict], resampling: Resampling) -> dict | None:
-    """Return what it is worth to a model to know the speakers that it is tested on; None if it does not."""
-    honest = next((other for other in rows if other["unknown_speakers"]), None)
-    if row["unknown_speakers"] or honest is None:
+    """Return what a leak, or knowing the test speakers, is worth; None without that, or nothing to compare with."""
+    honest = [other for other in rows if other["unknown_speakers"] and not other["leaky"]]
+    if row in honest or not honest:
         return None
+    honest = honest[0]
     known, unknown = (of_summary[each["protocol"], each["model"]] for each in (row, honest))
     clips = np.intersect1d(known[0].pooled.clips, unknown[0].pooled.clips)
     found = {"against": honest["protocol"], "n_clips": len(clips), "difference": None}

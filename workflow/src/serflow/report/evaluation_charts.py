@@ -125,16 +125,17 @@ def risk_by_coverage(runs: Sequence[Mapping]) -> dict[str, alt.Chart]:
             for coverage, risk in zip(curve["coverage"], curve["risk"], strict=True)
         )
     titles = {run["protocol"]: protocol_of(run) for run in runs}
-    return {protocol: _risk(of_protocol, titles[protocol]) for protocol, of_protocol in rows.items()}
+    models = alt.Scale(domain=list(dict.fromkeys(run["model"] for run in runs)))  # each has its colour in all charts
+    return {protocol: _risk(of_protocol, titles[protocol], models) for protocol, of_protocol in rows.items()}
 
 
-def _risk(rows: Sequence[Mapping], protocol: str) -> alt.Chart:
+def _risk(rows: Sequence[Mapping], protocol: str, models: alt.Scale) -> alt.Chart:
     lines = chart_of(rows, f"Line chart: wrong predictions by share of clips predicted, {protocol}.").mark_line()
     several = len({row["seed"] for row in rows}) > 1
     return lines.encode(
         x=alt.X("coverage:Q", title="clips predicted, the most confident first, per cent", scale=PER_CENT),
         y=alt.Y("risk:Q", title="wrong predictions, per cent", scale=PER_CENT),
-        color="model:N",
+        color=alt.Color("model:N", scale=models),
         strokeDash=alt.StrokeDash("seed:N") if several else alt.Undefined,
         detail=["model:N", "seed:N"],
         tooltip=shown("model", "seed", coverage=".0f", risk=".1f"),

@@ -24,7 +24,7 @@ def interval(measured: Mapping) -> str:
 
 def bounds(measured: Mapping) -> str:
     """Return an interval, in per cent."""
-    return _shown(measured, f"[{percent(measured['low'])}, {percent(measured['high'])}]")
+    return _shown(measured, f"[{percent(measured['low'])},\u00a0{percent(measured['high'])}]")
 
 
 def points(measured: Mapping) -> str:
@@ -32,7 +32,7 @@ def points(measured: Mapping) -> str:
     value = f"{100 * measured['value']:+.1f}"
     if measured["low"] is None:
         return value
-    ends = _shown(measured, f"[{100 * measured['low']:+.1f}, {100 * measured['high']:+.1f}]")
+    ends = _shown(measured, f"[{100 * measured['low']:+.1f},\u00a0{100 * measured['high']:+.1f}]")
     return Markup("{} {}").format(value, ends)
 
 
@@ -58,7 +58,19 @@ def count(value: int | None) -> str:
 
 def clips(value: int | None, copies: int | None) -> str:
     """Return a number of clips: recordings, and augmented copies of them if there are any."""
-    return f"{value - copies:,} + {number_of(copies, 'copy')}" if copies else count(value)
+    return f"{value - copies:,} + {copies:,}" if copies else count(value)
+
+
+def clips_of(value: int, copies: int, part: str) -> str:
+    """Return the same in words, of a part of the split."""
+    if not copies:
+        return number_of(value, f"{part} clip")
+    return f"{number_of(value - copies, f'{part} recording')} and {number_of(copies, 'copy')}"
+
+
+def breakable(name: str) -> str:
+    """Return a name that can be broken into lines after each underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def number_of(value: int, noun: str) -> str:
@@ -68,4 +80,4 @@ def number_of(value: int, noun: str) -> str:
 
 
 FILTERS = {"percent": percent, "interval": interval, "bounds": bounds, "points": points, "count": count}
-FILTERS |= {"number_of": number_of, "method": method, "clips": clips}
+FILTERS |= {"number_of": number_of, "method": method, "clips": clips, "clips_of": clips_of, "breakable": breakable}

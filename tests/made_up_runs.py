@@ -44,7 +44,7 @@ def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS,
     where = folder / protocol / model / f"fold{fold}"
     write_table(where / "predictions.parquet", pa.table(columns))
     trained = {"model": model, "classes": CLASSES, "parameters": 9, "epochs": 2, "best_epoch": 1, "seconds": 1.5}
-    trained |= {"standardize": "training", "refit": False}
+    trained |= {"standardize": "training", "refit": False, "chosen": None}
     trained["layers"] = [{"name": "dense", "type": "Dense", "output_shape": [6], "parameters": 9}]
     write_json(where / "training.json", trained)
     options = {"protocol": protocol, "seed": 0, "fold": fold, "output": where / "metrics.json"}
@@ -89,13 +89,14 @@ def write_page(folder, paths, page, epochs=1, flagged=()):
         "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
         "clips": {"clips": []},
         "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
-        | {"wrong": 0, "n_clips": 9, "n_copies": 0},
+        | {"wrong": 0, "n_clips": 9, "n_copies": 0, "n_folds": 1},
         "provenance": {
             "python": "3",
             "packages": {},
             "splits": {},
             "encoders": [],
-            "seconds": {},
+            "seconds": {"read_recordings": 2.0, "train_model": 31.5},
+            "stages": {"audio": ["read_recordings"], "models": ["train_model"]},
             "corpus": {"sha256": ""},
         }
         | {"serflow": {"version": "0", "commit": None}, "hardware": {"system": "s", "cores": 1, "processor": "p"}},

@@ -1,10 +1,12 @@
 """The report in a real browser: charts, tables, recordings, keyboard, phone, and dark colours."""
 
 import csv
+import io
 import re
 import zipfile
 
 import pytest
+from PIL import Image
 
 from browser import Watched
 from serflow.report.page import render_report
@@ -120,24 +122,24 @@ def numbers(texts):
 
 def test_tables_sort_by_mouse_and_keyboard(browse, address):
     with browse(address) as watched:
-        page, table = watched.page, "#comparison table"
+        page, table = watched.page, "#comparison > .scroll table"
         draw_all(page)
         heads = page.locator(f"{table} th[scope=col]")
         titles = heads.all_inner_texts()
-        uar, parameters = titles.index("UAR"), titles.index("parameters")
+        uar, trained = titles.index("UAR"), titles.index("training accuracy")
         before = cells(page, table, 0)
         heads.nth(uar).get_by_role("button").click()
-        assert heads.nth(uar).get_attribute("aria-sort") == "ascending"
+        assert heads.nth(uar).get_attribute("aria-sort") == "descending"  # the best first
         scores = numbers(cells(page, table, uar))
-        assert scores == sorted(scores) and len(set(scores)) > 3
+        assert scores == sorted(scores, reverse=True) and len(set(scores)) > 3
         page.keyboard.press("Enter")  # the button has the focus
-        assert heads.nth(uar).get_attribute("aria-sort") == "descending"
-        assert numbers(cells(page, table, uar)) == sorted(scores, reverse=True)
+        assert heads.nth(uar).get_attribute("aria-sort") == "ascending"
+        assert numbers(cells(page, table, uar)) == sorted(scores)
         # Rows without a value stay below in both orders.
-        heads.nth(parameters).get_by_role("button").focus()
+        heads.nth(trained).get_by_role("button").focus()
         for _ in range(2):
             page.keyboard.press("Space")
-            texts = cells(page, table, parameters)
+            texts = cells(page, table, trained)
             known = texts[: texts.index("–")]
             assert known and set(texts[len(known) :]) == {"–"}
         assert heads.nth(uar).get_attribute("aria-sort") is None
@@ -183,16 +185,24 @@ def test_the_scheme_is_the_systems_until_the_reader_chooses(browse, address):
 
 
 def test_a_chart_can_be_saved(browse, address):
-    with browse(address) as watched:
+    with browse(address, color_scheme="dark") as watched:
         page = watched.page
         draw_all(page)
-        menu = page.locator("#headline .vega-embed summary")
+        menu = page.locator("#headline .save summary").first
         menu.focus()
         page.keyboard.press("Enter")
         for kind, beginning in (("SVG", b"<svg"), ("PNG", b"\x89PNG")):
             with page.expect_download() as saved:
-                page.get_by_role("link", name=f"Save as {kind}").first.click()
-            assert saved.value.path().read_bytes().startswith(beginning)
+                page.locator("#headline").get_by_role("button", name=f"Save as {kind}").first.click()
+            content = saved.value.path().read_bytes()
+            assert content.startswith(beginning) and saved.value.suggested_filename.endswith(kind.lower())
+            if kind == "PNG":
+                with Image.open(io.BytesIO(content)) as picture:
+                    wide = page.locator("#headline .plot").first.evaluate("plot => plot.clientWidth")
+                    assert picture.size[0] == pytest.approx(3 * wide, abs=12)
+                    assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+        page.keyboard.press("Escape")
+        assert page.locator("details.save[open]").count() == 0
         quiet(watched, address)
 
 

@@ -104,15 +104,16 @@ def test_risk_and_coverage_by_hand():
     assert curve.coverage == [0.25, 0.5, 0.75, 1]
     assert curve.risk == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
     assert curve.threshold == [0.9, 0.8, 0.7, 0.6]
-    assert curve.aurc == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+    risk = calibration.expected_risk([0.9, 0.8, 0.7, 0.6], [True, False, True, False])
+    assert risk == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
 
 
 def test_equal_confidences_are_added_together():
     curve = calibration.risk_coverage([0.9, 0.5, 0.5], [True, True, False])
     assert curve.coverage == pytest.approx([1 / 3, 1])
     assert curve.risk == pytest.approx([0, 1 / 3])
-    # either order of the equals: (0 + 0 + 1/3) / 3 and (0 + 1/2 + 1/3) / 3
-    assert curve.aurc == pytest.approx((1 / 9 + 5 / 18) / 2)
+    # either order of the equals: 0, 0, 1/3 and 0, 1/2, 1/3
+    assert calibration.expected_risk([0.9, 0.5, 0.5], [True, True, False]) == pytest.approx([0, 1 / 4, 1 / 3])
 
 
 @given(
@@ -122,19 +123,20 @@ def test_equal_confidences_are_added_together():
 @settings(deadline=None)
 def test_the_order_of_rows_does_not_matter(rows, random):
     curve = calibration.risk_coverage(*zip(*rows, strict=True))
+    risk = calibration.expected_risk(*zip(*rows, strict=True))
     random.shuffle(rows)
     assert calibration.risk_coverage(*zip(*rows, strict=True)) == curve
+    assert calibration.expected_risk(*zip(*rows, strict=True)).tolist() == risk.tolist()
     assert curve.coverage[-1] == 1
     assert curve.risk[-1] == pytest.approx(np.mean([not right for _, right in rows]))
 
 
-def test_a_thinned_curve_keeps_its_ends_and_its_area():
+def test_a_thinned_curve_keeps_its_ends():
     rng = np.random.default_rng(0)
     confidence, right = rng.random(3000), rng.random(3000) < 0.6
     whole, thinned = (calibration.risk_coverage(confidence, right, points) for points in (None, 50))
     assert len(thinned.coverage) == len(thinned.risk) == len(thinned.threshold) == 50
     assert (thinned.coverage[0], thinned.coverage[-1]) == (whole.coverage[0], 1)
-    assert thinned.aurc == whole.aurc
 
 
 def test_invalid_probabilities_are_rejected():

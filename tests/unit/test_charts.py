@@ -72,7 +72,7 @@ def test_a_value_without_an_interval_has_a_point_and_no_bar(tmp_path):
 
 
 def test_folds_are_left_out_of_the_comparison():
-    columns = (*STATISTICS, "train_accuracy", "valid_accuracy", "uar_low", "uar_high")
+    columns = (*STATISTICS, "train_accuracy", "valid_accuracy", "uar_low", "uar_high", "uar_speakers")
     row = dict.fromkeys(columns) | {"source": "serflow", "uar": 0.5, "accuracy": 0.4}
     rows = [row | {"run": run, "fold": fold} for run, fold in (("cnn1d seed 0", None), ("cnn1d seed 0 fold 1", 1))]
     measures, uar = evaluation_charts.comparison(rows)

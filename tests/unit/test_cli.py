@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from serflow.cli import ALIASES, COMMANDS, PEOPLE, main
+from serflow import __version__
+from serflow.cli import ALIASES, COMMANDS, FOR_PEOPLE, PEOPLE, main
 from serflow.runtime.arguments import Parser
 from serflow.runtime.errors import UserError
 
@@ -92,7 +93,7 @@ def test_arguments_are_read_as_the_signature_says(more, changed):
         (["--settings", "{"], "argument --settings: not JSON ("),
         (["--settings", "[1]"], "argument --settings: not JSON (not an object)"),
         (["--settings", "[" * 100000], "argument --settings: not JSON (nested too deeply)"),
-        (["--thread", "2"], "unrecognized arguments: --thread 2"),
+        (["--thread", "2"], "unrecognized arguments: --thread 2; did you mean '--threads'?"),
         (["--progress", "2"], "unrecognized arguments: --progress 2"),
         (["--output"], "argument --output: expected one argument"),
     ],
@@ -143,10 +144,19 @@ def test_help_of_each_command(command):
 
 def test_the_list_of_commands_has_a_line_for_each():
     lines = serflow("--help", check=True).stdout.splitlines()
+    short = {long: name for name, long in ALIASES.items()}
+    places = {}
     for name in COMMANDS:
-        (line,) = [line for line in lines if line.split()[:1] == [name]]
+        ((places[name], line),) = [
+            (n, line) for n, line in enumerate(lines) if line.split()[:1] == [short.get(name, name)]
+        ]
         assert len(line.split()) > 2
+    assert max(places[name] for name in FOR_PEOPLE) < min(places[name] for name in COMMANDS if name not in FOR_PEOPLE)
     assert serflow(check=True).stdout.splitlines() == lines
+
+
+def test_the_version():
+    assert serflow("--version", check=True).stdout == f"serflow {__version__}\n"
 
 
 def test_a_command_that_does_not_exist():

@@ -164,6 +164,60 @@ def test_a_model_under_several_protocols(evaluated):
     assert protocols["good"][0]["leaky"] and not protocols["good"][1]["leaky"]
 
 
+def recordings_of(folder, protocol):
+    """Return the labels and predictions of the test clips of speakers 1001 to 1004, by clip."""
+    table = read_table(folder / f"{protocol}/good/fold0/predictions.parquet").to_pandas()
+    table = table[(table["part"] == "test") & (table["clip"] == table["origin"])].sort_values("clip")
+    return table["label"], np.array(CLASSES)[table[[f"p_{name}" for name in CLASSES]].to_numpy().argmax(1)]
+
+
+def test_what_a_leak_is_worth_is_a_paired_difference_on_the_same_recordings(evaluated):
+    folder, _, found = evaluated
+    protocols = {
+        row["protocol"]: row for model in found["leakage"] if model["model"] == "good" for row in model["protocols"]
+    }
+    worth = protocols["notebook"]["worth"]
+    assert (worth["against"], worth["n_clips"], worth["reason"]) == ("speaker-independent", 72, None)
+    leaky, honest = (
+        sk.balanced_accuracy_score(*recordings_of(folder, name)) for name in ("notebook", "speaker-independent")
+    )
+    assert worth["difference"]["value"] == pytest.approx(leaky - honest) and worth["difference"]["speakers"] == 4
+    assert worth["difference"]["low"] < worth["difference"]["value"] < worth["difference"]["high"]
+    assert protocols["speaker-independent"]["worth"] is None
+
+
+def test_what_a_leak_is_worth_is_unknown_of_a_model_that_learned_nothing(tmp_path, project):
+    write_catalog(tmp_path)
+    paths = [write_run(tmp_path, "speaker-independent", "good", fold, 2.0) for fold in range(3)]
+    paths += [write_run(tmp_path, "notebook", "good", 0, 0.0, [("1001_x", "1001_x", "train", "ANG")])]
+    evaluate(tmp_path, paths, project)
+    worth = read_json(tmp_path / "evaluation.json")["leakage"][0]["protocols"][0]["worth"]
+    assert worth["difference"] is None and worth["reason"].startswith("too little training")
+
+
+def test_copies_are_counted_apart(evaluated):
+    _, paths, found = evaluated
+    metrics = read_json(paths[-1])
+    assert (metrics["n_test"], metrics["n_test_copies"], metrics["n_train_copies"]) == (90, 18, 0)
+    assert (found["runs"][2]["pooled"]["n_clips"], found["runs"][2]["pooled"]["n_copies"]) == (90, 18)
+    rows = {row["run"]: row for row in found["comparison"]}
+    assert rows["good seed 0 (notebook, leaky)"]["n_test_copies"] == 18
+    assert rows["good seed 0 (speaker-independent)"]["n_test_copies"] == 0
+
+
+def test_the_curve_of_risk_begins_at_five_per_cent_and_ties_count_with_their_mean(evaluated):
+    folder, _, found = evaluated
+    truth, p = read_test(folder, "speaker-independent", "good")
+    wrong = np.array(CLASSES)[p.argmax(1)] != truth
+    by_confidence = wrong[np.argsort(-p.max(1))]
+    curve = found["runs"][0]["pooled"]["risk_coverage"]
+    answered = np.array(curve["coverage"]) * 216
+    assert answered[0] == pytest.approx(11) and answered[-1] == pytest.approx(216)
+    np.testing.assert_allclose(
+        curve["risk"], (by_confidence.cumsum() / np.arange(1, 217))[answered.round().astype(int) - 1]
+    )
+
+
 def test_the_comparison_has_runs_references_and_published_results(evaluated):
     folder, _, found = evaluated
     compare_runs(folder / "evaluation.json", table=folder / "comparison.csv", figure=folder / "comparison.png")
@@ -181,8 +235,8 @@ def test_the_comparison_has_runs_references_and_published_results(evaluated):
         assert (row["fold"], row["uar"], row["n_test"]) == (fold["fold"], fold["uar"]["value"], 72)
         metrics = read_json(folder / f"speaker-independent/good/fold{fold['fold']}/metrics.json")
         assert row["train_accuracy"] == metrics["train_accuracy"]
-    assert {"chance (notebook)", "majority class (notebook)", "one human listener (speaker-independent)"} <= set(rows)
-    assert rows["good seed 0 (notebook, leaky)"]["leaky"] and "majority of human listeners (notebook)" in rows
+    assert {"chance (notebook)", "majority class (notebook)", "one listener (speaker-independent)"} <= set(rows)
+    assert rows["good seed 0 (notebook, leaky)"]["leaky"] and "majority of listeners (notebook)" in rows
     recalls = [368 / 531, 241 / 529, 259 / 537, 159 / 533, 233 / 465, 375 / 538]  # from the printed matrix
     first, last = rows["1D a (notebook, published, leaky)"], rows["2D b (notebook, published, leaky)"]
     assert first["uar"] is None and last["uar"] == pytest.approx(np.mean(recalls))

@@ -10,7 +10,7 @@ import soundfile as sf
 from PIL import Image
 
 from serflow.corpus.crema_d_names import EMOTIONS
-from serflow.evaluation.predictions import Predictions, best_run
+from serflow.evaluation.predictions import EvaluatedRun, Predictions, RunKey, best_run
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
 from serflow.report.mistakes import choose_mistakes, draw_mistakes, heard, wrong_predictions
@@ -21,34 +21,27 @@ MEL = {"n_mels": 32, "n_fft": 512, "hop_length": 128}
 CLASSES = ["ANG", "HAP", "SAD"]
 
 
-def row_of(clip):
-    speaker, sentence = clip.split("_")[:2]
-    return {"speaker": speaker, "sentence": sentence if sentence in ("DFA", "TIE") else None}
-
-
 def chosen(found, count):
-    mistakes = pd.DataFrame(found, columns=["clip", "truth", "predicted", "confidence"])
-    catalog = {clip: row_of(clip) for clip in mistakes["clip"]}
+    mistakes = pd.DataFrame(found, columns=["clip", "fold", "truth", "predicted"])
+    catalog = {clip: {"speaker": clip.split("_")[0]} for clip in mistakes["clip"]}
     return choose_mistakes(mistakes, catalog, count)["clip"].tolist()
 
 
-def test_confusions_take_turns_and_nobody_says_the_same_twice():
+def test_folds_take_turns_then_speakers_then_confusions():
     found = [
-        ("1_DFA_a", "ANG", "HAP", 0.9),
-        ("2_DFA_a", "ANG", "HAP", 0.8),
-        ("1_DFA_b", "SAD", "HAP", 0.7),  # the first's speaker and sentence
-        ("3_TIE_a", "SAD", "HAP", 0.6),
-        ("2_TIE_a", "ANG", "HAP", 0.5),
-        ("4_TIE_a", "HAP", "SAD", 0.4),
+        ("1_a", "fold 0", "ANG", "HAP"),
+        ("1_b", "fold 0", "SAD", "HAP"),
+        ("2_a", "fold 0", "ANG", "HAP"),
+        ("2_b", "fold 0", "SAD", "HAP"),
+        ("3_a", "fold 1", "ANG", "HAP"),
+        ("3_b", "fold 1", "HAP", "SAD"),
     ]
-    assert chosen(found, 3) == ["1_DFA_a", "3_TIE_a", "4_TIE_a"]
-    assert chosen(found, 5) == ["1_DFA_a", "3_TIE_a", "4_TIE_a", "2_DFA_a", "2_TIE_a"]
-    assert chosen(found, 100) == chosen(found, 5) and chosen(found, 0) == chosen([], 3) == []
-    assert chosen(found, 2) == ["1_DFA_a", "3_TIE_a"]
-
-
-def test_where_nobody_knows_what_is_said_each_clip_counts():
-    assert chosen([("1_x", "ANG", "HAP", 0.9), ("1_y", "ANG", "HAP", 0.8)], 2) == ["1_x", "1_y"]
+    # Of fold 1 the second has a confusion that was not shown yet.
+    assert chosen(found, 2) == ["1_a", "3_b"]
+    # In fold 0 it is the other speaker's turn, with the confusion that was not shown yet.
+    assert chosen(found, 3) == ["1_a", "3_b", "2_b"]
+    assert sorted(chosen(found, 100)) == sorted(row[0] for row in found)
+    assert chosen(found, 0) == chosen([], 3) == []
 
 
 def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
@@ -56,22 +49,25 @@ def test_wrong_predictions_are_those_on_recordings_the_most_confident_first():
     clips = np.array(["1_DFA_HAP", "1_TIE_SAD", "2_DFA_ANG", "1_DFA_ANG", "copy"])
     origins = np.array([*clips[:4], "1_DFA_ANG"])
     truth = np.array([1, 2, 0, 0, 0])
-    predictions = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [], [True])
-    found = wrong_predictions(predictions, CLASSES)
+    both = Predictions(clips, origins, clips, truth, calibrated, calibrated, [1.0], [], [True])
+    folds = [both.where(np.arange(5) < 2), both.where(np.arange(5) >= 2)]
+    run = EvaluatedRun(RunKey("p", "m", 0), CLASSES, False, None, [{"fold": 0}, {"fold": 3}], folds, both)
+    found = wrong_predictions(run)
     assert found["clip"].tolist() == ["1_DFA_ANG", "2_DFA_ANG", "1_DFA_HAP"]
+    assert found["fold"].tolist() == ["fold 3", "fold 3", "fold 0"]
     last = found.iloc[2]
     assert (last["truth"], last["predicted"], last["confidence"]) == ("HAP", "ANG", 0.5)
     assert last["probabilities"] == {"ANG": 0.5, "HAP": 0.4, "SAD": 0.1}
 
 
-def test_the_best_run_is_not_leaky_if_there_is_one():
+def test_the_best_run_is_chosen_by_validation_among_those_that_are_not_leaky():
     def run(protocol, uar, unknown=False):
         return {
             "protocol": protocol,
             "leaky": protocol == "notebook",
             "adapted": None,
             "unknown_speakers": unknown,
-            "pooled": {"uar": {"value": uar}},
+            "valid_uar": uar,
         }
 
     leaky, known = [run("notebook", 0.7), run("notebook", 0.9)], [run("random", 0.6), run("custom", 0.5)]
@@ -117,7 +113,7 @@ def corpus(tmp_path):
     uar = {"value": 1 / 3, "low": None, "high": None}
     write_json(
         tmp_path / "evaluation.json",
-        {"runs": [known | {"pooled": {"uar": uar}} | dict.fromkeys(("adapted", "unknown_speakers"))]},
+        {"runs": [known | {"pooled": {"uar": uar}} | dict.fromkeys(("adapted", "unknown_speakers", "valid_uar"))]},
     )
     return tmp_path
 

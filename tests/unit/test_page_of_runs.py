@@ -38,7 +38,7 @@ def test_a_metric_added_in_one_place_is_everywhere(tmp_path, project, monkeypatc
         rows = list(csv.DictReader(file))
     assert float(rows[0]["worst_recall"]) == pooled["value"]
     page = write_page(tmp_path, paths, tmp_path / "index.html")
-    assert page.count('<th scope="col">worst recall</th>') == 2  # all runs, and pairs of models
+    assert page.count('<th scope="col">worst recall</th>') == 3  # all runs, their folds, and pairs of models
     assert page.count(f"{100 * pooled['value']:.1f} % worst recall") >= 1
 
 

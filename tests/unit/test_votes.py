@@ -1,12 +1,10 @@
-"""Listeners' votes as targets, and the agreement of probabilities with them."""
+"""Listeners' votes as targets, and measures of the agreement with them."""
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
 from serflow.corpus.crema_d_names import VOTES
-from serflow.evaluation.references import agreement_with_votes
 from serflow.metrics.agreement import jensen_shannon_distance, share_correlation
 from serflow.models.targets import targets_of
 from serflow.runtime.errors import UserError
@@ -57,14 +55,3 @@ def test_correlation_of_shares():
     wanted = [np.corrcoef(p[:, code], q[:, code])[0, 1] for code in range(3)]
     np.testing.assert_allclose(share_correlation(p, q), wanted)
     assert share_correlation(np.full((5, 2), 0.5), p[:5, :2]).tolist() == [0, 0]
-
-
-def test_agreement_is_measured_on_clips_with_votes_alone():
-    catalog = pd.DataFrame.from_dict(COUNTS, "index", columns=VOTES)
-    probabilities = np.array([[0.75, 0, 0, 0, 0.25, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]])
-    pooled = type("Pooled", (), {"clips": np.array(["a", "b", "c"]), "probabilities": probabilities})
-    run = type("Run", (), {"classes": CLASSES, "pooled": pooled})
-    found = agreement_with_votes(run, catalog)
-    assert found == {"n_clips": 2, "jensen_shannon": pytest.approx(0, abs=1e-7), "correlation": pytest.approx(0.5)}
-    run.classes = ["ANG"]
-    assert agreement_with_votes(run, catalog) is None

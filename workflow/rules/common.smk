@@ -6,11 +6,12 @@ import os
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 from serflow.inference.recordings import recording_digests
-from serflow.cli import function_of
+from serflow.cli import COMMANDS, function_of
 from serflow.configuration import configure
 from serflow.corpus.copies import KINDS as COPY_KINDS
 from serflow.corpus.copies import NOTEBOOK
@@ -77,6 +78,7 @@ PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}
 # The device is no parameter, since another one makes nothing stale.
 shell.prefix(f"export {DEVICE_VARIABLE}={config['device']} PYTHONPATH={PACKAGE}" '"${{PYTHONPATH:+:$PYTHONPATH}}"; ')
 
+STARTED = time.time()
 RUNS = ALL_RUNS.configured
 SHARDS = shard_names(config["shards"])
 PROTOCOL_MODULES = [PROTOCOLS[name].module for name in ALL_RUNS.folds]
@@ -88,6 +90,8 @@ READING = {
     "remove_dc": config["remove_dc"],
     "loudness": config["loudness"] if config["loudness"]["measure"] else None,
 }
+# Each rule is in the folder of the package that its stage is named after.
+STAGES = {name: module.split(".")[1] for name, module in COMMANDS.items()}
 USED_PROTOCOLS = list(dict.fromkeys(run.protocol for run in RUNS))
 # A model over clips of one length may ask for more kinds than the notebook has.
 FIXED_COPIES = [
@@ -538,6 +542,10 @@ onstart:
     begin()
 
 
+onsuccess:
+    end()
+
+
 def begin():
     """Keep two runs from writing to the same results, and prepare a cluster, before the first job starts.
 
@@ -557,3 +565,13 @@ def begin():
                 tidy(folder)
     except UserError as error:
         stop(error)
+
+
+def end():
+    """Say where the reports are that this run made, and the result of each."""
+    from serflow.evaluation.headline import headline
+
+    for page in sorted(Path("results", CORPUS, "report").glob("*/index.html")):
+        if page.stat().st_mtime >= STARTED:
+            result = headline(read_json(page.with_name("evaluation.json")))
+            print(f"serflow: the report is {page}: {result}", file=sys.stderr)

@@ -107,9 +107,10 @@ rule record_provenance:
         runtime=minutes(10),
     params:
         benchmarks=f"results/{CORPUS}/benchmarks",
+        stages=json.dumps(STAGES),
         config=lambda wildcards: json.dumps(config),  # as a text, Snakemake would read braces in it
         code=code_of("record_provenance"),
     shell:
         "python -m serflow record_provenance --metrics {input.metrics:q} --clips {input.clips:q}"
-        " --splits {input.splits:q} --encoders {input.encoders:q} --benchmarks {params.benchmarks:q} --config {params.config:q}"
+        " --splits {input.splits:q} --encoders {input.encoders:q} --benchmarks {params.benchmarks:q} --stages {params.stages:q} --config {params.config:q}"
         " --output {output:q} --log {log:q}"

@@ -11,17 +11,18 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from serflow import __version__
 from serflow.features import KINDS
 from serflow.runtime.arguments import Parser, summary
 from serflow.runtime.device import DEVICES, VARIABLE
 from serflow.runtime.errors import UserError, did_you_mean, printable
 from serflow.runtime.locking import LOCK_VARIABLE, end_with_run
 from serflow.runtime.memory import keep_freed_memory
-from serflow.runtime.progress import show_on
+from serflow.runtime.progress import SCREEN_VARIABLE, show_on
 
 # Command → module of its function.
 COMMANDS = {
@@ -68,6 +69,7 @@ COMMANDS = {
 ALIASES = {"predict": "predict_recordings", "bundle": "bundle_model"}
 ON_DEVICE = ("predict_recordings", "demo")  # rules set the variable of the environment
 PEOPLE = ("demo",)  # no rule calls these, so they print to the terminal and need no --log
+FOR_PEOPLE = ("predict_recordings", "demo", "bundle_model", "export_encoder")
 
 
 def function_of(name: str) -> str:
@@ -91,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 stream.reconfigure(errors="backslashreplace")
         if not arguments or arguments[0] in ("-h", "--help"):
             return print(_overview(), flush=True)
+        if arguments[0] == "--version":
+            return print(f"serflow {__version__}", flush=True)
         name = ALIASES.get(arguments[0], arguments[0])
         shown = f"serflow {name}"
         if name not in COMMANDS:
@@ -100,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if device := options.pop("device", None):
             os.environ[VARIABLE] = device
         if log := options.pop("log", None):
-            terminal = os.fdopen(os.dup(2), "w", errors="backslashreplace")
+            terminal = _terminal()
             _log_to(log)
             show_on(terminal)
         if lock := os.environ.get(LOCK_VARIABLE):
@@ -134,14 +138,32 @@ def parser_of(shown: str, name: str) -> Parser:
 
 def _overview() -> str:
     """Return the help of the program, with the first docstring line of each command, without importing any."""
-    lines = ["usage: serflow COMMAND [OPTIONS]", "", "serflow COMMAND --help lists the options.", ""]
-    for name in COMMANDS:
+    lines = ["usage: serflow COMMAND [OPTIONS], serflow --version", "", "serflow COMMAND --help lists the options."]
+    lines += [
+        "Trainings, reports and searches for settings are targets of Snakemake: snakemake --list-target-rules.",
+        "",
+    ]
+    steps = [name for name in COMMANDS if name not in FOR_PEOPLE]
+    for heading, names in (("Commands:", FOR_PEOPLE), ("Steps, which the rules of the workflow call:", steps)):
+        lines += [heading, *_lines_of(names), ""]
+    return "\n".join(lines[:-1])
+
+
+def _lines_of(commands: Sequence[str]) -> Iterator[str]:
+    for name in commands:
         module, _, function = function_of(name).partition(":")
         source = Path(__file__).parents[1].joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
         found = re.search(rf'^def {function}\(.*?^    """(.*?)(?:"""|$)', source, re.MULTILINE | re.DOTALL)
-        also = "".join(f" ({short})" for short, long in ALIASES.items() if long == name)
-        lines.append(f"  {name + also:32} {summary(found[1])}")
-    return "\n".join(lines)
+        short = next((short for short, long in ALIASES.items() if long == name), name)
+        yield f"  {short:20} {summary(found[1])}"
+
+
+def _terminal() -> TextIO:
+    """Return what shows lines to the user: standard error, or the file that Snakemake's display reads."""
+    screen = Path(os.environ.get(SCREEN_VARIABLE, ""))
+    if screen.is_file():
+        return screen.open("a", buffering=1, encoding="utf-8", errors="backslashreplace")
+    return os.fdopen(os.dup(2), "w", errors="backslashreplace")
 
 
 def _log_to(path: Path) -> None:

@@ -2,18 +2,22 @@
 
 import functools
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from serflow.bundle.answer import PART, answer, columns_of, probability_columns, row_of
 from serflow.bundle.output import table_format, write_rows
 from serflow.bundle.reader import open_bundle
 from serflow.bundle.unsure import lowest_confidence
+from serflow.corpus.source import SAMPLE
 from serflow.inference.label import label_recordings
 from serflow.inference.recordings import list_recordings, shard_of_recording
 from serflow.inference.windows import SPEECH, WINDOWS
 from serflow.metrics.selective import UNSURE
 from serflow.runtime.errors import UserError
+from serflow.runtime.progress import progress
 
 
 def predict_recordings(
@@ -103,6 +107,7 @@ def predict_recordings(
     if shards is not None:
         recordings = (recording for recording in recordings if shard_of_recording(recording, shards) == shard)
     count, failed, rows_of_timeline = 0, 0, []
+    labels: Counter[str] = Counter()
 
     def by_speaker() -> Iterable[tuple]:
         """Return the model adapted to each speaker, and the recordings of the speaker."""
@@ -157,6 +162,7 @@ def predict_recordings(
         )
         for used, prediction in labelled:
             count += 1
+            advance(1)
             said = None
             if prediction.problem:
                 failed += 1
@@ -165,6 +171,8 @@ def predict_recordings(
                 said = answer(prediction, classes, used.temperature, lowest(used is classifier.unadapted))
                 if said.warning:
                     say(f"{prediction.file}: warning: {said.warning}")
+                if said.label:
+                    labels[said.label] += 1
             yield row_of(prediction, said, classes)
             if timeline and said and said.windows:
                 rows_of_timeline.extend(
@@ -172,9 +180,16 @@ def predict_recordings(
                     for start, end, row in prediction.timeline
                 )
 
-    write_rows(rows(), columns_of(classes), output, format)
+    # A bar between the rows would break a table on a terminal.
+    shown = output is not None or not sys.stdout.isatty()
+    with progress("labelled", unit="recording") if shown else nullcontext(lambda count: None) as advance:
+        write_rows(rows(), columns_of(classes), output, format)
     if timeline:
         write_rows(rows_of_timeline, PART | probability_columns(classes), timeline)
+    if about["corpus"] == SAMPLE:
+        note(f"warning: {bundle} was trained on synthetic speech; its labels say nothing about people")
+    found = ", ".join(f"{count} {label}" for label, count in labels.most_common())
+    say(f"{labels.total()} of {count} recordings labelled{f': {found}' if found else ''}")
     if failed:
         say(f"{failed} of {count} recordings were skipped")
         raise SystemExit(3)

@@ -7,10 +7,12 @@ import numpy as np
 
 from serflow.evaluation.predictions import EvaluatedRun
 from serflow.metrics.scores import STATISTICS, scores_from_confusion
-from serflow.splits import PROTOCOLS
+from serflow.splits import PARTS, PROTOCOLS
 
 SERFLOW, REFERENCE, PUBLISHED = "serflow", "reference", "notebook, published"
-_LISTENERS = {"listener": "one human listener", "majority": "majority of human listeners"}
+# Recordings and copies together, and copies alone.
+COUNTS = [f"n_{part}{which}" for part in PARTS for which in ("", "_copies")]
+_LISTENERS = {"listener": "one listener", "majority": "majority of listeners"}
 
 
 def comparison_rows(
@@ -36,15 +38,19 @@ def comparison_rows(
 
 
 def _row(**values) -> dict:
-    scores = [column for name in STATISTICS for column in ((name, "uar_low", "uar_high") if name == "uar" else (name,))]
+    scores = [
+        column
+        for name in STATISTICS
+        for column in ((name, "uar_low", "uar_high", "uar_speakers") if name == "uar" else (name,))
+    ]
     columns = ["run", "source", "protocol", "leaky", "adapted", "model", "seed", "fold", *scores]
-    columns += ["train_accuracy", "valid_accuracy", "n_train", "n_valid", "n_test", "parameters", "epochs", "seconds"]
+    columns += ["train_accuracy", "valid_accuracy", *COUNTS, "parameters", "epochs", "seconds"]
     return {column: values.get(column) for column in columns}
 
 
 def _scores(measured: Mapping) -> dict:
     scores = {name: measured[name]["value"] for name in STATISTICS}
-    return scores | {"uar_low": measured["uar"]["low"], "uar_high": measured["uar"]["high"]}
+    return scores | {f"uar_{key}": measured["uar"][key] for key in ("low", "high", "speakers")}
 
 
 def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
@@ -53,12 +59,12 @@ def _run_rows(run: EvaluatedRun, measured: Mapping) -> list[dict]:
         "fold": None,
         "train_accuracy": mean(fold["train_accuracy"] for fold in folds),
         "valid_accuracy": mean(fold["valid_accuracy"] for fold in folds),
-        "n_test": sum(fold["n_test"] for fold in folds),
+        **{name: sum(fold[name] for fold in folds) for name in ("n_test", "n_test_copies")},
         "seconds": sum(fold["seconds"] for fold in folds),
     }
     named = [(title, whole, measured["pooled"])]
     if len(folds) > 1:
-        whole |= dict.fromkeys(("n_train", "n_valid", "epochs"))
+        whole |= dict.fromkeys((*COUNTS[:4], "epochs"))
         pairs = zip(folds, measured["folds"], strict=True)
         named += [(f"{title}, {scores['name']}", fold, scores) for fold, scores in pairs]
     return [

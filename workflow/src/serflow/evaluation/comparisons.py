@@ -38,6 +38,7 @@ def summarize_seeds(runs: Sequence[EvaluatedRun], resampling: Resampling) -> lis
                 "unknown_speakers": members[0].unknown_speakers,
                 "model": model,
                 "seeds": [run.key.seed for run in members],
+                "valid_uar": statistics.mean(run.valid_uar for run in members),
                 "folds": len(members[0].folds),
                 "n_clips": len(members[0].pooled.clips),
                 "mean": {name: statistics.mean(scores) for name, scores in values.items()},
@@ -87,19 +88,48 @@ def verdict(difference: Difference, a: str, b: str) -> str:
     return f"{better} is better by {100 * abs(difference.value):.1f} points of UAR [{low:.1f}, {high:.1f}]"
 
 
-def compare_protocols(summaries: Sequence[dict]) -> list[dict]:
-    """Return the UAR of each model of :func:`summarize_seeds` under each protocol, the leakiest protocol first."""
+def compare_protocols(runs: Sequence[EvaluatedRun], summaries: Sequence[dict], resampling: Resampling) -> list[dict]:
+    """Return the UAR of each model of :func:`summarize_seeds` under each protocol, the leakiest protocol first.
+
+    ``worth`` of a protocol that is leaky, or tests on known speakers, is what that is worth: its UAR less that under
+    the first of the other protocols, on the recordings that both test on, with its interval over speakers; all seeds
+    together.
+    """
     keys = ("protocol", "leaky", "seeds", "n_clips")
+    of_summary = _grouped(runs, lambda run: run.key[:2])
     return [
         {
             "model": model,
             "protocols": [
-                {key: row[key] for key in keys} | {"uar": row["interval"]["uar"]}
+                {key: row[key] for key in keys}
+                | {"uar": row["interval"]["uar"], "worth": _worth(of_summary, row, rows, resampling)}
                 for row in sorted(rows, key=lambda row: PROTOCOLS[row["protocol"]].order)
             ],
         }
         for model, rows in _grouped(summaries, lambda row: row["model"]).items()
     ]
+
+
+def _worth(of_summary: dict, row: dict, rows: Sequence[dict], resampling: Resampling) -> dict | None:
+    """Return what a leak, or knowing the test speakers, is worth; None without that, or nothing to compare with."""
+    honest = [other for other in rows if other["unknown_speakers"] and not other["leaky"]]
+    if row in honest or not honest:
+        return None
+    honest = honest[0]
+    known, unknown = (of_summary[each["protocol"], each["model"]] for each in (row, honest))
+    clips = np.intersect1d(known[0].pooled.clips, unknown[0].pooled.clips)
+    found = {"against": honest["protocol"], "n_clips": len(clips), "difference": None}
+    if known[0].classes != unknown[0].classes or not len(clips):
+        return found | {"reason": "the protocols test on no recordings in common"}
+    low = row["interval"]["uar"]["low"]
+    if low is None or low <= 1 / len(known[0].classes):
+        return found | {"reason": "too little training: it is not better than chance even with the leak"}
+    # UAR of a sum over seeds is the mean over seeds, however many there are.
+    sums = [
+        sum(run.pooled.where(np.isin(run.pooled.clips, clips)).confusions() for run in runs)
+        for runs in (known, unknown)
+    ]
+    return found | {"difference": asdict(paired_difference(*sums, "uar", *resampling)), "reason": None}
 
 
 def _grouped(items: Sequence, key: Callable) -> dict:

@@ -1,16 +1,14 @@
-"""The headline run: the one that the checks at the top of the report are about."""
+"""The headline run: the one that the checks at the top of the report are about, and its result in one line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.evaluation.predictions import best_run, load_runs
-from serflow.metrics.bootstrap import statistic_over
-from serflow.metrics.scores import uar
+from serflow.evaluation.predictions import RunKey, best_run, load_runs
 from serflow.storage import write_json
 
 
 def choose_headline(metrics: Sequence[Path], predictions: Sequence[Path], *, output: Path) -> None:
-    """Write which run has the highest UAR on unknown speakers, as the report chooses it.
+    """Write which run has the highest UAR on validation clips, as the report chooses it.
 
     Parameters
     ----------
@@ -19,14 +17,14 @@ def choose_headline(metrics: Sequence[Path], predictions: Sequence[Path], *, out
     output
         JSON file to write, with ``protocol``, ``model`` and ``seed``.
     """
-    runs = [
-        {
-            **run.key._asdict(),
-            "leaky": run.leaky,
-            "adapted": run.adapted,
-            "unknown_speakers": run.unknown_speakers,
-            "pooled": {"uar": {"value": statistic_over(run.pooled.confusions(), uar, run.pooled.strata)}},
-        }
-        for run in load_runs(metrics, predictions)
-    ]
-    write_json(output, {key: best_run(runs)[key] for key in ("protocol", "model", "seed")})
+    best = best_run([run.about for run in load_runs(metrics, predictions)])
+    write_json(output, {key: best[key] for key in RunKey._fields})
+
+
+def headline(evaluated: Mapping) -> str:
+    """Return the UAR of the model that validation chose, with its interval, from ``evaluation.json``."""
+    best = best_run(evaluated["models"])
+    uar = best["interval"]["uar"]
+    interval = "" if uar["low"] is None else f" [{100 * uar['low']:.1f}, {100 * uar['high']:.1f}]"
+    who = "speakers that it was not trained on" if best["unknown_speakers"] else "speakers that it was trained on"
+    return f"{best['model']}, {100 * uar['value']:.1f} % UAR{interval} on {who}, protocol {best['protocol']}"

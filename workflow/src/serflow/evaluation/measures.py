@@ -11,7 +11,8 @@ from serflow.metrics import calibration
 from serflow.metrics.bootstrap import bootstrap_interval
 from serflow.metrics.scores import STATISTICS, row_shares, scores_from_confusion
 
-_CURVE_POINTS = 50
+# Fewer clips than the first share of all are too few for a risk; the first are single clips.
+_COVERAGES = np.linspace(0.05, 1, 48)
 
 
 class Resampling(NamedTuple):
@@ -34,6 +35,7 @@ def measure(predictions: Predictions, classes: Sequence[str], bins: int, resampl
     per_class = {"class": classes} | {key: scores[key] for key in ("recall", "precision", "f1", "support")}
     return {
         "n_clips": len(predictions.clips),
+        "n_copies": int((predictions.clips != predictions.origins).sum()),
         "n_speakers": len(sums),
         **intervals(sums, resampling, predictions.strata),
         "per_class": [dict(zip(per_class, row, strict=True)) for row in zip(*per_class.values(), strict=True)],
@@ -43,9 +45,17 @@ def measure(predictions: Predictions, classes: Sequence[str], bins: int, resampl
             "before": _calibration(predictions.probabilities, predictions.truth, bins),
             "after": _calibration(predictions.calibrated, predictions.truth, bins),
         },
-        "risk_coverage": asdict(
-            calibration.risk_coverage(predictions.probabilities.max(axis=1), predictions.correct, _CURVE_POINTS)
-        ),
+        "risk_coverage": _risk_coverage(predictions),
+    }
+
+
+def _risk_coverage(predictions: Predictions) -> dict:
+    risk = calibration.expected_risk(predictions.probabilities.max(axis=1), predictions.correct)
+    answered = np.unique(np.ceil(_COVERAGES * len(risk)).astype(int))
+    return {
+        "coverage": (answered / len(risk)).tolist(),
+        "risk": risk[answered - 1].tolist(),
+        "aurc": float(risk.mean()),
     }
 
 

@@ -1,6 +1,7 @@
 """Predictions of runs, loaded once in the form that all measures use."""
 
 import itertools
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -113,9 +114,20 @@ class EvaluatedRun:
         ]
 
     @property
+    def valid_uar(self) -> float:
+        """UAR on validation clips, the mean over folds; before a refit."""
+        return statistics.mean(fold["valid_uar"] for fold in self.metrics)
+
+    @property
     def unknown_speakers(self) -> bool:
         """Whether every fold tests on speakers that are neither in its training nor in its validation."""
         return all(self.pooled.unknown_speakers)
+
+    @property
+    def about(self) -> dict:
+        """The key, and what :func:`best_run` chooses by."""
+        names = ("leaky", "adapted", "unknown_speakers", "valid_uar")
+        return self.key._asdict() | {name: getattr(self, name) for name in names}
 
 
 def load_runs(metrics: Sequence[Path], predictions: Sequence[Path]) -> list[EvaluatedRun]:
@@ -146,14 +158,15 @@ def key_of(run: dict) -> RunKey:
 
 
 def best_run(runs: Sequence[Mapping]) -> Mapping:
-    """Return the run of ``evaluation.json`` with the highest UAR on unknown speakers, to whom it is not adapted.
+    """Return the run of ``evaluation.json`` with the highest UAR on validation clips.
 
-    Without such runs, it is chosen from those that are not leaky, else from all.
+    It is chosen from those that test on unknown speakers, to whom they are not adapted; without such runs from those
+    that are not leaky, else from all. The highest of several UARs on test clips would be too high.
     """
     runs = [run for run in runs if not run["adapted"]] or runs
     unknown = [run for run in runs if run["unknown_speakers"]]
     not_leaky = [run for run in runs if not run["leaky"]]
-    return max(unknown or not_leaky or runs, key=lambda run: run["pooled"]["uar"]["value"])
+    return max(unknown or not_leaky or runs, key=lambda run: run["valid_uar"])
 
 
 def _load_fold(path: Path, metrics: dict) -> Predictions:

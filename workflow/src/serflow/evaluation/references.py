@@ -12,7 +12,6 @@ import numpy as np
 from serflow.corpus.crema_d_names import EMOTIONS, VOTES
 from serflow.evaluation.measures import Resampling, intervals
 from serflow.evaluation.predictions import EvaluatedRun
-from serflow.metrics.agreement import jensen_shannon_distance, share_correlation
 from serflow.metrics.bootstrap import speaker_confusions
 from serflow.metrics.scores import recall
 
@@ -53,23 +52,6 @@ def _human(run: EvaluatedRun, catalog, resampling: Resampling) -> dict | None:
         recalls = dict(zip(CLASSES, recall(sums.sum(0)).tolist(), strict=True))
         human[name] = {**intervals(sums, resampling, heard.strata), "recall": recalls}
     return human
-
-
-def agreement_with_votes(run: EvaluatedRun, catalog) -> dict | None:
-    """Return how far the probabilities of a run are like the shares of the listeners' votes, None without votes.
-
-    ``jensen_shannon`` is the mean distance over the ``n_clips`` test clips with votes, ``correlation`` the mean over
-    the classes of the correlation over clips. Parameters are those of :func:`reference_scores`.
-    """
-    voted, counts = votes_on(catalog, run.pooled.clips)
-    if run.classes != list(CLASSES) or not voted.any():
-        return None
-    shares, probabilities = counts / counts.sum(axis=1, keepdims=True), run.pooled.probabilities[voted]
-    return {
-        "n_clips": len(counts),
-        "jensen_shannon": float(jensen_shannon_distance(probabilities, shares).mean()),
-        "correlation": float(share_correlation(probabilities, shares).mean()),
-    }
 
 
 def majority_class(truth: np.ndarray) -> int:

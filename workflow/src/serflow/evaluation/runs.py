@@ -12,7 +12,7 @@ from serflow.evaluation.groups import by_group, compare_groups
 from serflow.evaluation.importance import load_importances
 from serflow.evaluation.measures import Resampling, measure
 from serflow.evaluation.predictions import EvaluatedRun, load_runs
-from serflow.evaluation.references import agreement_with_votes, reference_scores
+from serflow.evaluation.references import reference_scores
 from serflow.evaluation.unsure import unsure
 from serflow.runtime.errors import UserError
 from serflow.storage import read_json, read_table, write_json
@@ -82,7 +82,7 @@ def evaluate_runs(
             "references": references,
             "comparison": comparison_rows(runs, measured, references, published),
             "pairs": pairs,
-            "leakage": compare_protocols(summaries),
+            "leakage": compare_protocols(runs, summaries, resampling),
             "checks": check_runs(measured, references, pairs, groups, tested, settings["checks"]),
             "groups": groups,
             "disagreement": [run.key._asdict() | disagreement(run, catalog, resampling) for run in runs],
@@ -95,10 +95,8 @@ def evaluate_runs(
 
 def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling, tests: Sequence[Mapping]) -> dict:
     return {
-        **run.key._asdict(),
-        "leaky": run.leaky,
-        "adapted": run.adapted,
-        "unknown_speakers": run.unknown_speakers,
+        **run.about,
+        "fit_temperatures": [fold["fit_temperature"] for fold in run.metrics],
         "pooled": measure(run.pooled, run.classes, bins, resampling),
         "folds": [
             {"fold": fold["fold"], "name": name, **measure(predictions, run.classes, bins, resampling)}
@@ -106,5 +104,4 @@ def _measure_run(run: EvaluatedRun, catalog, bins: int, resampling: Resampling, 
         ],
         "groups": by_group(run.pooled, catalog, resampling),
         "enrolment": enrolment_curve(tests, run.pooled.by_corpus, resampling),
-        "votes": agreement_with_votes(run, catalog),
     }

@@ -50,6 +50,7 @@ def label_recordings(
     recordings: Iterable[RecordingToLabel],
     labelled: Callable[[Sequence[Window]], None] = lambda windows: None,
     segments: str = WINDOWS,
+    listened: Callable[[float], object] = lambda seconds: None,
 ) -> Iterator[Prediction]:
     """Yield the predictions for recordings, in their order, after labelling several windows at a time.
 
@@ -63,6 +64,8 @@ def label_recordings(
         Called with the windows that have just been labelled.
     segments
         What is labelled of a recording, as in :func:`serflow.inference.windows.cut`.
+    listened
+        As there.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def label_recordings(
             prediction = Prediction(file=recording.name, start=recording.start, end=recording.end)
             try:
                 how = classifier.preprocessing, classifier.pads
-                found = cut(recording, *how, segments=segments, heard=prediction)
+                found = cut(recording, *how, segments=segments, heard=prediction, listened=listened)
                 yield from ((prediction, window) for window in found)
             except UserError as error:
                 prediction.problem = str(error)

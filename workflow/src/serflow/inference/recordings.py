@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from serflow.audio.containers import with_sizes
 from serflow.corpus.folders import OTHER_SOUND, SOUND, list_files
-from serflow.runtime.errors import UserError
+from serflow.runtime.errors import UserError, did_you_mean
 from serflow.storage import check_regular
 
 
@@ -57,8 +57,8 @@ def list_recordings(
     Raises
     ------
     UserError
-        If a CSV table lacks a column or has a wrong start or end, or a folder holds no recordings or cannot be read.
-        A missing recording raises only when it is opened.
+        If a CSV table lacks a column or has a wrong start or end, or a folder does not exist, holds no recordings or
+        cannot be read. A missing recording, which has a suffix, raises only when it is opened.
     """
     for name in inputs:
         if name == "-":
@@ -67,8 +67,18 @@ def list_recordings(
             yield from _from_folder(name, note)
         elif Path(name).suffix.lower() == ".csv":
             yield from _from_csv(Path(name), speaker)
+        elif not Path(name).suffix and not os.path.exists(name):  # noqa: PTH110 - False for a name that is too long
+            raise UserError(f"{name}: there is no such folder or file{_similar(Path(name))}; check the path")
         else:
             yield recording_of(name)
+
+
+def _similar(path: Path) -> str:
+    """Return the entry beside a path whose name is most like its own, as the end of a message."""
+    try:
+        return did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    except OSError:
+        return ""
 
 
 def _from_folder(folder: str, note: Callable[[str], object]) -> Iterator[RecordingToLabel]:

@@ -50,6 +50,7 @@ def cut(
     *,
     segments: str = WINDOWS,
     heard: Heard | None = None,
+    listened: Callable[[float], object] = lambda seconds: None,
 ) -> Iterator[Window]:
     """Yield the windows of a recording, or of a part of one.
 
@@ -68,6 +69,8 @@ def cut(
         like a recording of its own.
     heard
         Takes in what is found out about the recording.
+    listened
+        Called with the seconds in which segments of speech have been looked for.
 
     Yields
     ------
@@ -102,8 +105,10 @@ def cut(
             yield from map(as_in_training, _cut(name, file, first, count, preprocessing, hear))
             heard.has_speech = detector.has_speech()
         else:
-            for _ in read_mixed(name, file, first, count, hear):
-                pass
+            done = 0
+            for block in read_mixed(name, file, first, count, hear):
+                done += len(block)
+                listened(done / rate)
             for start, end in detector.segments():
                 begin, stop = first + round(start * rate), first + round(end * rate)
                 file.seek(begin)

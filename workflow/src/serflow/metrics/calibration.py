@@ -129,21 +129,18 @@ class RiskCoverage:
     """The error rate if the model predicted only the clips with the highest confidence.
 
     ``coverage`` is the share of clips predicted, increasing to 1, with one entry per distinct confidence, or fewer if
-    thinned; ``risk`` the share of wrong predictions among them, ``threshold`` their lowest confidence. ``aurc`` is the
-    area under the curve: the mean risk over every number of predicted clips. Lower is better.
+    thinned; ``risk`` the share of wrong predictions among them, ``threshold`` their lowest confidence.
     """
 
     coverage: list[float]
     risk: list[float]
     threshold: list[float]
-    aurc: float
 
 
 def risk_coverage(confidence, right, points: int | None = None) -> RiskCoverage:
     """Return the curve of risk against coverage.
 
-    Clips of equal confidence are added together. In the area they count with their mean, the expectation over every
-    order among them, so the order of the rows does not matter.
+    Clips of equal confidence are added together.
 
     Parameters
     ----------
@@ -152,22 +149,39 @@ def risk_coverage(confidence, right, points: int | None = None) -> RiskCoverage:
     right
         Whether each prediction is correct, shape (n,).
     points
-        Approximate number of points to keep, evenly by coverage; the area is that of the whole curve.
+        Approximate number of points to keep, evenly by coverage.
 
     References
     ----------
-    Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017; the area: Geifman,
-    Uziel & El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019.
+    Geifman & El-Yaniv, "Selective Classification for Deep Neural Networks", NeurIPS 2017.
     """
-    confidence, wrong = np.asarray(confidence, dtype=np.float64), ~np.asarray(right, dtype=bool)
-    negated, group, size = np.unique(-confidence, return_inverse=True, return_counts=True)
-    answered, errors = np.cumsum(size), np.cumsum(np.bincount(group, wrong))
-    each = np.arange(1, confidence.size + 1)
-    # Between two thresholds the expected number of errors grows linearly.
-    expected = np.interp(each, [0, *answered], [0, *errors])
-    coverage = answered / confidence.size
+    answered, errors, thresholds = _errors_by_threshold(confidence, right)
+    coverage = answered / answered[-1]
     keep = np.arange(answered.size)
     if points is not None and points < answered.size:
         keep = np.unique(np.searchsorted(coverage, np.linspace(coverage[0], 1, points)))
-    columns = (values[keep].tolist() for values in (coverage, errors / answered, -negated))
-    return RiskCoverage(*columns, aurc=float((expected / each).mean()))
+    return RiskCoverage(*(values[keep].tolist() for values in (coverage, errors / answered, thresholds)))
+
+
+def expected_risk(confidence, right) -> np.ndarray:
+    """Return the expected share of wrong predictions among the 1, 2, … n clips with the highest confidence, shape (n,).
+
+    Clips of equal confidence count with their mean, the expectation over every order among them, so that the order of
+    the rows does not matter. The mean of all n values is the area under the risk-coverage curve (AURC). Parameters are
+    those of :func:`risk_coverage`.
+
+    References
+    ----------
+    Geifman, Uziel & El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019.
+    """
+    answered, errors, _ = _errors_by_threshold(confidence, right)
+    each = np.arange(1, answered[-1] + 1)
+    # Between two thresholds the expected number of errors grows linearly.
+    return np.interp(each, [0, *answered], [0, *errors]) / each
+
+
+def _errors_by_threshold(confidence, right) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many clips reach each distinct confidence, from high to low, how many of them are wrong, and it."""
+    confidence, wrong = np.asarray(confidence, dtype=np.float64), ~np.asarray(right, dtype=bool)
+    negated, group, size = np.unique(-confidence, return_inverse=True, return_counts=True)
+    return np.cumsum(size), np.cumsum(np.bincount(group, wrong)), -negated

@@ -32,6 +32,9 @@ _DARK = {
     "on_low": "#e6e9ed",
     "on_high": "#0b1116",
 }
+# What tooltips call the columns of rows.
+_TITLES = {"name": "row", "value": "per cent", "low": "interval from", "high": "interval to", "risk": "wrong, per cent"}
+_TITLES |= {"coverage": "predicted, per cent", "confidence": "confidence, per cent", "accuracy": "accuracy, per cent"}
 REFERENCE, ON_LOW, ON_HIGH = "reference", "on_low", "on_high"
 PER_CENT = alt.Scale(domain=[0, 100])
 
@@ -75,8 +78,10 @@ def chart_of(rows: Sequence[Mapping], described: str = "") -> alt.Chart:
 
 def shown(*columns: str, **formats: str) -> list[alt.Tooltip]:
     """Return a tooltip of columns with text, and of columns with numbers in a format of D3."""
-    numbers = [alt.Tooltip(f"{column}:Q", format=how) for column, how in formats.items()]
-    return [*(alt.Tooltip(f"{column}:N") for column in columns), *numbers]
+    texts = [alt.Tooltip(f"{column}:N", title=_TITLES.get(column, column)) for column in columns]
+    return texts + [
+        alt.Tooltip(f"{column}:Q", format=how, title=_TITLES.get(column, column)) for column, how in formats.items()
+    ]
 
 
 def dots(rows: Sequence[Mapping], *, described: str, kinds: Sequence[str], x_title: str, step: int) -> alt.Chart:
@@ -118,8 +123,9 @@ def intervals(rows: Sequence[Mapping], *, described: str, x_title: str) -> alt.L
     Parameters
     ----------
     rows
-        Each has ``name``, ``kind``, and ``value``, ``low`` and ``high`` in per cent (the latter two None without an
-        interval). Several rows of one name are drawn below each other.
+        Each has ``name``, ``kind``, ``value``, ``low`` and ``high`` in per cent (the latter two None without an
+        interval), and ``few``, whether the interval is over too few speakers, which makes it pale. Several rows of one
+        name are drawn below each other.
     described, x_title
         As in :func:`dots`.
     """
@@ -129,7 +135,8 @@ def intervals(rows: Sequence[Mapping], *, described: str, x_title: str) -> alt.L
         encoded["yOffset"], step = alt.YOffset("kind:N", scale=kinds), alt.Step(30, **{"for": "position"})
     x = {"title": x_title, "scale": PER_CENT}
     bounds = chart_of([row for row in rows if row["low"] is not None]).mark_rule()
-    bounds = bounds.encode(x=alt.X("low:Q", **x), x2="high:Q", **encoded)
+    pale = alt.condition("datum.few", alt.value(0.3), alt.value(1))
+    bounds = bounds.encode(x=alt.X("low:Q", **x), x2="high:Q", opacity=pale, **encoded)
     tooltip = shown("name", "kind", value=".1f", low=".1f", high=".1f")
     points = chart_of(rows).mark_point().encode(x=alt.X("value:Q", **x), tooltip=tooltip, **encoded)
     return alt.layer(bounds, points, description=described, height=step)

@@ -8,9 +8,11 @@ import altair as alt
 from serflow.metrics.scores import STATISTICS
 from serflow.report import run_charts
 from serflow.report.charts import PER_CENT, REFERENCE, chart_of, dots, intervals, per_cent, save_charts, shown
+from serflow.report.filters import FEW_SPEAKERS
 from serflow.storage import read_json, write_csv
 
 UAR = "UAR, per cent"
+_ENDS = ("low", "high", "speakers")
 
 
 def compare_runs(evaluation: Path, *, table: Path, figure: Path) -> None:
@@ -40,14 +42,14 @@ def draw_evaluation(evaluation: Path, *, reliability: Path, risk_coverage: Path,
     reliability
         PNG file to write, a reliability diagram of each run.
     risk_coverage
-        PNG file to write, the share of wrong predictions by the share of clips predicted.
+        PNG file to write, the share of wrong predictions by the share of clips predicted, for each protocol.
     leakage
         PNG file to write, the UAR of each model under each protocol.
     """
     evaluated = read_json(evaluation)
     diagrams = [run_charts.reliability(run["pooled"]["calibration"], title_of(run)) for run in evaluated["runs"]]
     save_charts(reliability, diagrams, width=220, columns=4)
-    save_charts(risk_coverage, [risk_by_coverage(evaluated["runs"])], width=480)
+    save_charts(risk_coverage, list(risk_by_coverage(evaluated["runs"]).values()), width=480)
     save_charts(leakage, [uar_by_protocol(evaluated["leakage"], evaluated["references"])], width=480)
 
 
@@ -80,7 +82,7 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
         step=24,
     )
     uar = [
-        _row(row["run"], row["source"], {"value": row["uar"], "low": row["uar_low"], "high": row["uar_high"]})
+        _row(row["run"], row["source"], {"value": row["uar"]} | {end: row[f"uar_{end}"] for end in _ENDS})
         for row in whole
         if row["uar"] is not None
     ]
@@ -89,7 +91,13 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
 
 
 def _row(name: str, kind: str, measured: Mapping) -> dict:
-    return {"name": name, "kind": kind, **{end: per_cent(measured[end]) for end in ("value", "low", "high")}}
+    few = measured["low"] is not None and measured["speakers"] < FEW_SPEAKERS
+    return {
+        "name": name,
+        "kind": kind,
+        "few": few,
+        **{end: per_cent(measured[end]) for end in ("value", "low", "high")},
+    }
 
 
 def headline(models: Sequence[Mapping], references: Mapping) -> alt.LayerChart:
@@ -102,28 +110,36 @@ def headline(models: Sequence[Mapping], references: Mapping) -> alt.LayerChart:
     return intervals(rows, described="UAR of each model and of its references.", x_title=UAR)
 
 
-def risk_by_coverage(runs: Sequence[Mapping]) -> alt.Chart:
-    """Return a chart of the share of wrong predictions by the share of clips predicted, the most confident first."""
-    rows = [
-        {
-            "run": title_of(run),
-            "model": run["model"],
-            "protocol": protocol_of(run),
-            "coverage": per_cent(coverage),
-            "risk": per_cent(risk),
-        }
-        for run in runs
-        for coverage, risk in zip(*(run["pooled"]["risk_coverage"][key] for key in ("coverage", "risk")), strict=True)
-    ]
-    lines = chart_of(rows, "Line chart: wrong predictions by share of clips predicted.").mark_line()
+def risk_by_coverage(runs: Sequence[Mapping]) -> dict[str, alt.Chart]:
+    """Return a chart for each protocol: wrong predictions by the share of clips predicted, the most confident first."""
+    rows: dict[str, list[dict]] = {}
+    for run in runs:
+        curve = run["pooled"]["risk_coverage"]
+        rows.setdefault(run["protocol"], []).extend(
+            {
+                "model": run["model"],
+                "seed": f"seed {run['seed']}",
+                "coverage": per_cent(coverage),
+                "risk": per_cent(risk),
+            }
+            for coverage, risk in zip(curve["coverage"], curve["risk"], strict=True)
+        )
+    titles = {run["protocol"]: protocol_of(run) for run in runs}
+    models = alt.Scale(domain=list(dict.fromkeys(run["model"] for run in runs)))  # each has its colour in all charts
+    return {protocol: _risk(of_protocol, titles[protocol], models) for protocol, of_protocol in rows.items()}
+
+
+def _risk(rows: Sequence[Mapping], protocol: str, models: alt.Scale) -> alt.Chart:
+    lines = chart_of(rows, f"Line chart: wrong predictions by share of clips predicted, {protocol}.").mark_line()
+    several = len({row["seed"] for row in rows}) > 1
     return lines.encode(
         x=alt.X("coverage:Q", title="clips predicted, the most confident first, per cent", scale=PER_CENT),
         y=alt.Y("risk:Q", title="wrong predictions, per cent", scale=PER_CENT),
-        color="model:N",
-        strokeDash="protocol:N",
-        detail="run:N",
-        tooltip=shown("run", coverage=".0f", risk=".1f"),
-    ).properties(height=260)
+        color=alt.Color("model:N", scale=models),
+        strokeDash=alt.StrokeDash("seed:N") if several else alt.Undefined,
+        detail=["model:N", "seed:N"],
+        tooltip=shown("model", "seed", coverage=".0f", risk=".1f"),
+    ).properties(height=260, title=protocol)
 
 
 def uar_by_protocol(models: Sequence[Mapping], references: Mapping[str, Mapping]) -> alt.LayerChart:

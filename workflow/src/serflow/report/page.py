@@ -25,7 +25,7 @@ from serflow.storage import read_csv, read_json, write_text
 DATA_FILES = ("templates",)
 # Each check with its title, and the section that has its figures.
 _CHECKS = {
-    "classes": ("answers all classes", "classes"),
+    "classes": ("predicts all emotions", "classes"),
     "chance": ("better than chance", "headline"),
     "baseline": ("better than the baseline", "pairs"),
     "leak": ("no leak", "comparison"),
@@ -108,11 +108,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS | {"label": LABELS.__getitem__}
-    environment.filters |= {
-        "suffixed": str.__add__,
-        "greatest": greatest_difference,
-    }
+    environment.filters |= FILTERS | {"label": LABELS.__getitem__, "greatest": greatest_difference}
     environment.globals |= {"emotions": LABELS, "protocols": PROTOCOLS, "metrics": STATISTICS}
     environment.globals |= {"enrolled": evaluation_charts.ENROLLED, "verdicts": robustness_charts.VERDICTS}
     evaluated, wrong = read_json(evaluation), read_json(mistakes)
@@ -173,11 +169,12 @@ def _headlines(evaluated: Mapping) -> dict[str, list[dict]]:
 
 
 def _checked(evaluated: Mapping) -> dict:
-    """Return the checks of the best run, and the title and section of each check."""
-    best = key_of(best_run(evaluated["runs"]))
+    """Return the checks of the run that validation chose and its calibration error, and title and section of each."""
+    best = best_run(evaluated["runs"])
     missing = {"pairs": not evaluated["pairs"], "robustness": not evaluated["robustness"]}
     titles = {name: (title, None if missing.get(section) else section) for name, (title, section) in _CHECKS.items()}
-    return {"run": next(run for run in evaluated["checks"] if key_of(run) == best), "titles": titles}
+    checks = next(run for run in evaluated["checks"] if key_of(run) == key_of(best))
+    return {"run": checks, "ece": best["pooled"]["calibration"]["after"]["ece"], "titles": titles}
 
 
 def _charts(evaluated: Mapping) -> dict:
@@ -186,7 +183,6 @@ def _charts(evaluated: Mapping) -> dict:
     charts = {
         "measures": measures,
         "uar": uar,
-        "risk": evaluation_charts.risk_by_coverage(evaluated["runs"]),
         "disagreement": evaluation_charts.uar_by_agreement(evaluated["disagreement"]),
         "leakage": evaluation_charts.uar_by_protocol(evaluated["leakage"], references),
     }
@@ -194,9 +190,13 @@ def _charts(evaluated: Mapping) -> dict:
         protocol: for_page(evaluation_charts.headline(rows, references[protocol]))
         for protocol, rows in _headlines(evaluated).items()
     }
+    risk = evaluation_charts.risk_by_coverage(evaluated["runs"])
     tested = map(robustness_charts.robustness, (evaluated["robustness"] or {"runs": []})["runs"])
-    several = {"headlines": headlines, "robustness": [chart and for_page(chart) for chart in tested]}
-    return {name: chart and for_page(chart) for name, chart in charts.items()} | several
+    return {name: chart and for_page(chart) for name, chart in charts.items()} | {
+        "headlines": headlines,
+        "risk": {protocol: for_page(chart) for protocol, chart in risk.items()},
+        "robustness": [chart and for_page(chart) for chart in tested],
+    }
 
 
 def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[dict]]:
@@ -206,6 +206,7 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
     models: dict[str, list[dict]] = {}
     compared = {key_of(run): run for run in evaluated["groups"]}
     importance = {key_of(run): run for run in evaluated["explanation"]["importance"]}
+    disagreement = {key_of(run): run for run in evaluated["disagreement"]}
     for run in evaluated["runs"]:
         human = evaluated["references"][run["protocol"]]["human"]
         pooled, classes = run["pooled"], [row["class"] for row in run["pooled"]["per_class"]]
@@ -222,6 +223,7 @@ def _by_model(evaluated: Mapping, folds: Sequence[Mapping]) -> dict[str, list[di
             run
             | {"charts": charts, "classes": classes, "trained": folds_of[key_of(run)], "names": names}
             | {"compared": compared[key_of(run)], "importance": importance.get(key_of(run))}
+            | {"disagreement": disagreement[key_of(run)]}
         )
     return models
 

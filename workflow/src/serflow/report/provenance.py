@@ -21,6 +21,7 @@ def record_provenance(
     splits: Sequence[Path],
     encoders: Sequence[Path],
     benchmarks: Path,
+    stages: Mapping[str, str],
     config: Mapping,
     output: Path,
 ) -> None:
@@ -38,6 +39,8 @@ def record_provenance(
         Descriptions of the encoders that models read embeddings of.
     benchmarks
         Folder in which Snakemake records the seconds of each job. A job that is not run again keeps its seconds.
+    stages
+        Rule → the stage of the work that it belongs to, in the order of the work.
     config
         The configuration.
     output
@@ -46,7 +49,7 @@ def record_provenance(
     """
     rows = read_table(clips, ["clip", "sha256"]).to_pylist()
     corpus = hashlib.sha256("".join(f"{row['clip']} {row['sha256']}\n" for row in rows).encode()).hexdigest()
-    runs = [read_json(path) for path in metrics]
+    runs, seconds = [read_json(path) for path in metrics], seconds_by_rule(benchmarks)
     write_json(
         output,
         {
@@ -59,7 +62,11 @@ def record_provenance(
             "encoders": [{key: read_json(path)[key] for key in ENCODER} for path in encoders],
             "runs": [key_of(run)._asdict() | {"fold": run["fold"]} for run in runs],
             "hardware": describe_hardware(),
-            "seconds": seconds_by_rule(benchmarks),
+            "seconds": seconds,
+            "stages": {
+                stage: [rule for rule in seconds if stages.get(rule) == stage]
+                for stage in dict.fromkeys(stages.values())
+            },
         },
     )
 

@@ -74,7 +74,7 @@ def learning_curves(history: Sequence[Mapping], best_epoch: int) -> list[alt.Lay
             x=epochs,
             y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=key == "loss")),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts))),
-            tooltip=shown("part", epoch="d", value=".4~f"),
+            tooltip=[*shown("part", epoch="d"), alt.Tooltip("value:Q", format=".4~f", title=title)],
         )
         described = f"Line chart: {title} on training and validation clips by epoch; epoch {best_epoch} was kept."
         charts.append(alt.layer(kept, lines, description=described, height=200))

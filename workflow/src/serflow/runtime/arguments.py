@@ -16,7 +16,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from serflow.runtime.errors import UserError
+from serflow.runtime.errors import UserError, did_you_mean
 
 _AT_LEAST_ONE = ("threads", "processes", "shards")  # other integers are at least 0
 
@@ -35,6 +35,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         """Raise a ``UserError`` in place of printing the usage."""
+        if unknown := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            message += did_you_mean(unknown[1], self._option_string_actions)
         raise UserError(f"{message}; see {self.prog} --help")
 
     def call(self, arguments: Mapping) -> None:

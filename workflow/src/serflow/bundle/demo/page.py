@@ -21,7 +21,7 @@ def build_page(bundle: Bundle, folder: Path):
         check_upload(path, folder)
         used = classifier or bundle.classifier.unadapted
         return result(
-            bundle, used, path, lambda done, whole: progress(done / whole, desc=f"{done:.0f} of {whole:.0f} s")
+            bundle, used, path, lambda done, whole, what: progress(done / whole, f"{what}: {done:.0f} of {whole:.0f} s")
         )
 
     def teach(paths: list[str] | None) -> tuple[Classifier | Ensemble | None, str]:
@@ -40,6 +40,7 @@ def build_page(bundle: Bundle, folder: Path):
             microphone = gradio.Audio(
                 sources=["microphone"], type="filepath", label="Or record one", editable=False, buttons=[]
             )
+        gradio.HTML('<p id="microphone-problem" role="alert"></p>', js_on_load=None)
         voice = []  # the model adapted to it, for this session
         if bundle.classifier.adaptable:
             voice = [gradio.State(None)]

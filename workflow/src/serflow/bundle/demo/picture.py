@@ -55,6 +55,8 @@ def draw(
     segments: Sequence[tuple[float, float, np.ndarray]],
     classes: Sequence[str],
     occlusion: Occlusion | None = None,
+    *,
+    dark: bool = False,
 ) -> bytes:
     """Return a PNG of a spectrogram and, of segments, the probability of each class over time below it.
 
@@ -63,21 +65,25 @@ def draw(
     spectrogram
         Of the recording, or of its segments if there are any.
     segments
-        Start and end of each in seconds, and its probabilities, shape (classes,). What lies between them is left white.
+        Start and end of each in seconds, and its probabilities, shape (classes,). What lies between them is left empty.
     classes
         Their names; any text.
     occlusion
         Of a recording without segments: which parts of it decide, shown above the spectrogram.
+    dark
+        Whether text and lines are light, for a dark page. The background is transparent.
     """
     from matplotlib.figure import Figure  # not pyplot, which is for one thread
 
+    ink = "#e6e9ed" if dark else "#1c2128"
     rows = [0.8] * bool(occlusion) + [3] + [0.35 * len(classes)] * bool(segments)
-    figure = Figure(figsize=(8, 0.6 + sum(rows)), layout="constrained")
+    # Small in inches, so that its text can be read on a phone.
+    figure = Figure(figsize=(5.4, 0.5 + 0.7 * sum(rows)), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
     if occlusion:
         above, *axes = axes
         above.stairs(100 * occlusion.parts, occlusion.edges, fill=True)
-        above.axhline(0, color="black", linewidth=0.5)
+        above.axhline(0, color=ink, linewidth=0.5)
         above.set(ylabel="points lost", title="What decides")
     decibels = spectrogram.decibels()
     extent = (0, spectrogram.seconds, 0, len(decibels))
@@ -93,7 +99,7 @@ def draw(
         edges = list(chain.from_iterable(segment[:2] for segment in segments))
         for start, end in pairwise([0, *edges, spectrogram.seconds]):
             if start not in edges[::2]:
-                axes[0].axvspan(start, end, facecolor="white", edgecolor="none")
+                axes[0].axvspan(start, end, facecolor="#12161b" if dark else "white", edgecolor="none")
         # Every second column is between two segments.
         shares = np.full((len(classes), len(edges) - 1), np.nan)
         shares[:, ::2] = np.stack([probabilities for *_, probabilities in segments], axis=1)
@@ -103,6 +109,12 @@ def draw(
         axes[1].invert_yaxis()
         axes[1].set(title="Timeline")
     axes[-1].set(xlabel="seconds", xlim=(0, spectrogram.seconds))
+    for axis in figure.axes:
+        axis.set_facecolor("none")
+        axis.tick_params(colors=ink, labelsize=8)
+        axis.spines[:].set_color(ink)
+        for text in (axis.title, axis.xaxis.label, axis.yaxis.label):
+            text.set(color=ink, fontsize=9)
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
+    figure.savefig(content, format="png", dpi=165, transparent=True)
     return content.getvalue()

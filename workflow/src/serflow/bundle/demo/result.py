@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 
@@ -46,7 +47,9 @@ def learned(classifier: Classifier | Ensemble, paths: Sequence[str]) -> tuple[Cl
     ).render(count=count)
 
 
-def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: Callable[[float, float], None]) -> str:
+def result(
+    bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: Callable[[float, float, str], None]
+) -> str:
     """Label a recording.
 
     Parameters
@@ -58,14 +61,14 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
     path
         The recording.
     show
-        Called again and again with the seconds that are labelled, and those of the whole.
+        Called again and again with the seconds that are done, those of the whole, and what is being done.
 
     Returns
     -------
     str
-        HTML: the label, or "unsure" below the confidence that an accuracy of 0.8 needs; a table of probabilities, the
-        picture and, of a recording that is longer than those of the training, the timeline of the speech in it; or, of
-        a recording that has no label, what is wrong with it.
+        HTML: the label, or "unsure" below the confidence that an accuracy of 0.8 needs; a player; a table of
+        probabilities after temperature scaling, the picture and, of a recording that is longer than those of the
+        training, the timeline of the speech in it; or, of a recording that has no label, what is wrong with it.
     """
     source, how = RecordingToLabel(Path(path).name, path=path), classifier.preprocessing
     # A recording that cannot be opened is refused, with the reason, when it is labelled.
@@ -81,7 +84,7 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
         if not first:
             first.append(windows[0])
         spectrogram.add(windows)
-        show(min(windows[-1].end, seconds), seconds)
+        show(min(windows[-1].end, seconds), seconds, "labelling")
 
     if seconds > LONGEST_SECONDS:
         problem = (
@@ -90,7 +93,9 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
         )
     else:
         try:
-            (prediction,) = label_recordings(classifier, [source], labelled, segments)
+            (prediction,) = label_recordings(
+                classifier, [source], labelled, segments, lambda done: show(done, seconds, "finding speech")
+            )
             problem = prediction.problem
             if not problem and not prediction.has_speech:
                 problem = f"{source.name}: {'; '.join([NO_SPEECH, *prediction.warnings])}."
@@ -98,23 +103,31 @@ def result(bundle: Bundle, classifier: Classifier | Ensemble, path: str, show: C
             problem = str(error)
     if problem:
         return _pages.get_template("problem.html").render(problem=problem)
-    mean, classes = prediction.probabilities, bundle.about["classes"]
+    classes = bundle.about["classes"]
     names = [LABELS[name] for name in classes]
-    timeline = prediction.timeline if segments == SPEECH else []
+    (shares,) = apply_temperature(prediction.probabilities[None], classifier.temperature)
+    timeline = [
+        (start, end, apply_temperature(row[None], classifier.temperature)[0])
+        for start, end, row in (prediction.timeline if segments == SPEECH else [])
+    ]
     # What decides is shown of a recording that is labelled as a whole.
     occlusion = None
     if len(prediction.windows) == 1 and not timeline:
         occlusion = occlude(classifier, first[0].samples, round(seconds * rate))
-    confidence = float(apply_temperature(mean[None], classifier.temperature).max())
+    confidence = float(shares.max())
     return _pages.get_template("result.html").render(
         name=source.name,
-        label=names[int(mean.argmax())],
+        label=names[int(shares.argmax())],
         confidence=confidence,
         unsure=_unsure(bundle, classifier, confidence),
         accuracy=DEMO_ACCURACY,
-        shares=list(zip(classes, names, map(float, mean), strict=True)),
-        picture=base64.b64encode(draw(spectrogram, timeline, names, occlusion)).decode(),
+        shares=list(zip(classes, names, map(float, shares), strict=True)),
+        pictures={
+            scheme: base64.b64encode(draw(spectrogram, timeline, names, occlusion, dark=scheme == "dark")).decode()
+            for scheme in ("light", "dark")
+        },
         band=occlusion and occlusion.strongest_band,
+        recording=quote(path),
         segments=[(start, end, names[int(row.argmax())], float(row.max())) for start, end, row in timeline[:MOST_ROWS]],
         n_segments=len(timeline),
         n_windows=len(prediction.windows),

@@ -126,6 +126,7 @@ def _serve(bundle, folder: Path, address: str, names: list[str], port: int | Non
             app_kwargs={"middleware": checks, "docs_url": None, "redoc_url": None, "openapi_url": None},
             theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             css_paths=[Path(__file__).parent / "demo.css"],
+            js=(Path(__file__).parent / "microphone.js").read_text(encoding="utf-8"),
         )
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # broken connections are no news
         print(f"serflow demo: {page.local_url} (Ctrl-C ends it)", flush=True)

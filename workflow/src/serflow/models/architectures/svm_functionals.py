@@ -32,8 +32,8 @@ def build(input_shape: tuple[int, ...], classes: int, settings: Mapping):
     )
 
 
-def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> None:
-    """Fit the linear layer.
+def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> dict:
+    """Fit the linear layer and return the ``temperature`` that its weights were divided by.
 
     Parameters
     ----------
@@ -68,3 +68,4 @@ def fit(network, train: tuple, valid: tuple, settings: Mapping, seed: int) -> No
     weights[:, machine.classes_], biases[machine.classes_] = rows.T, offsets
     temperature = fit_temperature(softmax(valid[0] @ weights + biases, axis=1), valid[1])
     layer.set_weights([weights / temperature, biases / temperature])
+    return {"temperature": temperature}

@@ -30,33 +30,101 @@ function follow() {
 // data-ready on the root element: the page works, and no chart is being drawn that would move what is below it.
 let drawing = 0;
 
-async function draw(plot) {
-  drawing += 1;
-  delete root.dataset.ready;
+// Options of a chart of a width, in CSS pixels, with long names in lines, so that none of them is cut.
+function specOf(plot, width) {
   const spec = JSON.parse(plot.parentElement.querySelector("script").textContent);
-  const theme = themes[scheme()];
-  const names = Math.min(320, 0.42 * plot.clientWidth); // on a phone, long names must leave room for the chart
-  plot.classList.add("drawn");
-  seen.unobserve(plot);
-  plot.view?.finalize();
-  const { view } = await vegaEmbed(plot, spec, {
+  const names = Math.min(320, 0.42 * width); // on a phone, long names must leave room for the chart
+  for (const layer of [spec, ...(spec.layer ?? [])]) {
+    const y = layer.encoding?.y;
+    if (y?.field !== "name") continue;
+    const lines = y.scale.domain.map((name) => [name, linesOf(name, Math.floor(names / 6.8))]);
+    const most = Math.max(...lines.map(([, parts]) => parts.length));
+    y.axis = { ...y.axis, labelLimit: 0, labelExpr: `${JSON.stringify(Object.fromEntries(lines))}[datum.label]` };
+    spec.height.step = Math.max(spec.height.step, 15 * most + 6);
+  }
+  return [spec, names];
+}
+
+function linesOf(name, most) {
+  const lines = [""];
+  for (const word of name.split(" ").flatMap((word) => word.match(new RegExp(`.{1,${most}}`, "gu")) ?? [])) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length > most && lines.at(-1)) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+
+function embed(place, plot, width, colours, changes = {}) {
+  const [spec, names] = specOf(plot, width);
+  const theme = themes[colours];
+  return vegaEmbed(place, { ...spec, ...changes }, {
     mode: "vega-lite",
     renderer: "svg",
     ast: true, // the Content-Security-Policy allows interpreted expressions only
     config: {
       ...theme,
       axis: { ...theme.axis, labelLimit: names, maxExtent: names + 20 },
-      legend: { ...theme.legend, columns: Math.max(1, Math.floor((plot.clientWidth - names) / 170)) },
+      legend: { ...theme.legend, columns: Math.max(1, Math.floor((width - names) / 170)) },
     },
-    actions: { export: true, source: false, compiled: false, editor: false },
-    tooltip: { theme: scheme() },
-    downloadFileName: spec.description.split(/[:.,]/)[0].toLowerCase().replaceAll(" ", "-"),
+    actions: false,
+    tooltip: { theme: colours },
   });
+}
+
+async function draw(plot) {
+  drawing += 1;
+  delete root.dataset.ready;
+  plot.classList.add("drawn");
+  seen.unobserve(plot);
+  plot.view?.finalize();
+  const { view } = await embed(plot, plot, plot.clientWidth, scheme());
   plot.view = view;
+  plot.append(menuOf(plot));
   plot.removeAttribute("aria-busy");
-  plot.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
   drawing -= 1;
   markReady();
+}
+
+// ---- Saving: charts in light colours on white, tables as CSV ----
+function menuOf(plot) {
+  const menu = document.createElement("details");
+  menu.className = "save";
+  menu.innerHTML = '<summary aria-label="Save this chart">⋯</summary><div></div>';
+  for (const kind of ["png", "svg"]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `Save as ${kind.toUpperCase()}`;
+    button.addEventListener("click", () => saveChart(plot, kind));
+    menu.lastElementChild.append(button);
+  }
+  return menu;
+}
+
+async function saveChart(plot, kind) {
+  const width = plot.clientWidth;
+  const { view } = await embed(document.createElement("div"), plot, width, "light", { width, background: "white" });
+  save(await view.toImageURL(kind, 3), specOf(plot, width)[0].description.split(/[:.,]/)[0], kind);
+  view.finalize();
+}
+
+function save(address, name, kind) {
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = `${name.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, "-")}.${kind}`;
+  link.click();
+}
+
+function saveTable(table) {
+  const rows = [...table.rows].map((row) => [...row.cells].map((cell) => inCsv(cell.textContent.trim())).join(","));
+  const content = new Blob([`\ufeff${rows.join("\r\n")}\r\n`], { type: "text/csv" });
+  save(URL.createObjectURL(content), table.caption.firstChild.textContent, "csv");
+}
+
+// A text that a spreadsheet program would run as a formula has a quote before it, as in the tables of serflow.
+function inCsv(text) {
+  const safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(numberOf(text)) ? `'${text}` : text;
+  return `"${safe.replaceAll(/\s+/g, " ").replaceAll('"', '""')}"`;
 }
 
 function markReady() {
@@ -79,8 +147,9 @@ const seen = new IntersectionObserver(
 );
 
 // ---- Sortable tables ----
-const NUMBER = /^[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?(?= ?%?$| \[| ±)/;
+const NUMBER = /^[+−-]?[\d,]*\.?\d+(e[+-]?\d+)?(?= ?%?$| \[| ±| \+)/;
 const MISSING = new Set(["", "–"]);
+const LOWER_IS_BETTER = /\bECE\b|Brier|AURC|Jensen|loss|McNemar|entropy|by chance/; // the best come first
 
 function textOf(row, column) {
   return row.cells[column].textContent.trim();
@@ -111,19 +180,60 @@ function makeSortable(table) {
     if (column && texts.some((text) => Number.isNaN(numberOf(text)) && !/^\[/.test(text))) {
       for (const row of table.rows) row.cells[column].classList.add("text");
     }
+    const best = column && !head.classList.contains("text") && !LOWER_IS_BETTER.test(head.textContent);
     const control = document.createElement("button");
     control.type = "button";
     control.append(...head.childNodes);
     head.append(control);
     control.addEventListener("click", () => {
-      const descending = head.ariaSort === "ascending";
+      const descending = head.ariaSort ? head.ariaSort === "ascending" : Boolean(best);
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.ariaSort = descending ? "descending" : "ascending";
       sort(table, column, descending);
     });
   });
   heads[0].classList.add("text");
+  const control = document.createElement("button");
+  control.type = "button";
+  control.textContent = "CSV";
+  control.setAttribute("aria-label", `Save as CSV: ${table.caption.textContent}`);
+  control.addEventListener("click", () => saveTable(table));
+  table.caption.append(" ", control);
 }
+
+// ---- Menus and help close with Esc, or a click beside them; print shows all runs ----
+const MENUS = "details.help[open], details.save[open]";
+
+addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  document.querySelectorAll(MENUS).forEach((menu) => {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+});
+addEventListener("click", (event) => {
+  document.querySelectorAll(MENUS).forEach((menu) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+});
+
+const opened = [];
+
+function openForPrint() {
+  for (const run of document.querySelectorAll("details.run:not([open])")) {
+    run.open = true;
+    opened.push(run);
+  }
+  return drawAll();
+}
+
+const printer = document.getElementById("print");
+printer.hidden = false;
+printer.addEventListener("click", () => openForPrint().then(() => print()));
+addEventListener("beforeprint", openForPrint); // of the browser's own menu, which does not wait for charts
+addEventListener("afterprint", () => {
+  while (opened.length) opened.pop().open = false;
+});
 
 root.dataset.scheme = stored() ?? "";
 button.hidden = false;
@@ -136,4 +246,3 @@ system.addEventListener("change", follow);
 follow();
 document.querySelectorAll("table.sortable").forEach(makeSortable);
 document.querySelectorAll(".plot").forEach((plot) => seen.observe(plot));
-addEventListener("beforeprint", drawAll);

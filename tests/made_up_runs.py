@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
+from serflow.evaluation.mistakes import explain_mistakes
 from serflow.evaluation.run_metrics import evaluate_model
 from serflow.evaluation.runs import evaluate_runs
 from serflow.report.page import render_report
@@ -54,17 +55,27 @@ def write_run(folder, protocol, model, fold, skill, extra=(), speakers=SPEAKERS,
 
 def evaluate(folder, metrics, project, importances=(), robustness=()):
     """Write evaluation.json of some runs, with the published results."""
+    predictions = [path.parent / "predictions.parquet" for path in metrics]
+    choose_mistakes_of(metrics, predictions, folder / "clips.parquet", folder / "explained_mistakes.json")
     evaluate_runs(
         metrics,
-        [path.parent / "predictions.parquet" for path in metrics],
+        predictions,
         enrolments=[],
         importances=importances,
+        mistakes=folder / "explained_mistakes.json",
         robustness=robustness,
         clips=folder / "clips.parquet",
         published=json.loads((project / "resources/notebook_runs.json").read_text()),
         settings=SETTINGS,
         output=folder / "evaluation.json",
     )
+
+
+def choose_mistakes_of(metrics, predictions, catalog, output, count=3, **explained):
+    """Choose the mistakes of the headline run; without models of folds that can be explained they are not explained."""
+    nothing = dict.fromkeys(("explained", "models", "trainings", "samples", "indices", "encoders", "descriptions"), ())
+    options = {"catalog": catalog, "length": None, "preprocessing": {}, "count": count, "threads": 1, "output": output}
+    explain_mistakes(metrics, predictions, **(nothing | options | explained))
 
 
 def write_catalog(folder, speakers=SPEAKERS):

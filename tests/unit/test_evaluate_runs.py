@@ -268,6 +268,7 @@ def test_no_runs(tmp_path):
             enrolments=[],
             robustness=[],
             importances=[],
+            mistakes=tmp_path,
             settings=SETTINGS,
             output=tmp_path / "x",
         )

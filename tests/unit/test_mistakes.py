@@ -9,11 +9,14 @@ import pytest
 import soundfile as sf
 from PIL import Image
 
+from made_up_runs import choose_mistakes_of
 from serflow.corpus.crema_d_names import EMOTIONS
+from serflow.evaluation.mistakes import NOT_EXPLAINED, choose_mistakes, wrong_predictions
 from serflow.evaluation.predictions import EvaluatedRun, Predictions, RunKey, best_run
+from serflow.models.keras_run import prepare, save_model
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
-from serflow.report.mistakes import choose_mistakes, draw_mistakes, heard, wrong_predictions
+from serflow.report.mistakes import draw_mistakes, heard
 from serflow.runtime.errors import UserError
 from serflow.storage import ArrayWriter, read_json, read_table, write_json, write_table
 
@@ -23,8 +26,8 @@ CLASSES = ["ANG", "HAP", "SAD"]
 
 def chosen(found, count):
     mistakes = pd.DataFrame(found, columns=["clip", "fold", "truth", "predicted"])
-    catalog = {clip: {"speaker": clip.split("_")[0]} for clip in mistakes["clip"]}
-    return choose_mistakes(mistakes, catalog, count)["clip"].tolist()
+    speakers = {clip: clip.split("_")[0] for clip in mistakes["clip"]}
+    return choose_mistakes(mistakes, speakers, count)["clip"].tolist()
 
 
 def test_folds_take_turns_then_speakers_then_confusions():
@@ -108,31 +111,63 @@ def corpus(tmp_path):
     write_table(tmp_path / "predictions.parquet", pa.Table.from_pylist(predictions))
     known = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
     write_json(
-        tmp_path / "metrics.json", known | {"standardize": "none", "fold": 0, "classes": CLASSES, "temperature": 1.25}
-    )
-    uar = {"value": 1 / 3, "low": None, "high": None}
-    write_json(
-        tmp_path / "evaluation.json",
-        {"runs": [known | {"pooled": {"uar": uar}} | dict.fromkeys(("adapted", "unknown_speakers", "valid_uar"))]},
+        tmp_path / "metrics.json",
+        known | {"standardize": "none", "fold": 0, "classes": CLASSES, "temperature": 1.25, "valid_uar": 0.5},
     )
     return tmp_path
 
 
-def draw(corpus, count):
+def draw(corpus, count, **explained):
+    recordings = {"samples": [corpus / "recordings.npy"], "indices": [corpus / "recordings.parquet"]}
+    files = [corpus / "metrics.json"], [corpus / "predictions.parquet"]
+    chosen = corpus / "explained_mistakes.json"
+    choose_mistakes_of(*files, corpus / "clips.parquet", chosen, count, **recordings, **explained)
+    run = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
+    run["pooled"] = {"uar": {"value": 1 / 3, "low": None, "high": None}}
+    write_json(corpus / "evaluation.json", {"runs": [run], "explanation": {"occlusion": read_json(chosen)}})
     draw_mistakes(
         corpus / "evaluation.json",
-        metrics=[corpus / "metrics.json"],
-        predictions=[corpus / "predictions.parquet"],
         catalog=corpus / "clips.parquet",
-        samples=[corpus / "recordings.npy"],
-        indices=[corpus / "recordings.parquet"],
-        count=count,
+        **recordings,
         sampling_rate=16_000,
         mel=MEL,
         index=corpus / "report/mistakes.json",
         folder=corpus / "report/mistakes",
     )
     return read_json(corpus / "report/mistakes.json")
+
+
+def test_the_clips_show_what_decides(corpus):
+    """A model on the level of mel bands hears the clips that it got wrong, which are shorter than its input."""
+    keras = prepare(0, 1)
+    network = keras.Sequential(
+        [keras.Input((32, 126, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax")]
+    )
+    network.layers[-1].set_weights([np.array([[1.0, 0.0, -1.0]]) / 20, np.zeros(3)])
+    save_model(corpus / "model.keras", network)
+    write_json(corpus / "training.json", {"architecture": "cnn2d", "features": "mel", "encoder": None})
+    write_json(corpus / "target.json", {"target_length": 16_000, "frame_size": 1000})
+    found = draw(
+        corpus,
+        8,
+        explained=[corpus / "metrics.json"],
+        models=[corpus / "model.keras"],
+        trainings=[corpus / "training.json"],
+        length=corpus / "target.json",
+        preprocessing={"mel": {"sampling_rate": 16_000, **MEL}},
+    )
+    assert found["reason"] is None and len(found["clips"]) == 2
+    for clip in read_json(corpus / "explained_mistakes.json")["clips"]:
+        occlusion = {name: np.array(values) for name, values in clip["occlusion"].items()}
+        assert occlusion["edges"][-1] == pytest.approx(0.5, abs=0.001) and len(occlusion["bands"]) == 9
+        assert len(occlusion["parts"]) == len(occlusion["edges"]) - 1
+        # A tone is the same in all parts, and lies in one band.
+        assert np.abs(occlusion["parts"]).max() < np.abs(occlusion["levels"]).max()
+    with Image.open(corpus / "report/mistakes/mistake00.png") as explained:
+        size = explained.size
+    assert draw(corpus, 8)["reason"] == NOT_EXPLAINED
+    with Image.open(corpus / "report/mistakes/mistake00.png") as plain:
+        assert plain.size[1] < size[1]
 
 
 def test_fewer_mistakes_than_asked_for_are_no_error(corpus):

@@ -33,8 +33,6 @@ def listens_to(*where):
 @pytest.mark.parametrize(("first", "last", "low", "high"), [(0.3, 0.45, 300, 800), (1.5, 1.8, 4000, 7000)])
 def test_what_a_model_listens_to_is_found(first, last, low, high):
     found = occlude(listens_to(first, last, low, high), NOISE)
-    assert found.label == 0
-    assert found.probability == pytest.approx(0.9, abs=1e-3)
     inside = (found.edges[1:] > first + 1e-9) & (found.edges[:-1] < last - 1e-9)
     assert found.parts[~inside] == pytest.approx(0, abs=1e-3)
     assert found.parts[inside].sum() == pytest.approx(0.4, abs=0.05)

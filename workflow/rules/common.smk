@@ -175,6 +175,7 @@ PATTERNS = {
     "curves": f"report/figures/{RUN}/curves.png",
     "confusion": f"report/figures/{RUN}/confusion.png",
     "shown_clips": "report/figures/clips.json",
+    "explained_mistakes": "report/{selection}/explained_mistakes.json",
     "evaluation": "report/{selection}/evaluation.json",
     "provenance": "report/{selection}/provenance.json",
     "comparison": "report/{selection}/comparison.csv",
@@ -351,6 +352,30 @@ def named_features(pattern):
     ]
 
 
+def explained_runs(wildcards):
+    """Return the runs of a selection whose models can be explained: alone, not adapted, and on recordings."""
+    return [
+        run
+        for run in ALL_RUNS.selected(wildcards.selection)
+        if ALL_RUNS.members(run) == [run] and not model_of(run).adapted and not lookup_of(run)
+    ]
+
+
+def of_explained(pattern):
+    """Return an input function like :func:`of_runs` for those runs whose models can be explained."""
+    return lambda wildcards: [at(pattern, run) for run in explained_runs(wildcards)]
+
+
+def explained_kinds(wildcards):
+    """Return the kinds of features of these runs."""
+    return sorted({model_of(run).features for run in explained_runs(wildcards)})
+
+
+def of_encoders(pattern):
+    """Return an input function that fills the encoders of these runs into a path pattern."""
+    return lambda wildcards: sorted({path for run in explained_runs(wildcards) if (path := encoder_of(pattern)(run))})
+
+
 CLIP_FIGURES, CLIP_RECORDINGS = (
     [f"results/{CORPUS}/report/figures/clip{number:02d}.{suffix}" for number in range(config["report"]["clips"])]
     for suffix in ("png", "wav")
@@ -477,6 +502,97 @@ def bundle_to_use(wildcards):
         refuse_bundle(RUNS[0])
     honest = [run for run in possible if not PROTOCOLS[run.protocol].leaky]
     return config["bundle"] or at(paths.bundle, [*honest, *possible][0])
+
+
+# ---- Robustness ---------------------------------------------------------------------------------------------------
+
+
+NO_ENCODER = "audio"  # in the paths of changed features that need none
+
+
+def tested_runs():
+    """Return the protocol, model and seed of the runs that are tested: those of the settings, or the headline run."""
+    configured = list(dict.fromkeys(run[:3] for run in RUNS))
+    if ALL_RUNS.tested or len(configured) == 1:
+        return ALL_RUNS.tested or configured
+    headline = read_json(checkpoints.choose_headline.get().output[0])
+    return [(headline["protocol"], headline["model"], headline["seed"])]
+
+
+def tested(wildcards):
+    """Return the robustness of all runs that are tested."""
+    return [paths.robustness.format(protocol=run[0], model=run[1], seed=run[2]) for run in tested_runs()]
+
+
+def robustness_of(wildcards):
+    """Return the robustness of the runs of a selection, where it is there or asked for in the same call.
+
+    So no report makes it, each made after it shows it, and both can be asked for at once.
+    """
+    keys = dict.fromkeys(run[:3] for run in ALL_RUNS.selected(wildcards.selection))
+    files = [paths.robustness.format(protocol=run[0], model=run[1], seed=run[2]) for run in keys]
+    asked = tested(wildcards) if "robustness" in workflow.dag_settings.targets else []
+    return [path for path in files if path in asked or Path(path).exists()]
+
+
+def folds_of(wildcards):
+    """Return all folds of a run."""
+    run = wildcards.protocol, wildcards.model, int(wildcards.seed)
+    return [other for other in RUNS if other[:3] == run]
+
+
+def of_each_member(pattern):
+    """Return an input function that fills the members of all folds of a run into a path pattern."""
+    return lambda wildcards: [at(pattern, member) for run in folds_of(wildcards) for member in ALL_RUNS.members(run)]
+
+
+def labelled_of(wildcards):
+    """Return the labelled clips of a run: for each condition those of each fold, of each member of an ensemble."""
+    runs = folds_of(wildcards)
+    if not runs or lookup_of(runs[0]):
+        return []
+    return [
+        paths.labelled_changed.format(**member._asdict(), condition=condition)
+        for condition in (UNCHANGED, *config["robustness"]["conditions"])
+        for run in runs
+        for member in ALL_RUNS.members(run)
+    ]
+
+
+def why_not(wildcards):
+    """Return the option that says why a run cannot be tested, if it cannot."""
+    if kind := lookup_of(folds_of(wildcards)[0]):
+        reason = f"{wildcards.model} reads {kind}, which no changed recording can be turned into"
+        return f"--reason {shlex.quote(reason)}"
+    return ""
+
+
+def changed_features(wildcards):
+    """Return the features of changed clips that a model reads."""
+    model = model_of(wildcards)
+    reader = model.settings.get("encoder") or NO_ENCODER
+    return paths.changed.format(**dict(wildcards.items()), kind=model.features, reader=reader)
+
+
+def change_of(wildcards):
+    """Return the options for a condition: the seed and its settings, of which thresholds change no clip."""
+    settings = dict(config["robustness"].get(wildcards.condition, {}))
+    settings.pop("thresholds", None)
+    return f"--seed {config['robustness']['seed']} --settings {shlex.quote(json.dumps(settings))}"
+
+
+def code_of_change(wildcards):
+    """Return the fingerprint of a condition, and a digest of the recordings in the folder that it reads."""
+    if wildcards.condition == UNCHANGED:
+        return ""
+    plugin = CONDITIONS[wildcards.condition]
+    folder = plugin.files and config["robustness"][wildcards.condition][plugin.files]
+    return " ".join([fingerprint(plugin.module), *(recording_digests(folder, 1) if folder else [])])
+
+
+def read_by(wildcards, path):
+    """Return a file of the encoder of changed features, if they have one."""
+    return path.format(encoder=wildcards.reader) if KINDS[wildcards.kind].encoder else []
 
 
 # ---- Resources and parameters ------------------------------------------------------------------------------------

@@ -1,6 +1,49 @@
 """From predictions to the evaluation of all runs, and where it comes from."""
 
 
+rule explain_mistakes:
+    """Choose wrong predictions of the headline run to be looked at, and find which parts of these clips decide."""
+    input:
+        metrics=of_runs(paths.metrics),
+        predictions=of_runs(paths.predictions),
+        explained=of_explained(paths.metrics),
+        models=of_explained(paths.model),
+        trainings=of_explained(paths.training),
+        clips=paths.clips,
+        samples=collect(paths.recordings, shard=SHARDS),
+        indices=collect(paths.recordings_index, shard=SHARDS),
+        length=target_length,
+        encoders=of_encoders(paths.encoder),
+        descriptions=of_encoders(paths.encoder_description),
+    output:
+        paths.explained_mistakes,
+    log:
+        log_of("explain_mistakes", "{selection}"),
+    benchmark:
+        benchmark_of("explain_mistakes", "{selection}")
+    conda:
+        "../../envs/models.yaml"
+    threads: config["threads"]["prediction"]
+    resources:
+        mem_mb=memory(2000, 4, of="predictions"),
+        runtime=minutes(30),
+    params:
+        shown=config["report"]["mistakes"],
+        preprocessing=lambda wildcards: json.dumps(
+            {kind: READING | kind_settings(kind, config) for kind in explained_kinds(wildcards)}
+        ),
+        code=lambda wildcards: code_of(
+            "explain_mistakes",
+            *[module for kind in explained_kinds(wildcards) for module in modules_of_features(kind)],
+        ),
+    shell:
+        "python -m serflow explain_mistakes --metrics {input.metrics:q} --predictions {input.predictions:q}"
+        " --explained {input.explained:q} --models {input.models:q} --trainings {input.trainings:q}"
+        " --catalog {input.clips:q} --samples {input.samples:q} --indices {input.indices:q} --length {input.length:q}"
+        " --encoders {input.encoders:q} --descriptions {input.descriptions:q}"
+        " --preprocessing {params.preprocessing:q} --count {params.shown} --threads {threads} --output {output:q} --log {log:q}"
+
+
 rule evaluate_runs:
     """Measure all runs: intervals, reference values, calibration, groups and comparisons, as reviewers expect."""
     input:
@@ -8,6 +51,7 @@ rule evaluate_runs:
         predictions=of_runs(paths.predictions),
         enrolments=adapted_runs(paths.enrolment),
         importances=named_features(paths.importance),
+        mistakes=paths.explained_mistakes,
         robustness=robustness_of,
         clips=paths.clips,
     output:
@@ -38,7 +82,7 @@ rule evaluate_runs:
         code=code_of("evaluate_runs", *PROTOCOL_MODULES),
     shell:
         "python -m serflow evaluate_runs --metrics {input.metrics:q} --predictions {input.predictions:q}"
-        " --enrolments {input.enrolments:q} --importances {input.importances:q} --robustness {input.robustness:q}"
+        " --enrolments {input.enrolments:q} --importances {input.importances:q} --mistakes {input.mistakes:q} --robustness {input.robustness:q}"
         " --clips {input.clips:q}"
         " --published {params.published:q} --settings {params.settings:q} --output {output:q} --log {log:q}"
 

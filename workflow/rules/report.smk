@@ -42,11 +42,9 @@ rule draw_clips:
 
 
 rule draw_mistakes:
-    """Show the wrong predictions of the best run with the highest confidence, and what listeners heard in these clips."""
+    """Show wrong predictions of the headline run, which parts of these clips decide, and what listeners heard in them."""
     input:
         evaluation=paths.evaluation,
-        metrics=of_runs(paths.metrics),
-        predictions=of_runs(paths.predictions),
         clips=paths.clips,
         samples=collect(paths.recordings, shard=SHARDS),
         indices=collect(paths.recordings_index, shard=SHARDS),
@@ -73,16 +71,15 @@ rule draw_mistakes:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000, 4, of="predictions"),
+        mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        shown=config["report"]["mistakes"],
         sampling_rate=config["sampling_rate"],
         mel=json.dumps(config["mel"]),
         code=code_of("draw_mistakes"),
     shell:
-        "python -m serflow draw_mistakes --evaluation {input.evaluation:q} --metrics {input.metrics:q}"
-        " --predictions {input.predictions:q} --catalog {input.clips:q} --samples {input.samples:q} --indices {input.indices:q} --count {params.shown}"
+        "python -m serflow draw_mistakes --evaluation {input.evaluation:q}"
+        " --catalog {input.clips:q} --samples {input.samples:q} --indices {input.indices:q}"
         " --sampling-rate {params.sampling_rate} --mel {params.mel:q}"
         " --index {output.index:q} --folder {output.drawn:q} --log {log:q}"
 

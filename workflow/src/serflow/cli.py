@@ -51,6 +51,7 @@ COMMANDS = {
     "change_clips": "serflow.evaluation.change_clips",
     "label_changed": "serflow.evaluation.label_changed",
     "test_robustness": "serflow.evaluation.robustness_figures",
+    "explain_mistakes": "serflow.evaluation.mistakes",
     "evaluate_runs": "serflow.evaluation.runs",
     "compare_runs": "serflow.report.evaluation_charts",
     "record_provenance": "serflow.report.provenance",

@@ -24,6 +24,7 @@ def evaluate_runs(
     *,
     enrolments: Sequence[Path],
     importances: Sequence[Path],
+    mistakes: Path,
     robustness: Sequence[Path],
     clips: Path,
     published: Mapping,
@@ -42,6 +43,8 @@ def evaluate_runs(
         ``enrolment.json`` of the folds of those runs that are adapted to speakers.
     importances
         ``importance.json`` of the folds of those runs that read named features.
+    mistakes
+        Mistakes of the headline run, by :func:`serflow.evaluation.mistakes.explain_mistakes`.
     robustness
         ``robustness.json`` of those runs whose robustness was tested.
     clips
@@ -87,7 +90,7 @@ def evaluate_runs(
             "groups": groups,
             "disagreement": [run.key._asdict() | disagreement(run, catalog, resampling) for run in runs],
             "unsure": [run.key._asdict() | {"wanted": unsure(run, settings["accuracies"])} for run in runs],
-            "explanation": {"importance": load_importances(importances)},
+            "explanation": {"importance": load_importances(importances), "occlusion": read_json(mistakes)},
             "robustness": tested,
         },
     )

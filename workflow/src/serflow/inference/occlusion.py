@@ -15,15 +15,13 @@ _MEL_BREAK, _MEL_FACTOR = 700.0, 2595.0  # of the mel scale by O'Shaughnessy (19
 
 
 class Occlusion(NamedTuple):
-    """What a clip's label depends on.
+    """What the label of a clip depends on.
 
     ``edges`` are the P + 1 borders of the parts in seconds and ``bands`` the B + 1 borders of the bands in Hz. By
     taking out one of them the probability of the label falls by ``parts``, float32 of shape (P,), and ``levels``,
     float32 of shape (B,); where these are negative, it rises.
     """
 
-    label: int
-    probability: float
     edges: np.ndarray
     parts: np.ndarray
     bands: np.ndarray
@@ -68,7 +66,7 @@ def occlude(classifier: Classifier | Ensemble, samples: np.ndarray, length: int 
     )
     label = int(rows[0].argmax())
     falls = rows[0, label] - rows[1:, label]
-    return Occlusion(label, float(rows[0, label]), edges / rate, falls[:count], bands, falls[count:])
+    return Occlusion(edges / rate, falls[:count], bands, falls[count:])
 
 
 def mel_borders(bands: int, highest: float) -> np.ndarray:

@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from serflow.models.architectures import ARCHITECTURES
 from serflow.models.backup import backup_path
 from serflow.models.fitting import open_training
 from serflow.models.keras_run import save_model
+from serflow.models.named import features_of
 from serflow.models.predict import probability_table
 from serflow.storage import write_json, write_table, write_text
 
@@ -107,6 +109,8 @@ def train_model(
     about = {
         "model": model,
         "architecture": architecture,
+        "features": features_of(ARCHITECTURES[architecture], settings),
+        "encoder": settings.get("encoder"),
         "classes": job.classes,
         "input_shape": list(job.data.shape),
         "parameters": final.network.count_params(),

@@ -20,7 +20,7 @@ def test_the_headline_run_is_that_of_the_report(tmp_path):
     write_catalog(tmp_path)
     models = {"a": 1, "b": 4, "c": 2}
     paths = [write_run(tmp_path, PROTOCOL, model, fold, skill) for model, skill in models.items() for fold in range(3)]
-    paths.append(write_run(tmp_path, "notebook", "b", 0, 40, [("1001_x_ANG_XX", "1001_x_ANG_XX", "test", "ANG")]))
+    paths.append(write_run(tmp_path, "notebook", "b", 0, 40, [("1001_x_ANG_XX", "1001_x_ANG_XX", "train", "ANG")]))
     choose_headline(paths, [path.parent / "predictions.parquet" for path in paths], output=tmp_path / "headline.json")
     assert read_json(tmp_path / "headline.json") == {"protocol": PROTOCOL, "model": "b", "seed": 0}
 

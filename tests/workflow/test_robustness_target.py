@@ -98,7 +98,7 @@ def test_settings_that_are_refused(small):
         return line
 
     assert "runs names speaker-independent, cnn2d, seed 0; add it to runs" in refused(**named("cnn2d"))
-    assert "conditions.0 is 'gian'" in refused(**named(LINEAR, conditions=["gian"]))
+    assert "conditions.0: 'gian' is not one of" in refused(**named(LINEAR, conditions=["gian"]))
     assert "recorded_noise.folder is None; name a folder" in refused(**named(LINEAR, conditions=["recorded_noise"]))
     assert "gain.decibels" in refused(**named(LINEAR, gain={"decibels": []}))
 

@@ -96,23 +96,19 @@ class Mixture(NamedTuple):
 
     def answers(self, members: Sequence[Path]) -> dict[str, Answers]:
         """Return the answers to each variant in the tables of members."""
-        columns = [PROBABILITY.format(name) for name in self.classes]
-        tables = [read_table(path).to_pandas() for path in members]
-        shares = [table[columns].to_numpy(np.float64) for table in tables]
+        names = [PROBABILITY.format(name) for name in self.classes]
+        tables = [read_table(path) for path in members]
+        shares = [np.column_stack([table[name].to_numpy() for name in names]).astype(np.float64) for table in tables]
         if self.weights:
             calibrated = map(apply_temperature, shares, self.temperatures)
             shares = [sum(weight * each for weight, each in zip(self.weights, calibrated, strict=True))]
-        (shares,), table = shares, tables[0]
-        found = {}
-        for variant in table["variant"].unique():
-            rows = (table["variant"] == variant).to_numpy()
-            reason = next((other["reason"][rows].iloc[0] for other in tables), None)
-            if reason:
-                nothing = np.zeros(0, np.int64)
-                found[variant] = Answers(nothing.astype(str), nothing, nothing, reason)
-            else:
-                truth = np.searchsorted(self.classes, table["label"][rows].to_numpy(str))
-                found[variant] = Answers(table["clip"][rows].to_numpy(str), truth, shares[rows].argmax(axis=1))
+        (shares,), found = shares, {}
+        variants, clips, labels = (np.array(tables[0][name].to_pylist()) for name in ("variant", "clip", "label"))
+        reasons = dict(zip(variants, tables[0]["reason"].to_pylist(), strict=True))
+        for variant, reason in reasons.items():
+            rows = np.flatnonzero(variants == variant) if reason is None else np.zeros(0, np.intp)
+            truth = np.searchsorted(self.classes, labels[rows].astype(str))
+            found[str(variant)] = Answers(clips[rows].astype(str), truth, shares[rows].argmax(axis=1), reason)
         return found
 
 

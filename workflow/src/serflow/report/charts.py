@@ -117,7 +117,7 @@ def _names(rows: Sequence[Mapping]) -> alt.Y:
     return alt.Y("name:N", title=None, scale=alt.Scale(domain=names), axis=axis)
 
 
-def intervals(rows: Sequence[Mapping], *, described: str, x_title: str) -> alt.LayerChart:
+def intervals(rows: Sequence[Mapping], *, described: str, x_title: str, kinds: Sequence[str] = ()) -> alt.LayerChart:
     """Return a chart of values with their intervals, a row for each name, a colour for each kind.
 
     Parameters
@@ -128,8 +128,10 @@ def intervals(rows: Sequence[Mapping], *, described: str, x_title: str) -> alt.L
         name are drawn below each other.
     described, x_title
         As in :func:`dots`.
+    kinds
+        Kinds in the order of the legend and of the colours; by default that of the rows.
     """
-    kinds = alt.Scale(domain=list(dict.fromkeys(row["kind"] for row in rows)))
+    kinds = alt.Scale(domain=list(kinds or dict.fromkeys(row["kind"] for row in rows)))
     encoded, step = {"y": _names(rows), "color": alt.Color("kind:N", scale=kinds)}, alt.Step(24)
     if len({row["name"] for row in rows}) < len(rows):
         encoded["yOffset"], step = alt.YOffset("kind:N", scale=kinds), alt.Step(30, **{"for": "position"})

@@ -6,7 +6,7 @@ import altair as alt
 
 from serflow.report.charts import REFERENCE, chart_of, intervals, per_cent
 
-VERDICTS = {True: "passes", False: "fails", None: "no threshold"}
+VERDICTS = {None: "no threshold", False: "fails", True: "passes"}  # in the order of blue, orange and green
 
 
 def robustness(run: Mapping) -> alt.LayerChart | None:
@@ -20,7 +20,7 @@ def robustness(run: Mapping) -> alt.LayerChart | None:
     if not rows:
         return None
     described = "UAR under each condition, with its 95 % interval; the dashed line is that of the clips as they are."
-    chart = intervals(rows, described=described, x_title="UAR, per cent")
+    chart = intervals(rows, described=described, x_title="UAR, per cent", kinds=list(VERDICTS.values()))
     before = chart_of([{"before": per_cent(run["unchanged"]["uar"]["value"])}])
     line = before.mark_rule(style=REFERENCE).encode(x="before:Q")
     return alt.layer(line, *chart.layer, description=described, height=chart.height)

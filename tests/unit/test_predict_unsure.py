@@ -92,10 +92,9 @@ def test_the_demo_shows_unsure_in_place_of_the_label(tmp_path, clips, confidence
     for name, rows in tables.items():
         bundle = open_bundle(bundle_with(tmp_path / f"{name}.zip", rows))
         shown[name] = [
-            "<h2>Unsure</h2>" in result(bundle, bundle.classifier, str(clip), lambda done, whole: None)
-            for clip in clips
+            "<h2>Unsure</h2>" in result(bundle, bundle.classifier, str(clip), lambda *how: None) for clip in clips
         ]
     assert shown == {"known": [False, True], "none": [True, True], "few clips": [False, False]}
     bundle = open_bundle(tmp_path / "known.zip")
-    text = result(bundle, bundle.classifier, str(clips[1]), lambda done, whole: None)
+    text = result(bundle, bundle.classifier, str(clips[1]), lambda *how: None)
     assert "Most likely" in text and "accuracy of 80 %" in text

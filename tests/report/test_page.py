@@ -206,6 +206,45 @@ def test_a_chart_can_be_saved(browse, address):
         quiet(watched, address)
 
 
+def test_a_table_can_be_saved(browse, address):
+    with browse(address) as watched:
+        page, table = watched.page, "#headline table"
+        page.wait_for_selector(READY, state="attached")
+        with page.expect_download() as saved:
+            page.locator("#headline").get_by_role("button", name=re.compile("Save as CSV")).first.click()
+        head, *rows = csv.reader(io.StringIO(saved.value.path().read_text(encoding="utf-8-sig")))
+        assert head[:2] == ["model or reference", "UAR"] and saved.value.suggested_filename.endswith(".csv")
+        assert [row[1] for row in rows] == cells(page, table, 1)[: len(rows)] and len(rows) >= 5
+        quiet(watched, address)
+
+
+def test_help_opens_and_closes_with_escape(browse, address):
+    with browse(address) as watched:
+        page = watched.page
+        page.wait_for_selector(READY, state="attached")
+        for section in page.locator("main > section").all():
+            assert section.locator(".help").count() == 1
+        text = page.locator("#calibration .help div")
+        page.locator("#calibration .help summary").click()
+        assert "correct as often as its confidence says" in text.inner_text()
+        page.keyboard.press("Escape")
+        assert not text.is_visible()
+        quiet(watched, address)
+
+
+def test_print_opens_all_runs_and_closes_them_again(browse, address):
+    with browse(address) as watched:
+        page, closed = watched.page, "document.querySelectorAll('details.run:not([open])').length"
+        page.wait_for_selector(READY, state="attached")
+        before = page.evaluate(closed)
+        page.evaluate("openForPrint()")
+        assert before > 1 and page.evaluate(closed) == 0
+        assert page.locator("details.run > .trio .plot:not(.drawn)").count() == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(closed) == before
+        quiet(watched, address)
+
+
 def test_without_scripts_the_tables_are_there(browse, address):
     with browse(address, java_script_enabled=False) as watched:
         assert "Scripts are turned off" in watched.page.locator("header").inner_text()

@@ -79,12 +79,12 @@ def test_a_random_model_fails_what_it_must(evaluated):
 
 def test_a_collapsed_model_fails_loudly(evaluated):
     checks = checks_of(evaluated[1], "stuck")
-    assert checks["classes"]["status"] == "fail" and checks["classes"]["text"] == "every clip is answered NEU"
+    assert checks["classes"]["status"] == "fail" and checks["classes"]["text"] == "every clip is predicted as neutral"
     assert checks["chance"]["status"] == checks["baseline"]["status"] == "fail"
     assert checks["calibrated"]["status"] == checks["groups"]["status"] == "unknown"
     assert [run["collapsed"] for run in evaluated[1]["checks"]] == [False, False, False, True, False, False, False]
     never = checks_of(evaluated[1], "never sad")["classes"]
-    assert (never["status"], never["text"], never["value"]) == ("fail", "SAD never answered", 0)
+    assert (never["status"], never["text"], never["value"]) == ("fail", "sad never predicted", 0)
 
 
 def test_leaks_fail(evaluated):

@@ -103,7 +103,8 @@ def test_predict_warns_of_what_means_little(tmp_path, capsys):
     names = ["fine.wav", *WARNED]
     files = [str(tmp_path / name) for name in names]
     predict_recordings(str(tmp_path / "b.zip"), files, output=tmp_path / "x.csv", timeline=tmp_path / "t.csv")
-    rows, said = read_csv(tmp_path / "x.csv"), capsys.readouterr().err.splitlines()
+    rows, (*said, summary) = read_csv(tmp_path / "x.csv"), capsys.readouterr().err.splitlines()
+    assert f"{len(names) - 5} of {len(names)} recordings labelled: " in summary
     assert [row["file"] for row in rows] == files and not any(row["problem"] for row in rows)
     assert not rows[0]["warning"] and len(said) == len(WARNED)
     for row, line, (_, _, warning) in zip(rows[1:], said, WARNED.values(), strict=True):

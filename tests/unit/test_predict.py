@@ -256,3 +256,11 @@ def test_a_wav_on_standard_input_that_broke_off_is_refused(tmp_path, monkeypatch
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         with pytest.raises(UserError, match=r"^standard input: (truncated|not a readable audio file)"):
             list(cut(*list_recordings(["-"]), HOW))
+
+
+def test_a_mistyped_folder_is_named_with_the_one_that_is_meant(tmp_path):
+    (tmp_path / "recordings").mkdir()
+    with pytest.raises(UserError, match=r"recordngs: there is no such folder or file; did you mean 'recordings'"):
+        list(list_recordings([str(tmp_path / "recordngs")]))
+    with pytest.raises(UserError, match="nowhere/x: there is no such folder or file; check the path"):
+        list(list_recordings([str(tmp_path / "nowhere/x")]))

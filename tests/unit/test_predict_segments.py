@@ -109,7 +109,7 @@ def test_a_part_that_is_not_in_the_file_is_a_problem_of_its_own(folder, start, e
         predict(folder, "list.csv")
     rows = read_table(folder / "x.parquet").to_pylist()
     assert [bool(row["label"]) for row in rows] == [False, True] and rows[0]["start"] == float(start)
-    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3
     with pytest.raises(UserError, match=words):
         raise UserError(rows[0]["problem"])
 

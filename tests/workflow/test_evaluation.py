@@ -70,6 +70,8 @@ def test_provenance(sample):
         split = sample.results() / f"splits/{protocol}.parquet"
         assert digest == hashlib.sha256(split.read_bytes()).hexdigest()
     assert set(found["splits"]) == {"notebook", "speaker-independent"}
+    assert "train_model" in found["stages"]["models"] and "read_recordings" in found["stages"]["audio"]
+    assert sorted(rule for rules in found["stages"].values() for rule in rules) == sorted(found["seconds"])
     assert found["seconds"]["train_model"] > 1 and found["settings"]["corpus"] == "sample"
     assert found["hardware"]["cores"] >= 1 and set(found["serflow"]) == {"version", "commit", "changed"}
 

@@ -308,7 +308,7 @@ CHECKS = {
     "snakemake --cores 8 --config corpus=crema-d audio=/data/cremad.zip": recordings,
     "snakemake --cores 8 --config corpus=ravdess audio=/data/ravdess": ravdess,
     "snakemake --cores 8 --config corpus=talks": elsewhere(
-        "workflow/test_segments.py::test_segments_are_clips_with_copies", "segments"
+        "workflow/test_speech_corpus.py::test_segments_are_clips_with_copies", "segments"
     ),
     "snakemake --cores 8 cross_corpus": both(
         union, elsewhere("workflow/test_corpora.py::test_the_report_across_corpora", "cross_corpus")

@@ -28,6 +28,7 @@ from serflow.runtime.errors import UserError
 from serflow.runtime.fingerprint import digest_of, fingerprint
 from serflow.encoders.settings import EXPORTED, FETCHED, encoder_files
 from serflow.runtime.locking import LOCK_VARIABLE, hold_lock
+from serflow.runtime.progress import RESULT, SCREEN_VARIABLE
 from serflow.runs import QUICK, Run, Runs
 from serflow.runtime.slurm import prepare_cluster
 from serflow.splits import PROTOCOLS, count_folds
@@ -689,5 +690,9 @@ def end():
 
     for page in sorted(Path("results", CORPUS, "report").glob("*/index.html")):
         if page.stat().st_mtime >= STARTED:
-            result = headline(read_json(page.with_name("evaluation.json")))
-            print(f"serflow: the report is {page}: {result}", file=sys.stderr)
+            line = f"{RESULT}{page}: {headline(read_json(page.with_name('evaluation.json')))}\n"
+            if screen := os.environ.get(SCREEN_VARIABLE):
+                with open(screen, "a") as file:
+                    file.write(line)
+            else:
+                sys.stderr.write(line)

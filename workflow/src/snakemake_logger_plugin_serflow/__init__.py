@@ -20,7 +20,7 @@ from pathlib import Path
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from serflow.runtime.progress import SCREEN_VARIABLE
+from serflow.runtime.progress import RESULT, SCREEN_VARIABLE
 
 _REFRESH_SECONDS = 0.25
 _EPOCH = re.compile(r"^(.+): epoch \d+/\d+ ")
@@ -54,6 +54,7 @@ class LogHandler(LogHandlerBase):
         self.rule_of: dict[int, str] = {}
         self.epochs: dict[str, str] = {}
         self.texts: deque[str] = deque()
+        self.results: list[str] = []
         self.started, self.finished, self.most_at_once = None, False, 1
         if self.shown:
             # Jobs write what they tell the user to this file, since lines between those of the display would break it.
@@ -115,24 +116,30 @@ class LogHandler(LogHandlerBase):
         from rich.live import Live
 
         console = Console(stderr=True, highlight=False)
+        live, last = None, False
         with contextlib.ExitStack() as stack:
-            live = None
-            while True:
+            while not last:
                 last = self.ended.wait(_REFRESH_SECONDS)
                 if live is None and self.started is not None:
                     live = stack.enter_context(Live(console=console, auto_refresh=False))
                 self._read_screen()
                 while self.texts:
-                    console.print(self.texts.popleft().rstrip("\n"), markup=False, soft_wrap=True)
+                    self._print(console, self.texts.popleft())
                 if live:
                     live.update(self._table(console.height), refresh=True)
-                if last:
-                    return
+        for result in self.results:  # below the display
+            self._print(console, result)
+
+    @staticmethod
+    def _print(console, text: str) -> None:
+        console.print(text.rstrip("\n"), markup=False, soft_wrap=True)
 
     def _read_screen(self) -> None:
         for line in self.screen:
             if epoch := _EPOCH.match(line):
                 self.epochs[epoch[1]] = line.strip()
+            elif line.startswith(RESULT):
+                self.results.append(line)
             else:
                 self.texts.append(line)
 
@@ -155,8 +162,8 @@ class LogHandler(LogHandlerBase):
             sum(count) for count in zip(*((len(r.seconds), r.left) for r in self.rules.values()), strict=True)
         )
         passed = _clock(time.monotonic() - self.started)
-        table.add_row("all jobs", ProgressBar(total=done + left, completed=done, width=20), f"{done}/{done + left}")
-        table.add_row("", "", passed, self._seconds_left(left))
+        bar = ProgressBar(total=done + left, completed=done, width=20)
+        table.add_row("all jobs", bar, f"{done}/{done + left}", f"{passed}{self._seconds_left(left)}")
         return table
 
     def _note(self, rule: Rule) -> str:
@@ -174,7 +181,7 @@ class LogHandler(LogHandlerBase):
             rule.left * (sum(rule.seconds) / len(rule.seconds) if rule.seconds else mean)
             for rule in self.rules.values()
         )
-        return f"about {_clock(seconds / self.most_at_once)} left"
+        return f", about {_clock(seconds / self.most_at_once)} left"
 
 
 def _clock(seconds: float) -> str:

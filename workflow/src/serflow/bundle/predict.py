@@ -186,10 +186,12 @@ def predict_recordings(
         write_rows(rows(), columns_of(classes), output, format)
     if timeline:
         write_rows(rows_of_timeline, PART | probability_columns(classes), timeline)
+    summary = f"{labels.total()} of {count} recordings labelled"
+    if labels:
+        summary += ": " + ", ".join(f"{times} {label}" for label, times in labels.most_common())
     if about["corpus"] == SAMPLE:
-        note(f"warning: {bundle} was trained on synthetic speech; its labels say nothing about people")
-    found = ", ".join(f"{count} {label}" for label, count in labels.most_common())
-    say(f"{labels.total()} of {count} recordings labelled{f': {found}' if found else ''}")
+        summary += "; the model was trained on synthetic speech, so its labels say nothing about people"
+    say(summary)
     if failed:
         say(f"{failed} of {count} recordings were skipped")
         raise SystemExit(3)

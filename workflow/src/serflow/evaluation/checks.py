@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from serflow.corpus.labels import LABELS
 from serflow.evaluation.groups import greatest_difference
 from serflow.evaluation.predictions import RunKey, key_of
 
@@ -74,11 +75,11 @@ def _classes(pooled: Mapping, lowest: float) -> dict:
     share, answers, clips = shares[name]
     never = [other for other, (_, count, _) in shares.items() if not count]
     if never:
-        text = f"{', '.join(never)} never answered"
+        text = f"{', '.join(map(LABELS.__getitem__, never))} never predicted"
         if len(never) == len(shares) - 1:
-            text = f"every clip is answered {next(other for other in shares if other not in never)}"
+            text = f"every clip is predicted as {LABELS[next(other for other in shares if other not in never)]}"
     else:
-        text = f"of all classes {name} is answered least: {answers} times, for {clips} clips"
+        text = f"of all emotions {LABELS[name]} is predicted least: {answers} times, for {clips} clips"
     return _check(share >= lowest, text, share, lowest)
 
 
@@ -117,7 +118,7 @@ def _leak(run: Mapping) -> dict:
 def _calibrated(pooled: Mapping, largest: float, *, collapsed: bool) -> dict:
     error = pooled["calibration"]["after"]["ece"]
     if collapsed:
-        return _check(None, "one class is answered to every clip, so confidence says nothing", error, largest)
+        return _check(None, "one emotion is predicted for every clip, so confidence says nothing", error, largest)
     return _check(error <= largest, f"calibration error {_percent(error)}, {_percent(largest)} at most", error, largest)
 
 
@@ -138,7 +139,7 @@ def _robust(key: RunKey, robustness: Mapping | None) -> dict:
 
 def _groups(compared: Mapping, *, collapsed: bool) -> dict:
     if collapsed:
-        return _check(None, "one class is answered to every clip, to all groups alike")
+        return _check(None, "one emotion is predicted for every clip, for all groups alike")
     most = greatest_difference(compared)
     if most is None:
         names_of: dict[str, list[str]] = {}
@@ -147,7 +148,7 @@ def _groups(compared: Mapping, *, collapsed: bool) -> dict:
         reasons = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in names_of.items())
         return _check(None, reasons or "nothing is known of the speakers")
     value, limit = abs(most["value"]), most["threshold"]
-    figure = "UAR" if most["figure"] == "uar" else f"{most['figure']} of {most['class']}"
+    figure = "UAR" if most["figure"] == "uar" else f"{most['figure']} of {LABELS[most['class']]}"
     between = f"{most['a']} and {most['b'] or 'others'}"
     text = f"{figure} differs by {100 * value:.1f} points between {between}; by chance up to {100 * limit:.1f}"
     return _check(not most["more_than_chance"], text, value, limit)

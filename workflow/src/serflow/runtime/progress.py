@@ -9,6 +9,7 @@ from typing import TextIO
 _BAR_SECONDS, _LINE_SECONDS = 0.2, 10.0  # between two updates
 # A file that stands for the user's terminal, where a display of all jobs is on it.
 SCREEN_VARIABLE = "SERFLOW_SCREEN"
+RESULT = "serflow: the report is "  # the beginning of the last lines of a run
 _screen: TextIO | None = None  # the user's terminal, where standard error goes to a log
 _told: float | None = None  # when a line was last shown there
 

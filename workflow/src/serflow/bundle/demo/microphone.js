@@ -1,5 +1,5 @@
-// Say why there is no microphone; Gradio only stays silent.
 () => {
+  // Say why there is no microphone; Gradio only stays silent.
   const say = (text) => {
     document.getElementById("microphone-problem").textContent = text;
   };

@@ -103,7 +103,9 @@ def draw(
         # Every second column is between two segments.
         shares = np.full((len(classes), len(edges) - 1), np.nan)
         shares[:, ::2] = np.stack([probabilities for *_, probabilities in segments], axis=1)
-        mesh = axes[1].pcolormesh(edges, np.arange(len(classes) + 1), shares, cmap="Blues", vmin=0, vmax=1)
+        mesh = axes[1].pcolormesh(
+            edges, np.arange(len(classes) + 1), shares, cmap="Blues_r" if dark else "Blues", vmin=0, vmax=1
+        )
         figure.colorbar(mesh, ax=axes[1], label="probability")
         axes[1].set_yticks(np.arange(len(classes)) + 0.5, classes, parse_math=False)
         axes[1].invert_yaxis()

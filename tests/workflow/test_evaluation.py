@@ -113,4 +113,4 @@ def test_a_split_of_ones_own(copy_of_sample):
     table.write_text("clip,part\n" + "".join(f"{clip},train\n" for clip in clips))
     done = copy_of_sample.snakemake("--cores", "2", "catalog", **settings)
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("serflow")]
-    assert done.returncode != 0 and len(said) == 1 and "no clip has the part valid" in said[0]
+    assert done.returncode != 0 and len(said) == 1 and "no clip has the part test" in said[0]

@@ -238,6 +238,10 @@ def planned_training(checkout, command):
     assert "train_model" in without_running(checkout, command)
 
 
+def planned_features(checkout, command):
+    assert "extract_frames" in without_running(checkout, command)
+
+
 def planned_bundles(checkout, command):
     assert "bundle_model" in without_running(checkout, command)
 
@@ -261,6 +265,13 @@ def predicted(checkout, command):
     rows = list(csv.DictReader(io.StringIO((checkout.folder / "labels.csv").read_text())))
     assert [row["file"] for row in rows] == ["talk.mp3", *(f"recordings/{clip.name}" for clip in others)]
     assert all(row["label"] and row["p_ANG"] and row["confidence"] for row in rows)
+
+
+def offered(checkout, command):
+    """Look for the options of a command that a sentence names."""
+    program, *options = command.removeprefix("serflow ").split()
+    said = checkout.shell(f"serflow {program} --help")
+    assert all(option in said for option in options)
 
 
 def planned_prediction(checkout, command):
@@ -340,7 +351,10 @@ CHECKS = {
     "snakemake --cores 8 --config corpus=theatre": elsewhere(PLUGINS, "theatre"),
     """snakemake --cores 8 --config 'models={"perceptron""": elsewhere(PLUGINS, "perceptron"),
     """snakemake --cores 8 --config 'models={"cnn2d_small""": planned_training,
-    """snakemake --cores 8 --config 'frames={"features""": elsewhere(PLUGINS, "rolloff"),
+    """snakemake --cores 8 --config 'frames={"features": ["zcr", "rms", "mfcc", "centroid", "rolloff"]""": elsewhere(
+        PLUGINS, "rolloff"
+    ),
+    """snakemake --cores 8 --config 'frames={"features": ["zcr", "rms", "mfcc", "centroid", "f0"]""": planned_features,
     """snakemake --cores 8 robustness --config 'robustness={"conditions""": elsewhere(PLUGINS, "mains_hum"),
     "snakemake --cores 8 robustness": planned_robustness,
     "snakemake --cores 8 report robustness": planned_robustness,

@@ -181,4 +181,5 @@ def test_really_editing_a_setting_leaves_the_rest_alone(changed):
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*.*") if "logs" not in path.parts}
     changed.run("features", mel={"n_mels": 64})
     redone = {path.parent.name for path, time in before.items() if path.stat().st_mtime_ns != time}
-    assert redone == {"mel", "extract_mel"}
+    # The listing holds the inodes of the recordings, which those of a copy do not have.
+    assert redone - {"listing"} == {"mel", "extract_mel"}

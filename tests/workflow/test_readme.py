@@ -267,13 +267,6 @@ def predicted(checkout, command):
     assert all(row["label"] and row["p_ANG"] and row["confidence"] for row in rows)
 
 
-def offered(checkout, command):
-    """Look for the options of a command that a sentence names."""
-    program, *options = command.removeprefix("serflow ").split()
-    said = checkout.shell(f"serflow {program} --help")
-    assert all(option in said for option in options)
-
-
 def planned_prediction(checkout, command):
     put_clips(checkout, "recordings", ["a.wav", "b.wav"])
     assert "predict_recordings" in without_running(checkout, command)

@@ -167,3 +167,5 @@ def test_the_card_is_of_this_run_alone(run):
     for name, recall in zip(CLASSES, measured["recall"], strict=True):
         assert f"| {name} | {100 * recall:.1f} % |" in card
     assert "| sex | Female | 15 | 1 |" in card and "| age |" not in card
+    assert "Trained on 29 recordings and 1 augmented copy of recordings (pitch_shift: 1), validated on 15" in card
+    assert "15 recordings of 1 speaker:" in card and "No listeners' votes are known" in card

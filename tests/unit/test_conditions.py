@@ -209,7 +209,8 @@ def test_codecs_keep_the_place(name, level, rate):
     changed = CONDITIONS[name].load().change(samples, level, None, scene)
     shift = signal.correlate(changed, samples, "full").argmax() - (len(samples) - 1)
     assert changed.shape == samples.shape and abs(shift) / rate <= (0.003 if name == "telephone" else 0.001)
-    assert np.corrcoef(changed, np.roll(samples, shift))[0, 1] > 0.7
+    # Of the voice, whose pitch is 120 Hz, a telephone leaves the harmonics from 300 Hz.
+    assert np.corrcoef(changed, np.roll(samples, shift))[0, 1] > (0.3 if name == "telephone" else 0.7)
 
 
 def test_bit_rates():

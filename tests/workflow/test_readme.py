@@ -74,8 +74,10 @@ def of_the_system(checkout, command):
 
 def cloned(checkout, command):
     """Clone the project from where it is."""
+    if not (readme.PROJECT / ".git").exists():
+        pytest.skip("the project is no clone here")
     (checkout.folder / "clone").mkdir()
-    checkout.shell(f"cd clone && {command.replace('REPOSITORY', shlex.quote(str(checkout.project)))}")
+    checkout.shell(f"cd clone && {command.replace('REPOSITORY', shlex.quote(str(readme.PROJECT)))}")
     assert (checkout.folder / "clone/serflow/Makefile").exists()
 
 

@@ -99,7 +99,8 @@ def tutorial_list(checkout, command):
 
 
 def own_settings(checkout, command):
-    (checkout.folder / "my.yaml").write_text(readme.block(readme.PROJECT / "docs/tutorial.md", "corpus: crema-d"))
+    settings = readme.block(readme.PROJECT / "docs/tutorial.md", "corpus: crema-d")
+    (checkout.folder / "my.yaml").write_text(settings.replace("/data/", f"{checkout.folder}/data/"))
     put_clips(
         checkout, "data/AudioWAV", [f"{speaker}_DFA_{label}_XX.wav" for speaker in SPEAKERS for label in ("ANG", "SAD")]
     )

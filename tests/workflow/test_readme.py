@@ -74,8 +74,10 @@ def of_the_system(checkout, command):
 
 def cloned(checkout, command):
     """Clone the project from where it is."""
+    if not (readme.PROJECT / ".git").exists():
+        pytest.skip("the project is no clone here")
     (checkout.folder / "clone").mkdir()
-    checkout.shell(f"cd clone && {command.replace('REPOSITORY', shlex.quote(str(checkout.project)))}")
+    checkout.shell(f"cd clone && {command.replace('REPOSITORY', shlex.quote(str(readme.PROJECT)))}")
     assert (checkout.folder / "clone/serflow/Makefile").exists()
 
 
@@ -97,7 +99,8 @@ def tutorial_list(checkout, command):
 
 
 def own_settings(checkout, command):
-    (checkout.folder / "my.yaml").write_text(readme.block(readme.PROJECT / "docs/tutorial.md", "corpus: crema-d"))
+    settings = readme.block(readme.PROJECT / "docs/tutorial.md", "corpus: crema-d")
+    (checkout.folder / "my.yaml").write_text(settings.replace("/data/", f"{checkout.folder}/data/"))
     put_clips(
         checkout, "data/AudioWAV", [f"{speaker}_DFA_{label}_XX.wav" for speaker in SPEAKERS for label in ("ANG", "SAD")]
     )

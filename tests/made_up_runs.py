@@ -100,7 +100,7 @@ def write_page(folder, paths, page, epochs=1, flagged=()):
         "length": {"target_length": 9, "origin": "o", "rule": "r", "frames": 1, "frame_size": 9, "hop_length": 4},
         "clips": {"clips": []},
         "mistakes": {"run": {"protocol": "notebook", "model": "good", "seed": 0, "leaky": True}, "clips": []}
-        | {"wrong": 0, "n_clips": 9, "n_copies": 0, "n_folds": 1},
+        | {"wrong": 0, "n_clips": 9, "n_copies": 0, "n_folds": 1, "reason": None},
         "provenance": {
             "python": "3",
             "packages": {},

@@ -78,6 +78,7 @@ RULES = {
     "predict_test": (0,),
     "evaluate_model": (0,),
     "evaluate_enrolment": (0,),
+    "explain_mistakes": (0, 0.5),
     "evaluate_runs": (0, 0.5),
     "compare_runs": (0, 0.5),
     "record_provenance": (0,),

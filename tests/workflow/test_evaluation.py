@@ -11,7 +11,8 @@ from sklearn import metrics as sk
 from serflow.storage import read_table
 
 ONE = {"train_model": 1, "predict_test": 1, "evaluate_model": 1, "draw_confusion": 1}
-REPORTED = ("evaluate_runs", "compare_runs", "record_provenance", "draw_evaluation", "draw_mistakes", "render_report")
+REPORTED = ("explain_mistakes", "evaluate_runs", "compare_runs", "record_provenance")
+REPORTED += ("draw_evaluation", "draw_mistakes", "render_report")
 
 
 @pytest.fixture(scope="module")

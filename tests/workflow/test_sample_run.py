@@ -13,7 +13,7 @@ from serflow.storage import open_array, read_table
 
 SHARDS = shard_names(4)
 RUNS = [(model, seed) for model in ("cnn1d", "cnn2d") for seed in (0, 1)]
-MEASURED = {"evaluate_runs": 1, "compare_runs": 1, "draw_evaluation": 1, "draw_mistakes": 1}
+MEASURED = {"explain_mistakes": 1, "evaluate_runs": 1, "compare_runs": 1, "draw_evaluation": 1, "draw_mistakes": 1}
 KEYS = {
     "protocol",
     "model",

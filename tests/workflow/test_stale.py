@@ -11,7 +11,8 @@ from workspace import RUNS, SMALL
 SHARDS = 4
 # What depends on what. The page and the provenance show every setting, so any change makes both again.
 PAGE = Counter(record_provenance=1, render_report=1)
-EVALUATION = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1, draw_mistakes=1) | PAGE
+MEASURED = Counter(evaluate_runs=1, compare_runs=1, draw_evaluation=1, draw_mistakes=1) | PAGE
+EVALUATION = Counter(explain_mistakes=1) | MEASURED
 DRAWN = Counter(draw_clips=1, draw_mistakes=1)
 RUN = Counter(train_model=1, predict_test=1, evaluate_model=1, draw_curves=1, draw_confusion=1)
 ONE_MODEL = RUN | EVALUATION
@@ -139,13 +140,14 @@ SETTINGS = [
     ("models.svm_functionals.class_weight", "balanced", PAGE),
     ("search", {"mine": {"model": "svm_functionals", "space": {"C": {"choices": [0.1, 1]}}}}, PAGE),
     ("chosen_on", {"cnn1d": "mine"}, PAGE),
-    ("evaluation.resamples", 500, EVALUATION),
-    ("evaluation.seed", 1, EVALUATION),
-    ("evaluation.bins", 10, EVALUATION),
-    ("evaluation.accuracies", [0.6], EVALUATION),
-    ("evaluation.checks.answered", 0.1, EVALUATION),
-    ("evaluation.checks.baseline", "cnn1d", EVALUATION),
-    ("evaluation.checks.ece", 0.05, EVALUATION),
+    ("evaluation.resamples", 500, MEASURED),
+    ("evaluation.seed", 1, MEASURED),
+    ("evaluation.bins", 10, MEASURED),
+    ("evaluation.accuracies", [0.6], MEASURED),
+    ("evaluation.checks.answered", 0.1, MEASURED),
+    ("evaluation.checks.baseline", "cnn1d", MEASURED),
+    ("evaluation.checks.ece", 0.05, MEASURED),
+    ("robustness", {"seed": 1, "white_noise": {"snr": [5]}}, PAGE),  # no results of that target are there
     ("input", "elsewhere", PAGE),
     ("bundle", "mine.zip", PAGE),
     ("bundles.encoder", False, PAGE),
@@ -157,7 +159,7 @@ SETTINGS = [
     ("threads.training", 1, PAGE),
     ("report.clips", 3, Counter(draw_clips=1) | PAGE),
     ("report.seed", 1, Counter(draw_clips=1) | PAGE),
-    ("report.mistakes", 3, Counter(draw_mistakes=1) | PAGE),
+    ("report.mistakes", 3, EVALUATION),
 ]  # fmt: skip
 # Settings of training, which a model reads all together: what is recomputed if all of them change.
 TRAINING = {"monitor": "uar", "optimizer": "adamw", "weight_decay": 0.2, "schedule": "cosine", "warmup": 1}
@@ -187,7 +189,7 @@ TOGETHER = [
 
 def leaves(section, above=""):
     for key, value in section.items():
-        if isinstance(value, dict) and value and key not in ("encoders", "search"):  # whose names are the user's
+        if isinstance(value, dict) and value and key not in ("encoders", "search", "robustness"):  # whose names are the user's, or plug-ins'
             yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

@@ -109,7 +109,7 @@ def test_a_deleted_result_is_made_again(changed):
 
 
 EVALUATION = ("evaluate_runs", "compare_runs", "draw_evaluation", "draw_mistakes", "record_provenance")
-EVALUATION += ("render_report",)
+EVALUATION += ("explain_mistakes", "render_report")
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,9 @@ TOGETHER = [
 
 def leaves(section, above=""):
     for key, value in section.items():
-        if isinstance(value, dict) and value and key not in ("encoders", "search", "robustness"):  # whose names are the user's, or plug-ins'
+        if (
+            isinstance(value, dict) and value and key not in ("encoders", "search", "robustness")
+        ):  # whose names are the user's, or plug-ins
             yield from leaves(value, f"{above}{key}.")
         else:
             yield f"{above}{key}"

@@ -70,7 +70,7 @@ def test_every_chart_is_drawn_and_nothing_leaves_the_page(browse, address, width
         marks = charts.evaluate_all(
             "plots => plots.map(plot => plot.querySelectorAll('svg .mark-symbol path, svg .mark-rect path').length)"
         )
-        described = page.locator('.plot [role="graphics-document"]').evaluate_all(
+        described = page.locator('.plot[role="graphics-document"]').evaluate_all(
             "all => all.map(chart => chart.getAttribute('aria-label'))"
         )
         assert min(marks) > 0 and len(described) == len(marks) and all(len(text) > 20 for text in described)

@@ -1,6 +1,8 @@
 """Which wrong predictions are shown, and their clips."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from made_up_runs import choose_mistakes_of
 from serflow.corpus.crema_d_names import EMOTIONS
 from serflow.evaluation.mistakes import NOT_EXPLAINED, choose_mistakes, wrong_predictions
 from serflow.evaluation.predictions import EvaluatedRun, Predictions, RunKey, best_run
-from serflow.models.keras_run import prepare, save_model
+from serflow.models.keras_run import save_model
 from serflow.report.clip_figure import show_clip
 from serflow.report.clips import draw_clips
 from serflow.report.mistakes import draw_mistakes, heard
@@ -117,14 +119,22 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def draw(corpus, count, **explained):
+def draw(corpus, count):
     recordings = {"samples": [corpus / "recordings.npy"], "indices": [corpus / "recordings.parquet"]}
     files = [corpus / "metrics.json"], [corpus / "predictions.parquet"]
     chosen = corpus / "explained_mistakes.json"
-    choose_mistakes_of(*files, corpus / "clips.parquet", chosen, count, **recordings, **explained)
+    choose_mistakes_of(*files, corpus / "clips.parquet", chosen, count, **recordings)
+    return drawn(corpus)
+
+
+def drawn(corpus):
+    recordings = {"samples": [corpus / "recordings.npy"], "indices": [corpus / "recordings.parquet"]}
     run = {"protocol": "random", "model": "cnn1d", "seed": 0, "leaky": False}
     run["pooled"] = {"uar": {"value": 1 / 3, "low": None, "high": None}}
-    write_json(corpus / "evaluation.json", {"runs": [run], "explanation": {"occlusion": read_json(chosen)}})
+    write_json(
+        corpus / "evaluation.json",
+        {"runs": [run], "explanation": {"occlusion": read_json(corpus / "explained_mistakes.json")}},
+    )
     draw_mistakes(
         corpus / "evaluation.json",
         catalog=corpus / "clips.parquet",
@@ -139,7 +149,8 @@ def draw(corpus, count, **explained):
 
 def test_the_clips_show_what_decides(corpus):
     """A model on the level of mel bands hears the clips that it got wrong, which are shorter than its input."""
-    keras = prepare(0, 1)
+    import keras
+
     network = keras.Sequential(
         [keras.Input((32, 126, 1)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax")]
     )
@@ -147,15 +158,24 @@ def test_the_clips_show_what_decides(corpus):
     save_model(corpus / "model.keras", network)
     write_json(corpus / "training.json", {"architecture": "cnn2d", "features": "mel", "encoder": None})
     write_json(corpus / "target.json", {"target_length": 16_000, "frame_size": 1000})
-    found = draw(
-        corpus,
-        8,
-        explained=[corpus / "metrics.json"],
-        models=[corpus / "model.keras"],
-        trainings=[corpus / "training.json"],
-        length=corpus / "target.json",
-        preprocessing={"mel": {"sampling_rate": 16_000, **MEL}},
-    )
+    files = {
+        "metrics": "metrics.json",
+        "predictions": "predictions.parquet",
+        "explained": "metrics.json",
+        "models": "model.keras",
+        "trainings": "training.json",
+        "catalog": "clips.parquet",
+        "samples": "recordings.npy",
+        "indices": "recordings.parquet",
+        "length": "target.json",
+    }
+    options = [text for name, file in files.items() for text in (f"--{name}", corpus / file)]
+    options += ["--preprocessing", json.dumps({"mel": {"sampling_rate": 16_000, **MEL}}), "--count", "8"]
+    options += ["--encoders", "--descriptions", "--threads", "1", "--output", corpus / "explained_mistakes.json"]
+    # In a process of its own, whose threads no other test has taken.
+    command = [sys.executable, "-m", "serflow", "explain_mistakes", *map(str, options), "--log", str(corpus / "log")]
+    subprocess.run(command, check=True)
+    found = drawn(corpus)
     assert found["reason"] is None and len(found["clips"]) == 2
     for clip in read_json(corpus / "explained_mistakes.json")["clips"]:
         occlusion = {name: np.array(values) for name, values in clip["occlusion"].items()}

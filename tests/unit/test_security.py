@@ -211,11 +211,13 @@ def test_what_comes_from_a_user_is_quoted_in_shell_commands(project):
     for path in project.glob("workflow/rules/*.smk"):
         for command in re.findall(r"shell:\n((?: +\"[^\n]*\n)+)", path.read_text()):
             plain |= set(re.findall(r"\{([\w.]+)\}", command))
-    numbers = {"seed", "shard", "shards", "sampling_rate", "shown"}
+    numbers = {"seed", "shard", "shards", "sampling_rate", "shown", "members"}
     words = {"corpus", "policy", "setting", "kind", "architecture"}
-    quoted_already = {"metadata", "archive", "files", "encoder", "more", "epochs", "keep"}
+    quoted_already = {"metadata", "archive", "files", "encoder", "more", "epochs", "keep", "reason", "stated", "change"}
     texts = {f"params.{name}" for name in numbers | words | quoted_already} | {"resources.policy", "threads"}
     run = ("model", "protocol", "seed", "fold")
-    wildcards = {f"wildcards.{name}" for name in (*run, "shard", "encoder", "search", "trial", "rung")}
+    wildcards = {
+        f"wildcards.{name}" for name in (*run, "shard", "encoder", "search", "trial", "rung", "condition", "kind")
+    }
     assert plain <= texts | wildcards
     assert {"params.kind", "params.sampling_rate", "threads"} <= plain

@@ -23,8 +23,8 @@ HEADLINE = "results/sample/robustness/headline.json"
 def whole(bundled, tmp_path_factory):
     """A copy of the run with bundles, in which the robustness of a run was tested; changed features are kept."""
     folder = shutil.copytree(bundled.folder, tmp_path_factory.mktemp("whole") / "copy", symlinks=True)
-    workspace = Workspace(folder, bundled.project, bundled.settings)
-    workspace.run("--notemp", HEADLINE, "robustness", robustness=TESTED)
+    workspace = Workspace(folder, bundled.project, bundled.settings | {"robustness": TESTED})
+    workspace.run("--notemp", HEADLINE, "robustness")
     return workspace
 
 
@@ -37,7 +37,7 @@ def jobs(whole):
     text += whole.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
     text += whole.run(*show, "results/sample/search/linear/trials.csv", search=SEARCH)
     text += whole.run(*show, "results/sample/plan/speech/s00.parquet", segments="speech")
-    text += whole.run(*show, HEADLINE, "robustness", robustness=TESTED)
+    text += whole.run(*show, HEADLINE, "robustness")
     text = text.replace("<TBD>", LENGTH)
     found = {}
     for rule, block in re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n(.*?)(?=^\[|\Z)", text, re.M | re.S):

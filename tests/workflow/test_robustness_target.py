@@ -65,12 +65,7 @@ def test_a_report_has_what_is_asked_for_or_there(small, tmp_path):
     def inputs(*arguments, workspace=small, **settings):
         text = workspace.run("--dry-run", *arguments, **settings)
         (line,) = [
-            line
-            for line in text.splitlines()
-            if line.startswith("    input:")
-            and "clips.parquet" in line
-            and "metrics.json" in line
-            and "predictions.parquet" in line
+            line for line in text.splitlines() if line.startswith("    input:") and "explained_mistakes.json" in line
         ]
         return [model for model in (LINEAR, ADAPTED, SVM) if robustness_file(model) in line]
 

@@ -9,9 +9,10 @@ import termios
 
 import pytest
 
+import snakemake_logger_plugin_serflow as display
 from made_up_runs import evaluate, write_catalog, write_run
 from serflow.evaluation.headline import headline
-from serflow.runtime.progress import SCREEN_VARIABLE
+from serflow.runtime.progress import RESULT, SCREEN_VARIABLE
 from serflow.storage import read_json
 
 SNAKEFILE = f"""
@@ -68,6 +69,10 @@ def test_a_line_for_each_rule_with_counts_and_epochs(tmp_path, project):
     assert "wildcards: n=2" not in text
     (log,) = (tmp_path / ".snakemake/log").iterdir()
     assert "wildcards: n=2" in log.read_text()
+
+
+def test_both_sides_agree():
+    assert (display.RESULT, display.SCREEN_VARIABLE) == (RESULT, SCREEN_VARIABLE)
 
 
 def test_an_error_is_shown_with_the_log_of_the_job(tmp_path, project):

@@ -20,8 +20,10 @@ from pathlib import Path
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from serflow.runtime.progress import RESULT, SCREEN_VARIABLE
-
+# As in serflow.runtime.progress. Nothing of serflow is imported here, before the Snakefile says which checkout's
+# package a run uses.
+SCREEN_VARIABLE = "SERFLOW_SCREEN"
+RESULT = "serflow: the report is "
 _REFRESH_SECONDS = 0.25
 _EPOCH = re.compile(r"^(.+): epoch \d+/\d+ ")
 # What only the log has. Other messages of Snakemake are shown before the first job and after the last one.

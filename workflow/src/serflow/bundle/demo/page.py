@@ -62,7 +62,8 @@ def build_page(bundle: Bundle, folder: Path):
                 )
         shown = gradio.HTML(js_on_load=None, elem_id="result")
         with gradio.Accordion("Model card", open=False):
-            gradio.Markdown(bundle.card, latex_delimiters=[])
+            # Without colours of code, which are too pale.
+            gradio.Markdown(bundle.card.replace("```python", "```"), latex_delimiters=[])
         for component, event in ((file, file.upload), (microphone, microphone.input)):
             event(label, [component, *voice], shown, concurrency_id="model", **private)
             component.clear(lambda: "", None, shown, **private)

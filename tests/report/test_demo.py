@@ -254,7 +254,7 @@ def test_it_ends_at_once_in_the_middle_of_an_hour_and_leaves_nothing(browse, bun
 def test_memory_is_flat_for_an_hour(browse, bundled, tmp_path, clips):
     demo = Demo(bundled.results() / f"bundles/{BUNDLED_RUN.format('svm_functionals')}.zip", tmp_path, "--port", "0")
     samples, rate = sf.read(clips[0], dtype="int16")
-    samples = np.pad(samples, (0, rate))  # a pause after each segment of speech
+    samples = np.pad(np.tile(samples, 3), (0, rate))  # a pause after each segment of speech
     peaks = []
     with browse(demo.address()) as watched:
         for minutes in (1, 59):
@@ -265,4 +265,4 @@ def test_memory_is_flat_for_an_hour(browse, bundled, tmp_path, clips):
             peaks.append(demo.memory())
         assert watched.page.locator("#result details tbody tr").count() == 200
     demo.end()
-    assert peaks[1] - peaks[0] < 100, peaks  # MB; an hour of samples takes 230
+    assert peaks[1] - peaks[0] < 60, peaks

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from serflow import storage
 from serflow.audio.length import truncate_or_pad
 from serflow.audio.level import adjust_level
+from serflow.audio.read_recordings import Recordings
 from serflow.corpus.copies import generator_of
 from serflow.corpus.ids import speaker_of
 from serflow.evaluation.robustness import CONDITIONS, UNCHANGED, Scene, variants_of
@@ -102,14 +102,6 @@ def change_clips(
     storage.write_json(output / ABOUT, about | {"columns": column_names(kind, preprocessing)})
 
 
-class _Place(NamedTuple):
-    """Where a recording is."""
-
-    array: storage.FileArray
-    offset: int
-    length: int
-
-
 class FoldClips:
     """The recordings that a fold is tested on; parameters are those of :func:`change_clips`.
 
@@ -128,17 +120,11 @@ class FoldClips:
         self.by_speaker: dict[str, list[str]] = {}
         for clip in self.labels:
             self.by_speaker.setdefault(speaker_of(clip), []).append(clip)
-        self._places: dict[str, _Place] = {}
-        for path, index in zip(recordings, indices, strict=True):
-            array = storage.FileArray(path)
-            for row in storage.read_table(index, ["clip", "offset", "length"]).to_pylist():
-                if row["clip"] in self.labels:
-                    self._places[row["clip"]] = _Place(array, row["offset"], row["length"])
+        self._recordings = Recordings(recordings, indices)
 
     def read(self, clip: str) -> np.ndarray:
         """Return the samples of a clip, float32 of shape (samples,)."""
-        array, offset, length = self._places[clip]
-        return array[offset : offset + length]
+        return self._recordings[clip]
 
     def batches(self, size: int) -> Iterator[list[str]]:
         """Yield clips of one speaker, at most ``size`` at a time."""

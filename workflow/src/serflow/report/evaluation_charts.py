@@ -82,7 +82,7 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
         step=24,
     )
     uar = [
-        _row(row["run"], row["source"], {"value": row["uar"]} | {end: row[f"uar_{end}"] for end in _ENDS})
+        interval_row(row["run"], row["source"], {"value": row["uar"]} | {end: row[f"uar_{end}"] for end in _ENDS})
         for row in whole
         if row["uar"] is not None
     ]
@@ -90,7 +90,8 @@ def comparison(rows: Sequence[Mapping]) -> list[alt.Chart | alt.LayerChart]:
     return [chart, intervals(uar, described=described, x_title=UAR)]
 
 
-def _row(name: str, kind: str, measured: Mapping) -> dict:
+def interval_row(name: str, kind: str, measured: Mapping) -> dict:
+    """Return a row of :func:`serflow.report.charts.intervals`; ``measured`` is an interval of ``evaluation.json``."""
     few = measured["low"] is not None and measured["speakers"] < FEW_SPEAKERS
     return {
         "name": name,
@@ -102,11 +103,11 @@ def _row(name: str, kind: str, measured: Mapping) -> dict:
 
 def headline(models: Sequence[Mapping], references: Mapping) -> alt.LayerChart:
     """Return a chart of the UAR of each model of a protocol and of the ``references`` of the protocol."""
-    rows = [_row(row["model"], "model", row["interval"]["uar"]) for row in models]
+    rows = [interval_row(row["model"], "model", row["interval"]["uar"]) for row in models]
     if human := references["human"]:
-        rows.append(_row("majority of listeners", "reference", human["majority"]["uar"]))
-        rows.append(_row("one listener", "reference", human["listener"]["uar"]))
-    rows.append(_row("chance", "reference", {"value": references["chance"], "low": None, "high": None}))
+        rows.append(interval_row("majority of listeners", "reference", human["majority"]["uar"]))
+        rows.append(interval_row("one listener", "reference", human["listener"]["uar"]))
+    rows.append(interval_row("chance", "reference", {"value": references["chance"], "low": None, "high": None}))
     return intervals(rows, described="UAR of each model and of its references.", x_title=UAR)
 
 
@@ -144,7 +145,9 @@ def _risk(rows: Sequence[Mapping], protocol: str, models: alt.Scale) -> alt.Char
 
 def uar_by_protocol(models: Sequence[Mapping], references: Mapping[str, Mapping]) -> alt.LayerChart:
     """Return a chart of the UAR of each model under each of its protocols, and of chance."""
-    rows = [_row(model["model"], protocol_of(row), row["uar"]) for model in models for row in model["protocols"]]
+    rows = [
+        interval_row(model["model"], protocol_of(row), row["uar"]) for model in models for row in model["protocols"]
+    ]
     described = "UAR of each model under each protocol, with its 95 % interval; the dashed line is chance."
     chart = intervals(rows, described=described, x_title=UAR)
     chances = sorted({per_cent(entry["chance"]) for entry in references.values()})
@@ -155,7 +158,7 @@ def uar_by_protocol(models: Sequence[Mapping], references: Mapping[str, Mapping]
 def groups(run: Mapping) -> alt.LayerChart | None:
     """Return a chart of the UAR of a run by group; None if the corpus has no groups."""
     named = {by.removeprefix("group_"): members for by, members in run["groups"].items()}
-    rows = [_row(f"{by}: {row['group']}", by, row["uar"]) for by, members in named.items() for row in members]
+    rows = [interval_row(f"{by}: {row['group']}", by, row["uar"]) for by, members in named.items() for row in members]
     return intervals(rows, described="UAR by group, with its 95 % interval.", x_title=UAR) if rows else None
 
 
@@ -165,7 +168,9 @@ ENROLLED = {"any": "any emotion", "two classes": "two emotions", "neutral": "neu
 def enrolment(points: Sequence[Mapping]) -> alt.LayerChart | None:
     """Return a chart of the UAR by the number of known clips of a speaker; None for models that are not adapted."""
     rows = [
-        _row(f"{'all' if point['clips'] is None else point['clips']} clips", ENROLLED[point["enrolled"]], point["uar"])
+        interval_row(
+            f"{'all' if point['clips'] is None else point['clips']} clips", ENROLLED[point["enrolled"]], point["uar"]
+        )
         for point in points
     ]
     described = "UAR by the number of known clips of a speaker, with its 95 % interval."
@@ -176,7 +181,7 @@ def uar_by_agreement(runs: Sequence[Mapping]) -> alt.LayerChart | None:
     """Return a chart of the UAR by the agreement of listeners, of the first seed of each model; None without votes."""
     first = {(run["protocol"], run["model"]): run for run in reversed(runs)}
     rows = [
-        _row(f"{row['agreement']} agree", f"{model}, {protocol}", row["uar"])
+        interval_row(f"{row['agreement']} agree", f"{model}, {protocol}", row["uar"])
         for (protocol, model), run in reversed(first.items())
         for row in run["agreement"]
         if row["uar"]

@@ -5,18 +5,14 @@ from collections.abc import Mapping
 import altair as alt
 
 from serflow.report.charts import REFERENCE, chart_of, intervals, per_cent
+from serflow.report.evaluation_charts import interval_row
 
 VERDICTS = {None: "no threshold", False: "fails", True: "passes"}  # in the order of blue, orange and green
 
 
 def robustness(run: Mapping) -> alt.LayerChart | None:
     """Return a chart of the UAR of a run under each condition, and as it is; None if nothing could be tested."""
-    rows = [
-        {"name": row["title"], "kind": VERDICTS[row["passed"]]}
-        | {end: per_cent(row["uar"][end]) for end in ("value", "low", "high")}
-        for row in run["conditions"]
-        if row["uar"]
-    ]
+    rows = [interval_row(row["title"], VERDICTS[row["passed"]], row["uar"]) for row in run["conditions"] if row["uar"]]
     if not rows:
         return None
     described = "UAR under each condition, with its 95 % interval; the dashed line is that of the clips as they are."

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from serflow.evaluation.predictions import RunKey, best_run, load_runs
+from serflow.evaluation.predictions import best_run, headline_run, load_runs
 from serflow.storage import write_json
 
 
@@ -17,8 +17,7 @@ def choose_headline(metrics: Sequence[Path], predictions: Sequence[Path], *, out
     output
         JSON file to write, with ``protocol``, ``model`` and ``seed``.
     """
-    best = best_run([run.about for run in load_runs(metrics, predictions)])
-    write_json(output, {key: best[key] for key in RunKey._fields})
+    write_json(output, headline_run(load_runs(metrics, predictions)).key._asdict())
 
 
 def headline(evaluated: Mapping) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from serflow.audio.length import truncate_or_pad
 from serflow.audio.read_recordings import Recordings
-from serflow.evaluation.predictions import EvaluatedRun, best_run, key_of, load_runs
+from serflow.evaluation.predictions import EvaluatedRun, headline_run, key_of, load_runs
 from serflow.features import KINDS
 from serflow.inference.classifier import Classifier
 from serflow.inference.occlusion import occlude
@@ -67,14 +67,14 @@ def explain_mistakes(
         on, the number of recordings with a wrong prediction, the clips with their ``occlusion``, and the ``reason``
         if that is null.
     """
-    runs = load_runs(metrics, predictions)
-    best = key_of(best_run([run.about for run in runs]))
-    run = next(run for run in runs if run.key == best)
+    run = headline_run(load_runs(metrics, predictions))
     wrong, rows = wrong_predictions(run), read_table(catalog).to_pandas().set_index("clip")
     mistakes = choose_mistakes(wrong, rows["speaker"], count)
     files = zip(explained, models, trainings, strict=True)
     known = ((read_json(path), model, training) for path, model, training in files)
-    trained = {about["fold"]: (model, read_json(training)) for about, model, training in known if key_of(about) == best}
+    trained = {
+        about["fold"]: (model, read_json(training)) for about, model, training in known if key_of(about) == run.key
+    }
     names = dict(zip(run.fold_names, [fold["fold"] for fold in run.metrics], strict=True))
     of_encoder = {read_json(path)["name"]: (onnx, path) for onnx, path in zip(encoders, descriptions, strict=True)}
     recorded, shown, lengths = Recordings(samples, indices), [], {}
@@ -95,7 +95,7 @@ def explain_mistakes(
     recordings = int((run.pooled.clips == run.pooled.origins).sum())
     counts = {"n_clips": recordings, "n_copies": len(run.pooled.clips) - recordings, "wrong": len(wrong)}
     reason = None if trained else NOT_EXPLAINED
-    write_json(output, {**best._asdict(), **counts, "n_folds": len(run.folds), "reason": reason, "clips": shown})
+    write_json(output, {**run.key._asdict(), **counts, "n_folds": len(run.folds), "reason": reason, "clips": shown})
 
 
 def _occlusion(classifier: Classifier, samples: np.ndarray) -> dict:

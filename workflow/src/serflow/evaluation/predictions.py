@@ -169,6 +169,12 @@ def best_run(runs: Sequence[Mapping]) -> Mapping:
     return max(unknown or not_leaky or runs, key=lambda run: run["valid_uar"])
 
 
+def headline_run(runs: Sequence[EvaluatedRun]) -> EvaluatedRun:
+    """Return the run that :func:`best_run` chooses."""
+    best = key_of(best_run([run.about for run in runs]))
+    return next(run for run in runs if run.key == best)
+
+
 def _load_fold(path: Path, metrics: dict) -> Predictions:
     read = read_predictions(path, metrics["classes"])
     test = PredictedClips(*(column[read.parts == "test"] for column in read))

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from serflow.storage import read_csv
 from slurm_processes import signal_all, with_environment
 from workspace import QUICK, Workspace
 
@@ -147,10 +148,40 @@ def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     # What the killed run had finished was not made again; what it had left in the queue was cancelled.
     assert {path: path.stat().st_mtime_ns for path in on_cluster.results().glob("recordings/*.parquet")} == made
     states = {(int(job["JobIDRaw"]), job["State"].split()[0]) for job in on_cluster.submitted()}
-    assert (left, "CANCELLED") in states and "cancelled" in on_cluster.said()
+    assert {(left, "CANCELLED"), (left, "FAILED")} & states and "cancelled" in on_cluster.said()
     assert {"NODE_FAIL", "REQUEUED"} & {state for _, state in states}
     ours = digests(on_cluster.results())
     assert ours.items() <= digests(sample.results()).items() and any(name.startswith("mel/") for name in ours)
+
+
+SEARCH = {
+    "net": {
+        "model": "cnn2d",
+        "protocol": "random",
+        "trials": 4,
+        "rungs": [1],
+        "keep": 0.5,
+        "space": {"learning_rate": {"low": 0.0003, "high": 0.003, "log": True}, "dense": {"choices": [[16], [32]]}},
+    }
+}
+
+
+def test_a_search_that_is_killed_half_way_gives_the_same_table(finished, sample, tmp_path):
+    """The clock alone differs from a search on this machine."""
+    settings = {"models": {"cnn2d": {"epochs": 3, "batch_size": 32}}, "search": SEARCH}
+    table = "results/sample/search/net/trials.csv"
+    shutil.copytree(sample.folder, tmp_path / "local", symlinks=True)
+    local = Workspace(tmp_path / "local", sample.project, sample.settings)
+    local.run(table, **settings)
+    run = finished.start(table, **settings)
+    wait_until(lambda: list(finished.results().glob("search/net/trial*/fold0/rung0.json")), 300)
+    run.kill()
+    run.wait()
+    assert not (finished.folder / table).exists()
+    done = finished.snakemake(table, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    ours, theirs = (read_csv(workspace.folder / table) for workspace in (finished, local))
+    assert [row | {"seconds": ""} for row in ours] == [row | {"seconds": ""} for row in theirs] and len(ours) == 4
 
 
 def test_a_job_over_its_memory_is_tried_again_with_more(finished):

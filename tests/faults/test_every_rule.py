@@ -18,7 +18,7 @@ from small_corpus import SETTINGS, make_recordings
 from workspace import Workspace, lines
 
 __all__ = ["disk"]
-TARGETS = ("catalog", "features", "models", "report", "bundles", "predict")
+TARGETS = ("catalog", "features", "models", "report", "robustness", "bundles", "predict")
 PARTS = {"1001": "train", "1002": "train", "1020": "valid", "1040": "test"}
 ADAPTED = "logreg_embedding_speaker"
 ALL = SETTINGS | {
@@ -31,6 +31,7 @@ ALL = SETTINGS | {
     "encoders": {"own": {"onnx": "own.onnx"}},
     "report": {"clips": 2, "mistakes": 2},
     "evaluation": {"resamples": 200},
+    "robustness": {"conditions": ["gain"]},
     "input": "ok",
 }
 NO_SPACE = "cannot be written (No space left on device); make room"
@@ -79,6 +80,9 @@ RULES = {
     "evaluate_model": (0,),
     "evaluate_enrolment": (0,),
     "explain_mistakes": (0, 0.5),
+    "choose_headline": (0,),
+    "change_clips": (0,),
+    "test_robustness": (0, 0.5),
     "evaluate_runs": (0, 0.5),
     "compare_runs": (0, 0.5),
     "record_provenance": (0,),
@@ -140,6 +144,7 @@ KILLED = {
     "features": ("resources/encoders", "results/mine/embedding"),
     "models": ("results/mine/models",),
     "report": ("results/mine/report", f"results/mine/models/custom/{ADAPTED}/seed0/fold0/enrolment.json"),
+    "robustness": ("results/mine/robustness",),
     "predict": ("results/mine/predicted", "results/mine/bundles"),
 }
 

@@ -96,7 +96,7 @@ def test_checks_groups_disagreement_and_unsure_are_on_the_page(tmp_path, project
     (best,) = (run["checks"] for run in found["checks"] if run["model"] == "by sex")
     assert [status for status, _ in shown] == [word for _, word in shown] == [check["status"] for check in best]
     assert all(escape(check["text"]) in checks for check in best)
-    assert "run `snakemake robustness`" in checks and 'href="#robustness"' not in page
+    assert "not tested: run snakemake robustness" in checks and 'href="#robustness"' not in page
     groups = page.partition('<section id="groups">')[2].partition("</section>")[0]
     assert '<td class="fail">yes</td>' in groups and "clips of one speaker are in several" in groups
     assert page.count("<small>not judged</small>") > 2 and "Share of each emotion by speaker" in page

@@ -48,7 +48,7 @@ def cancel_orphans(logs: Path) -> int:
         return 0
     jobs = _words("squeue", "--noheader", "--format=%A", f"--name={','.join(sorted(runs))}")
     if jobs:
-        # Killed first: a job that is only cancelled deletes its outputs, also complete ones that this run has planned with.
+        # Killed first: a job that is only cancelled deletes its outputs, also complete ones that this run needs.
         subprocess.run(["scancel", "--full", "--signal=KILL", *jobs], capture_output=True, check=False)
         subprocess.run(["scancel", *jobs], check=False)
     return len(jobs)

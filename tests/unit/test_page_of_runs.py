@@ -74,6 +74,9 @@ def test_the_page_of_one_run_has_no_empty_sections(tmp_path, project):
     assert "3 runs of 2 models:" in page and "Loss by epoch" in page and "findings" not in page
     for section in ("pairs", "leakage"):
         assert f'id="{section}"' in page and f'href="#{section}"' in page
+    contents = page.partition("<nav")[2].partition("</nav>")[0]
+    listed, sections = re.findall(r'href="#(\w+)"', contents), re.findall(r'<section id="(\w+)"', page)
+    assert listed == sections
 
 
 def test_checks_groups_disagreement_and_unsure_are_on_the_page(tmp_path, project):

@@ -17,7 +17,7 @@ env: $(VENV)/installed
 
 $(VENV)/installed: envs/requirements.txt envs/requirements-demo.txt envs/requirements-dev.txt \
     envs/requirements-docs.txt pyproject.toml
-	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "serflow needs Python 3.11 or newer")'
+	python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "serflow needs Python 3.11, 3.12 or 3.13")'
 	test -x $(BIN)/python || python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

@@ -3,7 +3,7 @@
 usage: python tests/bench/training.py [--rounds N] [--steps N] [MODEL ...]      (default: all networks)
 
 All variants do the same arithmetic on rows of CREMA-D's shape, each in a process of its own, in turn; only bfloat16
-does another, and is no setting of serflow. The floor is what the multiplications of a step take at the speed of one
+does another, and is not a setting of serflow. The floor is what the multiplications of a step take at the speed of one
 large matrix product. Writes results/bench/training.md and prints it.
 """
 

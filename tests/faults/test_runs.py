@@ -36,7 +36,7 @@ def test_two_controllers_and_one_that_is_killed(changed):
         second = changed.snakemake("--cores", "2", MODEL, **LONG)
         assert second.returncode == 1
         (said,) = lines(second)
-        assert f"another run is at work in this folder (process {first.pid} on " in said and step.is_running()
+        assert f"another run is using this folder (process {first.pid} on " in said and step.is_running()
         first.kill()
     # Nobody stops the step but itself.
     psutil.wait_procs([step], timeout=60)

@@ -66,12 +66,12 @@ def test_an_address_that_cannot_be_had_is_one_line(bundle, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         for options, words in (
-            (["--port", port], f"127.0.0.1 port {port} cannot be had (Address already in use); give another --port"),
-            (["--port", "99999"], "127.0.0.1 port 99999 cannot be had"),
+            (["--port", port], f"127.0.0.1 port {port} cannot be used (Address already in use); give another --port"),
+            (["--port", "99999"], "127.0.0.1 port 99999 cannot be used"),
             (["--port", "-1"], "argument --port: -1 is less than 0"),
-            (["--port", "0", "--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be had"),  # RFC 5737: nobody's
-            (["--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be had"),
-            (["--host", "no such host"], "no such host port 0 cannot be had"),
+            (["--port", "0", "--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be used"),  # RFC 5737: nobody's
+            (["--host", "192.0.2.1"], "192.0.2.1 port 0 cannot be used"),
+            (["--host", "no such host"], "no such host port 0 cannot be used"),
         ):
             demo = Demo(bundle, tmp_path, *options)
             out, err = demo.process.communicate(timeout=60)

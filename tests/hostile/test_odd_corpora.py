@@ -151,6 +151,6 @@ def test_a_run_of_one_class(project, tmp_path):
     _, done = whole_run(project, tmp_path)
     assert done.returncode and "Traceback" not in done.stderr, done.stderr[-3000:]
     assert set(lines(done)) == {
-        "serflow split_clips: split custom: fold 0 has clips of class 0 alone to train on; a model needs two labels"
+        "serflow split_clips: split custom: fold 0 has clips of class 0 only to train on; a model needs two labels"
     }
     assert not list((tmp_path / "results/odd/models").rglob("*.json"))

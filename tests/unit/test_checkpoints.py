@@ -198,7 +198,7 @@ def test_what_cannot_be_downloaded_is_one_line(hub, tmp_path):
         ({"transformers": "owner/other"}, "owner/other: no folder, and no model on Hugging Face .* HF_TOKEN"),
         ({"transformers": "owner/name", "revision": "v9"}, "owner/name: has no revision 'v9'"),
         ({"transformers": "owner/gated"}, "owner/gated: asks for consent to its terms"),
-        ({"transformers": "my models/name"}, "'my models/name' is no folder, and no model id: owner/name"),
+        ({"transformers": "my models/name"}, "'my models/name' is neither a folder nor a model id: owner/name"),
     ]
     for settings, message in cases:
         with pytest.raises(UserError, match=message) as error:

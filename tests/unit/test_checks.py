@@ -65,7 +65,7 @@ def test_a_perfect_model_passes_everything(evaluated):
     found = statuses(evaluated[1], "perfect")
     assert found.pop("robust") == "unknown" and set(found.values()) == {"pass"} and len(found) == 6
     checks = checks_of(evaluated[1], "perfect")
-    assert checks["robust"]["text"] == ROBUSTNESS_UNKNOWN == "not tested: run snakemake robustness"
+    assert checks["robust"]["text"] == ROBUSTNESS_UNKNOWN == "not tested: run snakemake robustness report --cores 8"
     assert checks["groups"]["value"] == 0 and checks["calibrated"]["value"] < 0.01
 
 

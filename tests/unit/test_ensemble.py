@@ -96,7 +96,7 @@ def test_the_clips_are_those_that_all_members_have(tmp_path):
         ({"both": {"architecture": "ensemble"}}, "'members' is a required property"),
         ({"both": {"architecture": "ensemble", "members": ["ensemble"]}}, "ensemble is an ensemble, and cannot be"),
         ({"both": {"architecture": "ensemble", "members": []}}, "must be a list of names of models"),
-        ({"both": {"architecture": "ensemble", "members": ["cnn1d"], "copies": []}}, "copies is no setting"),
+        ({"both": {"architecture": "ensemble", "members": ["cnn1d"], "copies": []}}, "copies is not a setting"),
     ],
 )
 def test_ensembles_that_cannot_be(models, message):

@@ -132,7 +132,7 @@ def test_every_section_names_the_key_that_it_does_not_know(config, schema, refus
         if "properties" in rules and path != ("models",):  # where any name may stand for an architecture
             for key, name in (("speling", "speling"), ("a\nb", "a\\nb"), (3, "3"), ("x" * 5000, "x" * 200)):
                 message = refuse((*path, key), 1)
-                assert f"config: {'.'.join(map(str, (*path, name)))}" in message and " is no setting; " in message
+                assert f"config: {'.'.join(map(str, (*path, name)))}" in message and " is not a setting; " in message
 
 
 @pytest.mark.parametrize(

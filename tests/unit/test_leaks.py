@@ -175,7 +175,7 @@ def test_a_split_of_two_folds(tmp_path, split):
 def test_one_label_to_train_on_is_refused(tmp_path, split):
     parts = {"1001": "train", "1002": "valid", "1003": "test"}
     lines = [(clip, parts[clip[:4]]) for clip in CLIPS if clip[:4] in parts and (clip[:4] != "1001" or "ANG" in clip)]
-    message = "split custom: fold 0 has clips of ANG alone to train on; a model needs two labels"
+    message = "split custom: fold 0 has clips of ANG only to train on; a model needs two labels"
     with pytest.raises(UserError, match=message):
         custom(tmp_path, split, lines)
     assert not (tmp_path / "custom.parquet").exists()

@@ -104,7 +104,7 @@ def test_runs_across_corpora_are_added_to_those_of_several():
 
 
 def test_a_corpus_whose_name_is_like_that_of_a_format(opened):
-    said = "corpus: 'crema' is no format, so its files are read as named in CREMA-D; did you mean 'crema-d'?"
+    said = "corpus: 'crema' is not a format, so its files are read as named in CREMA-D; did you mean 'crema-d'?"
     assert opened(corpus="crema", audio="crema").notes == [said]
     for settings in ({"corpus": "pilot"}, {"corpus": "crema", "format": "crema-d"}, {"corpus": "crema-d"}):
         assert opened(**settings, audio="crema").notes == []

@@ -171,7 +171,7 @@ def test_files_that_are_no_table(tmp_path):
         ("missing.wav", 1.0, None, r"list\.csv, row 2: .*missing\.wav: cannot be read"),
         ("a.wav", 2.0, None, r"row 2: column start: 2 is beyond the end of .*a\.wav, which has 2\.000 s"),
         ("a.wav", 1.0, 2.5, r"row 2: column end: 2\.5 is beyond the end"),
-        ("a.wav", 1.0, 1.00001, r"row 2: column end: .* there is no sample"),
+        ("a.wav", 1.0, 1.00001, r"row 2: column end: .* has no samples between"),
         ("text.wav", 1.0, 2.0, r"row 2: .*text\.wav: not a readable audio file"),
     ],
 )

@@ -155,7 +155,7 @@ def test_a_model_of_vectors_reads_those_that_it_names(project):
     for section in ({"features": "mel"}, {"features": "gemaps"}, {"features": ["table"]}):
         with pytest.raises(UserError, match=r"models\.x\.features.* is not one of .*'functionals'"):
             configure({"models": {"x": {"architecture": "svm_functionals"} | section}}, project)
-    with pytest.raises(UserError, match=r"models\.x\.features is no setting"):
+    with pytest.raises(UserError, match=r"models\.x\.features is not a setting"):
         configure({"models": {"x": {"architecture": "cnn1d", "features": "frames"}}}, project)
 
 

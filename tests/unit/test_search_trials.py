@@ -71,7 +71,7 @@ def test_a_small_space_gives_each_trial_once(project):
         ({"model": "cnn2"}, r"search.it.model names 'cnn2', but models has: .*; did you mean 'cnn2d'"),
         ({"model": "ensemble"}, r"search.it.model is an ensemble; search the settings of its members"),
         ({"protocol": "randm"}, r"search.it.protocol: 'randm' is not one of .*random"),
-        ({"space": {"dropot": {"choices": [0.1]}}}, r"space.dropot is no setting of the model.*dropout"),
+        ({"space": {"dropot": {"choices": [0.1]}}}, r"space.dropot is not a setting of the model.*dropout"),
         (
             {"space": {"standardize": {"choices": ["speaker"]}}},
             r"standardize cannot be searched; make a search for each",
@@ -83,7 +83,7 @@ def test_a_small_space_gives_each_trial_once(project):
             {"space": {"patience": {"low": 1.5, "high": 3}}},
             r"search.it.space.patience.low: 1.5 is not of type 'integer'",
         ),
-        ({"space": {"dropout": {"choice": [0.1]}}}, r"space.dropout.choice is no setting; did you mean .choices"),
+        ({"space": {"dropout": {"choice": [0.1]}}}, r"space.dropout.choice is not a setting; did you mean .choices"),
         ({"space": {}}, r"search.it.space"),
         ({"space": {"weight_decay": {"choices": [0.1]}}}, r"weight_decay is 0.1, but the optimizer is adam"),
         ({"rungs": [5, 3]}, r"search.it.rungs is \[5, 3\], but each number must be above the one before"),

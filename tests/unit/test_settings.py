@@ -73,7 +73,7 @@ def test_named_models(project, refuse):
     assert "unknown model architecture 'cnn2dd'" in refuse(models={"small": {"architecture": "cnn2dd"}})
     assert "did you mean 'cnn2d'?" in refuse(models={"small": {"architecture": "cnn2dd"}})
     assert "unknown model architecture 'small'" in refuse(models={"small": {}})
-    assert "models.small.kernel is no setting; did you mean 'kernels'?" in refuse(
+    assert "models.small.kernel is not a setting; did you mean 'kernels'?" in refuse(
         models={"small": {"architecture": "cnn2d", "kernel": 3}}
     )
 
@@ -162,14 +162,14 @@ def test_every_section_refuses_a_key_it_does_not_know(config, schema):
     for section in sections:
         if section[-1:] in (("space",), ("choices",)):
             continue
-        with pytest.raises(UserError, match=r"\.?speling is no setting"):
+        with pytest.raises(UserError, match=r"\.?speling is not a setting"):
             check_settings(replaced(config, (*section, "speling"), 1), schema)
 
 
 def test_several_faults_are_told_at_once(refuse):
     message = refuse(mel={"n_mels": 0}, shards=-1, models={"cnn1d": {"epoks": 1}})
     assert message == (
-        "config: mel.n_mels: 0 is less than the minimum of 1; config: models.cnn1d.epoks is no setting; "
+        "config: mel.n_mels: 0 is less than the minimum of 1; config: models.cnn1d.epoks is not a setting; "
         "did you mean 'epochs'?; config: shards: -1 is less than the minimum of 1"
     )
 
@@ -244,7 +244,7 @@ def test_a_mistake_in_config_yaml_itself(project, tmp_path):
         ("shards: 5\n", "shards is given twice"),
         (f"long: {'9' * 5000}\n", "not valid YAML (Exceeds the limit"),
         ("more: &more [*more]\n", "config: more has more than"),
-        ("speling: 3\n", "config: speling is no setting"),
+        ("speling: 3\n", "config: speling is not a setting"),
     ]:
         (tmp_path / "config.yaml").write_text(text + line)
         with pytest.raises(UserError) as error:

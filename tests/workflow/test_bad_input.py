@@ -21,7 +21,7 @@ def recordings(sample, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"models": {"cnn2d": {"epoks": 3}}}, "models.cnn2d.epoks is no setting; did you mean 'epochs'?"),
+        ({"models": {"cnn2d": {"epoks": 3}}}, "models.cnn2d.epoks is not a setting; did you mean 'epochs'?"),
         ({"mel": {"n_mels": "many"}}, "mel.n_mels: 'many' is not of type 'integer'"),
         ({"shards": 0}, "shards: 0 is less than the minimum of 1"),
         ({"length": "longest"}, "length is 'longest', but must be \"average\", or a whole number of samples"),

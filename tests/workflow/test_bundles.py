@@ -97,7 +97,7 @@ def test_a_bundle_is_adapted_to_speakers(bundled, audio, tmp_path):
     sf.write(tmp_path / "voice/noise.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 32_000), 16_000)
     assert labels("1001/" + files[0].name, "--enrol", "voice")[0] == {files[0]: by_column[files[0]]}
     for options, message in (
-        ((bundle, "1001", "--one-speaker", "--enrol", "1002"), b"exclude each other"),
+        ((bundle, "1001", "--one-speaker", "--enrol", "1002"), b"cannot be combined"),
         ((bundle, "list.csv", "--speaker", "nobody"), b"has no column 'nobody'"),
         ((bundle, "1001", "--enrol", "list.txt"), b"none of the recordings to enrol can be read and holds speech"),
         ((plain, "1001", "--one-speaker"), b"cannot be adapted to speakers"),

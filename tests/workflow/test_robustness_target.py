@@ -104,7 +104,7 @@ def test_a_run_that_looks_its_features_up_says_why(small):
     (small.folder / "own.csv").write_text("clip,a\n")
     assert of_rules(small.jobs("robustness", **table)) == (0, 0, 0, 1)
     text = small.run("--dry-run", "--printshellcmds", "robustness", **table)
-    assert "svm_table reads table, which no changed recording can be turned into" in text
+    assert "the features of svm_table (table) cannot be computed from a changed recording" in text
 
 
 @pytest.fixture(scope="module")

@@ -88,4 +88,4 @@ def test_a_search_needs_folds_that_exist(sample):
     assert done.returncode == 1
     assert "config: search.network.folds has 9, but speaker-independent has the folds 0 to 2 here" in done.stderr
     done = sample.snakemake("--dry-run", "search", search={})
-    assert "search needs a search; name one in the section search" in done.stderr
+    assert "the target search needs an entry in the section search" in done.stderr

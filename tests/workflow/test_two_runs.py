@@ -17,7 +17,7 @@ def test_the_second_run_is_refused_in_one_line(empty):
         assert done.returncode == 1
         said = [line for line in done.stderr.splitlines() if line.startswith("serflow")]
         assert said == [
-            f"serflow: another run is at work in this folder ({(empty.folder / 'results/.lock').read_text().strip()}); "
+            f"serflow: another run is using this folder ({(empty.folder / 'results/.lock').read_text().strip()}); "
             "wait for it to end, or stop it"
         ]
         assert not (empty.folder / "resources").exists()

@@ -387,7 +387,7 @@ def refuse_selection(protocol):
     """Print why a protocol, or the selection quick or search, has no report."""
     try:
         if protocol == "search":
-            raise UserError("search needs a search; name one in the section search")
+            raise UserError("the target search needs an entry in the section search of the configuration")
         if protocol == "quick":
             raise UserError(f"quick needs a run of the protocol speaker-independent with one of {', '.join(QUICK)}")
         count_folds(protocol, DATA.speakers, DATA.formats, config["split"])
@@ -471,7 +471,7 @@ def lookup_of(run):
 def refuse_bundle(run):
     """Print why a run has no bundle."""
     kind = lookup_of(run)
-    stop(UserError(f"{run.model} reads {kind}, which no recording can be turned into, so it has no bundle"))
+    stop(UserError(f"{run.model} has no bundle: its features ({kind}) cannot be computed from a recording"))
 
 
 def bundled(pattern):
@@ -490,7 +490,7 @@ def all_bundles(wildcards):
     if not possible:
         refuse_bundle(RUNS[0])
     for model in dict.fromkeys(run.model for run in RUNS if lookup_of(run)) if workflow.is_main_process else ():
-        print(f"serflow: {model} has no bundle, since no recording can be turned into what it reads", file=sys.stderr)
+        print(f"serflow: {model} has no bundle: its features cannot be computed from a recording", file=sys.stderr)
     return [at(paths.bundle, run) for run in possible]
 
 
@@ -563,7 +563,7 @@ def labelled_of(wildcards):
 def why_not(wildcards):
     """Return the option that says why a run cannot be tested, if it cannot."""
     if kind := lookup_of(folds_of(wildcards)[0]):
-        reason = f"{wildcards.model} reads {kind}, which no changed recording can be turned into"
+        reason = f"the features of {wildcards.model} ({kind}) cannot be computed from a changed recording"
         return f"--reason {shlex.quote(reason)}"
     return ""
 

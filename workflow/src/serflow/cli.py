@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if arguments[0] == "--version":
             return print(f"serflow {__version__}", flush=True)
         name = ALIASES.get(arguments[0], arguments[0])
-        shown = f"serflow {name}"
+        shown = f"serflow {arguments[0]}"
         if name not in COMMANDS:
             raise UserError(f"there is no such command{did_you_mean(name, [*COMMANDS, *ALIASES])}; see serflow --help")
         parser = parser_of(shown, name)

@@ -170,7 +170,7 @@ class LogHandler(LogHandlerBase):
 
     def _note(self, rule: Rule) -> str:
         if rule.running:
-            return f"{len(rule.running)} at work"
+            return f"{len(rule.running)} running"
         return "" if rule.left else f"took {_clock(sum(rule.seconds))}"
 
     def _seconds_left(self, left: int) -> str:

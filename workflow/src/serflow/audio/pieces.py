@@ -91,5 +91,5 @@ def find_piece(name: str | Path, file: sf.SoundFile, start: float | None, end: f
     if end is not None and end > seconds + TOLERANCE:
         raise UserError(f"column end: {end:g} is beyond the end of {name}, which has {seconds:.3f} s")
     if last <= first:
-        raise UserError(f"column end: from {start or 0:g} to {end:g} s of {name} there is no sample")
+        raise UserError(f"column end: {name} has no samples between {start or 0:g} and {end:g} s")
     return first, last - first

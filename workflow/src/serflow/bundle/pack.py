@@ -111,7 +111,7 @@ def bundle_model(
     found = Network(converted).probabilities(data.take(data.places(run.pooled.clips[:64])))
     difference = float(np.abs(found - run.pooled.probabilities[:64]).max())
     if difference > TOLERANCE:
-        raise UserError(f"{model}: as ONNX its probabilities differ by {difference:.1e}, more than {TOLERANCE:g}")
+        raise UserError(f"{model}: probabilities of ONNX and Keras differ by {difference:.1e}, more than {TOLERANCE:g}")
     longest = max(read_table(clips, ["duration"])["duration"].to_pylist()) * preprocessing["sampling_rate"]
     about = described(run, training, corpus, contact, licence) | {
         "settings": settings,

@@ -44,7 +44,7 @@ def predict_recordings(
     Parameters
     ----------
     bundle
-        A file of :func:`serflow.bundle.pack.bundle_model`.
+        A bundle: a zip file that the target ``bundles`` of the workflow writes.
     inputs
         Recordings: files, folders, a CSV table with the column ``file`` and, for parts of files, ``start`` and ``end``
         in seconds, or ``-`` for standard input.
@@ -100,7 +100,7 @@ def predict_recordings(
     about, classifier, _ = opened
     classes = about["classes"]
     if sum(map(bool, (speaker, speaker_from_folder, one_speaker, enrol))) > 1:
-        raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol exclude each other; give one")
+        raise UserError("--speaker, --speaker-from-folder, --one-speaker and --enrol cannot be combined; use one")
     say = functools.partial(print, "serflow predict:", file=sys.stderr, flush=True)
     note = (lambda text: None) if shard else say  # of all shards the first says it
     recordings = list_recordings(inputs, speaker, note)

@@ -39,7 +39,7 @@ def lowest_confidence(bundle: Bundle, name: str, accuracy: float, *, unadapted: 
     if not 0 < accuracy <= 1:
         raise UserError(f"--accuracy {accuracy:g}: give a share above 0, at most 1, such as 0.8")
     table = validated(bundle, unadapted=unadapted)
-    refuse = partial("{}: --accuracy {:g} cannot be had: {}".format, name, accuracy)
+    refuse = partial("{}: --accuracy {:g} cannot be reached: {}".format, name, accuracy)
     if not table:
         raise UserError(refuse(f"the model was validated on fewer than {MIN_ANSWERS} clips"))
     if row := threshold_for(table, accuracy):

@@ -45,7 +45,7 @@ def fetch_corpus(*, archive: Path | None, settings: Mapping, folder: Path) -> No
     Raises
     ------
     UserError
-        If the recordings cannot be had, or ``folder`` holds recordings that were not fetched.
+        If the recordings cannot be fetched, or ``folder`` holds recordings that were not fetched.
     """
     hold_lock(folder / f"{_WORK}.lock")
     with _workplace(folder) as unpacked:

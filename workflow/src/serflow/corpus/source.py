@@ -137,7 +137,7 @@ def _find(config: Mapping) -> tuple[Corpus, list[Entry], list[Location]]:
         raise UserError("; ".join(notes))
     unknown = name not in (SAMPLE, *FORMATS) and not config["format"] and not locations[0].name
     if unknown and (hint := did_you_mean(name, FORMATS)):
-        notes.append(f"corpus: {name!r} is no format, so its files are read as named in CREMA-D{hint}")
+        notes.append(f"corpus: {name!r} is not a format, so its files are read as named in CREMA-D{hint}")
     union = bool(locations[0].name)
     names = [entry.name for entry in entries if entry.name]
     labels = [(corpus_of(name.speaker) if union else None, name.emotion) for name in names]

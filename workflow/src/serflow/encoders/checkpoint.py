@@ -66,7 +66,7 @@ def _download(named: str, revision: str, record: Path, section: str) -> tuple[Pa
         found = huggingface_hub.snapshot_download(named, revision=first or revision, allow_patterns=CHECKPOINT_FILES)
     except errors.HFValidationError as error:
         raise UserError(
-            f"config: {section}.transformers: {named!r} is no folder, and no model id: owner/name"
+            f"config: {section}.transformers: {named!r} is neither a folder nor a model id: owner/name"
         ) from error
     except errors.GatedRepoError as error:
         raise UserError(

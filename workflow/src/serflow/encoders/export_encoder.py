@@ -52,8 +52,8 @@ def export_encoder(*, encoder: str, settings: Mapping, output: Path, description
     Raises
     ------
     UserError
-        If PyTorch or Transformers is missing, or the checkpoint cannot be had, is not the expected one, or cannot be
-        exported.
+        If PyTorch or Transformers is missing, or the checkpoint cannot be fetched, is not the expected one, or
+        cannot be exported.
     """
     section, named = f"encoders.{encoder}", settings[EXPORTED]
     for name in _NEEDED:

@@ -42,7 +42,7 @@ def fetch_encoder(*, encoder: str, settings: Mapping, output: Path, description:
     Raises
     ------
     UserError
-        If the encoder cannot be had, is not the expected file, or cannot be used.
+        If the encoder cannot be fetched, is not the expected file, or cannot be used.
     """
     section = f"encoders.{encoder}"
     sources = [name for name in FETCHED if name in settings]

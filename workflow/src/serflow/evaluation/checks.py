@@ -7,7 +7,7 @@ from serflow.evaluation.groups import greatest_difference
 from serflow.evaluation.predictions import RunKey, key_of
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
-ROBUSTNESS_UNKNOWN = "not tested: run snakemake robustness"
+ROBUSTNESS_UNKNOWN = "not tested: run snakemake robustness report --cores 8"
 
 
 def check_runs(

@@ -129,7 +129,7 @@ def _members(path: Path, folder_of: FolderOf) -> Iterator[tuple[Member, Callable
                 raise UserError(f"{name!r} in it is {problem}; unpack it yourself and set audio to the folder")
             key = unicodedata.normalize("NFC", file_name).casefold().encode()  # refuses names that are not Unicode
             if key in names:
-                raise UserError(f"{names[key]!r} and {name!r} in it would be one file")
+                raise UserError(f"{names[key]!r} and {name!r} would be unpacked to the same file")
             names[key] = name
             yield Member(folder, file_name, size), open_member
 

@@ -171,7 +171,7 @@ def open_training(
     plugin = ARCHITECTURES.find(architecture, "--architecture")
     classes, parts = read_split(split, fold, settings["copies"])
     if len(labels := set(parts["train"]["label"])) < 2:
-        raise UserError(f"{split}: fold {fold} has clips of {labels.pop()} alone to train on; a model needs two labels")
+        raise UserError(f"{split}: fold {fold} has clips of {labels.pop()} only to train on; a model needs two labels")
     data = open_features(architecture, features, indices, settings)
     if encoder is not None:
         described = read_json(encoder)

@@ -45,7 +45,7 @@ def hold_lock(path: str | Path) -> None:
         if time.monotonic() > until:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise UserError(f"another run is at work in this folder ({holder}); wait for it to end, or stop it")
+            raise UserError(f"another run is using this folder ({holder}); wait for it to end, or stop it")
         time.sleep(0.05)
     _held.append(file)
     file.truncate(0)

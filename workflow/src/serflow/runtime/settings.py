@@ -126,7 +126,8 @@ def _messages(fault) -> Iterator[str]:
         for name in map(str, fault.instance):
             if name not in known:
                 path = ".".join([*map(str, fault.absolute_path), name[:_SHOWN]])
-                yield f"config: {path} is no setting{did_you_mean(name, known) or '; known here: ' + ', '.join(known)}"
+                hint = did_you_mean(name, known) or f"; known here: {', '.join(known)}"
+                yield f"config: {path} is not a setting{hint}"
         return
     shown = repr(fault.instance)
     if "description" in fault.schema:

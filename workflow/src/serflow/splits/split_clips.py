@@ -108,5 +108,5 @@ def refuse_one_class(protocol: str, split: Sequence[Row]) -> None:
     for fold, labels in sorted(trained.items()):
         if len(labels) == 1:
             raise UserError(
-                f"split {protocol}: fold {fold} has clips of {labels.pop()} alone to train on; a model needs two labels"
+                f"split {protocol}: fold {fold} has clips of {labels.pop()} only to train on; a model needs two labels"
             )

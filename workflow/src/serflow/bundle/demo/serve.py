@@ -37,7 +37,7 @@ def demo(
     Parameters
     ----------
     bundle
-        A file of :func:`serflow.bundle.pack.bundle_model`.
+        A bundle: a zip file that the target ``bundles`` of the workflow writes.
     host
         The address to listen on; by default 127.0.0.1, which only this machine can reach.
     port
@@ -69,14 +69,14 @@ def demo(
 
 def _address(host: str, port: int | None) -> tuple[str, list[str], int | None]:
     """Return the address to listen on, names that browsers may call it by, and the port unless Gradio is to choose."""
-    # Gradio would try an address that cannot be had for minutes.
+    # Gradio would try an address that cannot be used for minutes.
     try:
         family, *_, (address, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
         with socket.create_server((address, port or 0), family=family) as listener:
             free = listener.getsockname()[1]
     except (OSError, OverflowError) as error:
         reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
-        raise UserError(f"{host} port {port or 0} cannot be had ({reason}); give another --port, or --host") from error
+        raise UserError(f"{host} port {port or 0} cannot be used ({reason}); give another --port, or --host") from error
     names = ["localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address]
     if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
         names.append("*")

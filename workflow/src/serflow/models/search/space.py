@@ -143,7 +143,7 @@ def _check(name: str, space: Mapping[str, Mapping], rules: Mapping) -> None:
         if setting in NOT_SEARCHED:
             raise UserError(f"{where} cannot be searched; make a search for each value")
         if setting not in rules:
-            raise UserError(f"{where} is no setting of the model{did_you_mean(setting, rules)}")
+            raise UserError(f"{where} is not a setting of the model{did_you_mean(setting, rules)}")
         if "choices" in choice and len(choice) > 1:
             raise UserError(f"{where} has both choices and a range")
         if "low" in choice and (choice["low"] > choice["high"] or (choice.get("log") and choice["low"] <= 0)):

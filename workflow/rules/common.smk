@@ -678,6 +678,9 @@ def begin():
                 prepare_cluster(Path(".snakemake/log"))
             else:
                 os.environ[LOCK_VARIABLE] = str(lock.resolve())
+                # Under its limit of jobs per second, which nothing here needs, each pass of Snakemake's scheduler starts another
+                # a second later, and each job that ends one more: a fifth of a core after a hundred jobs.
+                workflow.scheduler.job_rate_limiter = None
             for folder in ("results", *([DATA.folder.parent] if DATA.made else [])):
                 tidy(folder)
     except UserError as error:

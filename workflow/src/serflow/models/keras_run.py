@@ -21,6 +21,9 @@ def prepare(seed: int, threads: int):
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # Memory of freed tensors is used again. By default those above 32 MB go back to the system, which clears each page that it
+    # hands out: an epoch of resnet_asp took 23.4 s in place of 13.4.
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     import keras
     import tensorflow as tf
 

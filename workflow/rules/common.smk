@@ -607,7 +607,8 @@ def memory(base, per_input=0, of=None):
     """Ask for ``base`` MB and a multiple of the size of the inputs (or those named ``of``), and more each attempt."""
 
     def megabytes(wildcards, input, attempt):
-        size = sum(Path(path).stat().st_size for path in input[of]) / 1e6 if of else input.size_mb
+        # Not input.size_mb, which gives a warning if a job is planned while a checkpoint is evaluated.
+        size = sum(Path(path).stat().st_size for path in (input[of] if of else input)) / 1e6
         return attempt * int(base + per_input * size)
 
     return megabytes

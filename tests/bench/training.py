@@ -34,6 +34,7 @@ VARIANTS = {
     # Keras takes XLA only where operations need not be deterministic.
     "serflow, XLA, operations that need not be deterministic": ({}, {"free", "xla"}),
     "serflow, one operation at a time": ({}, {"inter1"}),
+    "serflow, memory of freed tensors returned to the system": ({"TF_CPU_ALLOCATOR_USE_BFC": "false"}, set()),
     "serflow, without oneDNN": ({"TF_ENABLE_ONEDNN_OPTS": "0"}, set()),
     "serflow, bfloat16 (other arithmetic)": ({}, {"bfloat16"}),
     "floor: the multiplications alone": ({}, {"floor"}),

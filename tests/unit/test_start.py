@@ -43,6 +43,17 @@ assert table.to_pandas().shape == (3, 2)  # for those who ask for it
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_keras_starts_without_what_nothing_here_uses():
+    code = """
+import sys
+from serflow.models.keras_run import prepare
+prepare(0, 1)
+assert "keras" in sys.modules and not {"matplotlib", "pandas", "sklearn"} & set(sys.modules)
+import pandas, sklearn.linear_model
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_list_of_commands_needs_no_array_library():
     # CPU seconds are no measure for a test on a shared machine (`make bench` has them); what is imported is one.
     code = "import sys; from serflow.cli import main; main(['--help']); print('numpy' in sys.modules)"

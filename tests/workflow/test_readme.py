@@ -348,7 +348,6 @@ CHECKS = {
     ),
     """snakemake --cores 8 --config 'frames={"features": ["zcr", "rms", "mfcc", "centroid", "f0"]""": planned_features,
     """snakemake --cores 8 robustness --config 'robustness={"conditions""": elsewhere(PLUGINS, "mains_hum"),
-    "snakemake --cores 8 robustness": planned_robustness,
     "snakemake --cores 8 report robustness": planned_robustness,
     "snakemake --dry-run": nothing_to_do,
     "snakemake --report report.zip": packed,

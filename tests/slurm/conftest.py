@@ -9,7 +9,6 @@ import pytest
 from slurm_cluster import Cluster, default_folder, missing_programs
 
 COMMAND = Path(__file__).parent / "cluster"
-FINISHED = ("COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY", "CANCELLED", "NODE_FAIL")
 
 
 def pytest_configure(config):
@@ -43,11 +42,6 @@ class RunningCluster:
         assert not check or answer.returncode == 0, f"{command} failed:\n{answer.stdout}{answer.stderr}"
         return answer
 
-    def submit(self, script, *options, cwd):
-        """Submit a shell script and give its job id; its output goes to JOBID.out in `cwd`."""
-        answer = self.run("sbatch", "--parsable", "--output=%j.out", *options, f"--wrap={script}", cwd=cwd)
-        return int(answer.stdout)
-
     def jobs(self):
         """Every run of every job, from the accounting database: one dict each, a requeued job has several."""
         fields = "JobIDRaw,JobName,State,NodeList,Partition,Account,ReqMem,Timelimit,Elapsed,Comment"
@@ -59,14 +53,6 @@ class RunningCluster:
         """Each job's state and node, from the controller: {job id: (state, node)}, ended jobs for 5 minutes."""
         lines = self.run("squeue", "--noheader", "--states=all", "--format=%A|%T|%N").stdout.splitlines()
         return {int(job): (state, node) for job, state, node in (line.split("|") for line in lines)}
-
-    def wait_for(self, job, *states, seconds=60):
-        """Wait until a job is in one of these states (default: ended) and give the state and the node."""
-        end = time.monotonic() + seconds
-        while self.queue().get(job, ("GONE", ""))[0] not in (states or FINISHED):
-            assert time.monotonic() < end, f"job {job} after {seconds} s: {self.queue().get(job)}"
-            time.sleep(0.5)
-        return self.queue()[job]
 
     def wait_for_node(self, node, *states, seconds=60):
         """Wait until a node is in one of these states, in sinfo's words without marks."""
@@ -88,9 +74,6 @@ class RunningCluster:
 
     def stop_accounting(self):
         self.control("stop-accounting")
-
-    def start_accounting(self):
-        self.control("start-accounting")
 
 
 @pytest.fixture(scope="session")

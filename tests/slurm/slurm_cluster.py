@@ -245,6 +245,7 @@ class Cluster:
     def kill_node(self, node: str) -> int:
         """End a node as a power cut would: its slurmd, its job steps and all that they started. Returns how many."""
         doomed = self._node_processes(node)
+        signal_all(doomed, signal.SIGSTOP)  # so that none reports that another was killed
         signal_all(doomed, signal.SIGKILL)
         wait_until(lambda: not any(start_time(pid) for pid in doomed), 5)
         self.daemons[node].record.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from serflow.configuration import configure
 from serflow.models.augmentation import augment, mix
 from serflow.models.batches import dataset
 from serflow.models.data import Features
-from serflow.models.gradient import _optimizer, _uar
+from serflow.models.gradient import _optimizer, _uar, measure_activations
 from serflow.models.gradient_settings import AUGMENTATION_RULES, BY_GRADIENT
 from serflow.models.named import named_models
 from serflow.runtime.errors import UserError
@@ -198,6 +198,24 @@ def test_the_optimizer():
     layer.build((None, 3))
     other.build(layer.trainable_variables)
     assert [other._use_weight_decay(variable) for variable in (layer.kernel, layer.bias)] == [True, False]
+
+
+def test_batch_normalisation_after_averaged_weights():
+    normalization = keras.layers.BatchNormalization(momentum=0.9)
+    inner = keras.Sequential([keras.Input((3,)), normalization])
+    inputs = keras.Input((3,))
+    network = keras.Model(inputs, inner(inputs))
+    normalization.moving_mean.assign([7, 7, 7])
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(number, 1 + number, (20, 3)).astype(np.float32), None) for number in range(5)]
+    measure_activations(network, batches)
+    assert normalization.moving_mean.numpy() == pytest.approx(
+        np.mean([x.mean(axis=0) for x, _ in batches], axis=0), 1e-4
+    )
+    assert normalization.moving_variance.numpy() == pytest.approx(
+        np.mean([x.var(axis=0) for x, _ in batches], axis=0), 1e-4
+    )
+    assert normalization.momentum == 0.9
 
 
 def test_the_monitored_recall():

@@ -1,6 +1,6 @@
 """Training by gradient: loss, optimizer, schedule and what is monitored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +94,31 @@ def fit_by_gradient(
             f"{title}: the loss became NaN in epoch {len(stopping.rows)}; lower the model's learning_rate "
             f"({settings['learning_rate']:g}) or look for broken features"
         )
+    if settings["ema"]:
+        measure_activations(network, dataset(data, train, classes, batch_size, shuffle_seed=seed))
     return Trained(stopping.rows, stopping.best_epoch + 1 if valid else len(stopping.rows), len(batches))
+
+
+def measure_activations(network, batches) -> None:
+    """Set mean and variance of each batch normalisation to those of all batches with the weights that the network has.
+
+    Those of the training are of the weights of its last steps, not of their moving average, on augmented clips. See
+    Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018, section 3.2.
+    """
+    normalizations = [layer for layer in _layers_of(network) if hasattr(layer, "moving_variance")]
+    momenta = [layer.momentum for layer in normalizations]
+    for number in range(len(batches) if normalizations else 0):
+        for layer in normalizations:
+            layer.momentum = number / (number + 1)  # the mean of the batches so far
+        network(batches[number][0], training=True)
+    for layer, momentum in zip(normalizations, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _layers_of(network) -> Iterator:
+    for layer in getattr(network, "layers", ()):
+        yield layer
+        yield from _layers_of(layer)
 
 
 def _optimizer(settings: Mapping, steps: int):

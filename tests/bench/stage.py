@@ -130,7 +130,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
     clips = np.array(fixed(audio)) if stage.split()[-1] in ("frames", "mel") else None
     draws = np.random.default_rng(0)
     few = np.zeros((2, LENGTH), np.float32)  # libraries are warmed up, as the notebook's are
-    augment.pitch_shift(few[0], 1, RATE), read_row(rows[0], RATE)
+    augment.pitch_shift(few[0], 1, RATE), read_row(rows[0], RATE, READING)
     framed = {"sampling_rate": RATE, "frame_size": FRAME_SIZE, **FRAMES}
     spectra = {"sampling_rate": RATE, "n_mels": 128, "n_fft": 1569, "hop_length": 512}
     list(frames.compute(few, framed)), list(mel.compute(few, spectra))
@@ -143,7 +143,7 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
             ducc0.fft.c2c(rows, axes=(1,), out=rows) if paired else ducc0.fft.r2c(rows, axes=(1,))
 
     return {
-        "load": lambda: [read_row(row, RATE) for row in rows],
+        "load": lambda: [read_row(row, RATE, READING) for row in rows],
         "stretch": lambda: [augment.time_stretch(y, draws.uniform(0.8, 1.2)) for y in chosen],
         "pitch": lambda: [augment.pitch_shift(y, draws.uniform(-4, 4), RATE) for y in chosen],
         "frames": lambda: list(frames.compute(clips, framed)),
@@ -153,6 +153,9 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
         "paired frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, True),
         "paired mel": lambda: bare(1569, 512, True),
     }[stage]  # fmt: skip
+
+
+READING = {"remove_dc": False, "loudness": None}  # as config.yaml has it
 
 
 def main() -> None:

@@ -93,17 +93,6 @@ def test_what_is_drawn_depends_on_seed_clip_and_epoch_alone(clips):
     np.testing.assert_allclose(*map(np.sort, levels), rtol=1e-5)
 
 
-def test_steps_of_a_refit_leave_out_other_clips_in_each_epoch(clips):
-    features, rows, _ = clips
-    batches, seen = dataset(features, rows, 3, 8, shuffle_seed=0, steps=4), []
-    for _ in range(12):
-        found = np.concatenate([batch[0][:, 0, 0, 0] / 100 for batch in all_of(batches)])
-        assert len(batches) == 4 and len(set(found)) == len(found) <= 32
-        seen.append(set(found))
-        batches.on_epoch_end()
-    assert seen[0] != seen[1] and set.union(*seen) == set(range(50))
-
-
 def test_targets(clips):
     features, rows, _ = clips
     labels = np.concatenate([targets for _, targets in all_of(dataset(features, rows, 3, 8, settings=OFF))])

@@ -22,7 +22,6 @@ def dataset(
     *,
     shuffle_seed: int | None = None,
     epochs_done: int = 0,
-    steps: int | None = None,
     settings: Mapping | None = None,
     targets: np.ndarray | None = None,
 ):
@@ -41,8 +40,6 @@ def dataset(
         of their own come in batches of like length. None: the given order.
     epochs_done
         Number of epochs to skip, for a training that is resumed.
-    steps
-        Greatest number of batches of an epoch: other rows are left out in each. None: all.
     settings
         Settings of a model, of which ``label_smoothing``, ``mixup``, ``class_weight`` and the augmentation change the
         batches. Each number is drawn from (seed, clip, epoch). None: the batches are as they are.
@@ -68,7 +65,6 @@ def dataset(
                 self.batches = _cut(order, batch_size, own_length)
                 if own_length:
                     self.batches = _of_like_length(order, lengths, batch_size, generator)
-                self.batches = self.batches[:steps]
 
         def __len__(self):
             return len(self.batches)

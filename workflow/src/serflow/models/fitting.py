@@ -29,7 +29,6 @@ class Fitted(NamedTuple):
 
     ``network`` is the model, ``rows`` are those of ``history.csv``, ``best_epoch`` is the epoch whose weights are kept,
     from 1, and ``chosen`` what was chosen on the validation clips by an architecture that is not trained by gradient.
-    ``steps`` is the number of steps of an epoch.
     """
 
     network: object
@@ -37,7 +36,6 @@ class Fitted(NamedTuple):
     best_epoch: int
     seconds: float
     chosen: dict | None = None
-    steps: int | None = None
 
 
 @dataclass
@@ -103,7 +101,7 @@ class Training:
                 epochs=epochs,
             )
             seconds = sum(row["seconds"] for row in trained.rows)
-            return Fitted(network, trained.rows, trained.best_epoch, seconds, None, trained.steps)
+            return Fitted(network, trained.rows, trained.best_epoch, seconds, None)
         started, settings = time.perf_counter(), self.settings
         arrays = (_arrays(network, self.data, rows) for rows in (self.train, self.valid))
         chosen = self.plugin.load().fit(inner, *arrays, settings, self.seed) or {}
@@ -127,7 +125,7 @@ class Training:
             self.plugin.load().refit(inner, arrays, before.chosen, self.settings, self.seed)
             seconds = before.seconds + time.perf_counter() - started
             return before._replace(network=network, rows=[before.rows[0] | {"seconds": seconds}], seconds=seconds)
-        # Each epoch has as many steps as before, on a part of both that differs, so that the schedule is the same.
+        # As many epochs, so more steps than before: with as many steps resnet_asp reached 46 % UAR in place of 53.
         trained = fit_by_gradient(
             network,
             self.data,
@@ -140,7 +138,6 @@ class Training:
             depends_on=self.depends_on,
             targets=self.targets,
             epochs=before.best_epoch,
-            steps=before.steps,
         )
         seconds = before.seconds + sum(row["seconds"] for row in trained.rows)
         return before._replace(network=network, seconds=seconds)

@@ -13,11 +13,10 @@ from serflow.runtime.errors import UserError
 
 
 class Trained(NamedTuple):
-    """The rows of ``history.csv``, the epoch whose weights are kept, from 1, and the number of steps of an epoch."""
+    """The rows of ``history.csv``, and the epoch whose weights are kept, from 1."""
 
     rows: list[dict]
     best_epoch: int
-    steps: int
 
 
 def fit_by_gradient(
@@ -33,7 +32,6 @@ def fit_by_gradient(
     depends_on: list,
     targets: np.ndarray,
     epochs: int | None = None,
-    steps: int | None = None,
 ) -> Trained:
     """Train a network from where its backup ends, and set its weights to those that are kept.
 
@@ -58,8 +56,6 @@ def fit_by_gradient(
         Shares of the classes that the training rows are trained on, float32 of shape (rows, classes).
     epochs
         Number of epochs, if the training ends before the schedule.
-    steps
-        Greatest number of steps of an epoch.
 
     Raises
     ------
@@ -72,7 +68,7 @@ def fit_by_gradient(
     done = len(stopping.rows)
     if done:
         print(f"{title}: resumes after epoch {done}", flush=True)
-    changed = {"shuffle_seed": seed, "epochs_done": done, "steps": steps, "settings": settings, "targets": targets}
+    changed = {"shuffle_seed": seed, "epochs_done": done, "settings": settings, "targets": targets}
     batches = dataset(data, train, classes, batch_size, **changed)
     network.compile(
         optimizer=_optimizer(settings, len(batches)),
@@ -96,7 +92,7 @@ def fit_by_gradient(
         )
     if settings["ema"]:
         measure_activations(network, dataset(data, train, classes, batch_size, shuffle_seed=seed))
-    return Trained(stopping.rows, stopping.best_epoch + 1 if valid else len(stopping.rows), len(batches))
+    return Trained(stopping.rows, stopping.best_epoch + 1 if valid else len(stopping.rows))
 
 
 def measure_activations(network, batches) -> None:

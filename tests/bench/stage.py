@@ -16,6 +16,7 @@ from types import ModuleType
 
 LENGTH, FRAME_SIZE, RATE = 40_775, 1631, 16_000
 FRAMES = {"features": ["zcr", "rms", "mfcc", "centroid"], "n_mfcc": 13, "size": None, "hop": None}
+READING = {"remove_dc": False, "loudness": None}  # as config.yaml has it
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -153,9 +154,6 @@ def serflow(stage: str, folder: Path, part: int, parts: int, copies: int):
         "paired frames": lambda: bare(FRAME_SIZE, FRAME_SIZE // 2, True),
         "paired mel": lambda: bare(1569, 512, True),
     }[stage]  # fmt: skip
-
-
-READING = {"remove_dc": False, "loudness": None}  # as config.yaml has it
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Training by gradient: loss, optimizer, schedule and what is monitored."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import numpy as np
 from serflow.models.backup import resumable_stopping
 from serflow.models.batches import dataset
 from serflow.models.data import Features, Rows
+from serflow.models.keras_run import layers_of
 from serflow.runtime.errors import UserError
 
 
@@ -101,7 +102,9 @@ def measure_activations(network, batches) -> None:
     Those of the training are of the weights of its last steps, not of their moving average, on augmented clips. See
     Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018, section 3.2.
     """
-    normalizations = [layer for layer in _layers_of(network) if hasattr(layer, "moving_variance")]
+    import keras
+
+    normalizations = [layer for layer in layers_of(network) if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalizations]
     for number in range(len(batches) if normalizations else 0):
         for layer in normalizations:
@@ -109,12 +112,6 @@ def measure_activations(network, batches) -> None:
         network(batches[number][0], training=True)
     for layer, momentum in zip(normalizations, momenta, strict=True):
         layer.momentum = momentum
-
-
-def _layers_of(network) -> Iterator:
-    for layer in getattr(network, "layers", ()):
-        yield layer
-        yield from _layers_of(layer)
 
 
 def _optimizer(settings: Mapping, steps: int):

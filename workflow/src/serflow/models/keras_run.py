@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from serflow.models.architectures import ARCHITECTURES
@@ -46,6 +47,17 @@ def prepare(seed: int, threads: int):
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return keras
+
+
+def layers_of(network) -> Iterator:
+    """Yield the layers of a model; the layers of models inside a model stand in their place."""
+    import keras
+
+    for layer in network.layers:
+        if isinstance(layer, keras.Model) and layer.layers:
+            yield from layers_of(layer)
+        else:
+            yield layer
 
 
 def save_model(path: Path, network) -> None:

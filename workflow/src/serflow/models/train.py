@@ -7,7 +7,7 @@ from pathlib import Path
 from serflow.models.architectures import ARCHITECTURES
 from serflow.models.backup import backup_path
 from serflow.models.fitting import open_training
-from serflow.models.keras_run import save_model
+from serflow.models.keras_run import layers_of, save_model
 from serflow.models.named import features_of
 from serflow.models.predict import probability_table
 from serflow.storage import write_json, write_table, write_text
@@ -129,13 +129,11 @@ def train_model(
 
 
 def _layers(network) -> Iterator[dict]:
-    """Yield what ``training.json`` says of each layer; the layers of models inside a model stand in their place."""
+    """Yield what ``training.json`` says of each layer."""
     import keras
 
-    for layer in network.layers:
-        if isinstance(layer, keras.Model) and layer.layers:
-            yield from _layers(layer)
-        elif not isinstance(layer, keras.layers.InputLayer):
+    for layer in layers_of(network):
+        if not isinstance(layer, keras.layers.InputLayer):
             try:
                 shape = list(layer.output.shape[1:])
             except (AttributeError, ValueError):  # several outputs, used more than once, or inside a subclass of Model

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 from serflow.runtime.errors import UserError
@@ -46,11 +47,16 @@ def cancel_orphans(logs: Path) -> int:
     runs = {run for path in newest for run in re.findall(r"SLURM run ID: (\S+)", path.read_text(errors="replace"))}
     if not runs:
         return 0
-    jobs = _words("squeue", "--noheader", "--format=%A", f"--name={','.join(sorted(runs))}")
+    query = ("squeue", "--noheader", "--format=%A", f"--name={','.join(sorted(runs))}")
+    jobs = _words(*query)
     if jobs:
-        # Killed first: a job that is only cancelled deletes its outputs, also complete ones that this run needs.
-        subprocess.run(["scancel", "--full", "--signal=KILL", *jobs], capture_output=True, check=False)
-        subprocess.run(["scancel", *jobs], check=False)
+        # A job that is cancelled deletes its outputs, also complete ones that this run needs. Unlike KILL, with which
+        # scancel cancels a job, USR1 ends the processes at once.
+        subprocess.run(["scancel", "--full", "--signal=USR1", *jobs], capture_output=True, check=False)
+        end = time.monotonic() + 30
+        while _words(*query, "--states=RUNNING,COMPLETING") and time.monotonic() < end:
+            time.sleep(1)
+        subprocess.run(["scancel", *jobs], capture_output=True, check=False)
     return len(jobs)
 
 

@@ -130,7 +130,7 @@ def test_the_same_results_as_on_one_machine(on_cluster, sample):
 def test_a_controller_that_is_killed_and_a_node_that_dies(on_cluster, sample):
     cluster = on_cluster.cluster
     run = on_cluster.start("features")
-    wait_until((on_cluster.results() / "target.json").exists, 240)  # so the recordings have been read
+    wait_until((on_cluster.results() / "target.json").exists, 600)  # so the recordings have been read
     earlier = cluster.queue()
     left, *_ = wait_until(lambda: sorted(on_cluster.running().keys() - earlier.keys()), 60)
     processes = wait_until(lambda: with_environment(f"SLURM_JOB_ID={left}"))

@@ -63,7 +63,7 @@ def test_a_step_ends_when_the_lock_is_given_up(tmp_path):
             assert step.poll() is None
             run.kill()
             assert step.wait(timeout=60) == -signal.SIGKILL
-            assert "so does this step" in step.stderr.read()
+            assert "so the job ends too" in step.stderr.read()
 
 
 def test_what_a_killed_run_leaves_is_tidied(tmp_path):

@@ -1,5 +1,6 @@
 """One clip as a picture of its waveform and mel-spectrogram, and as a recording to play."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,8 +53,10 @@ def show_clip(
     import soundfile as sf
     from PIL import Image
 
+    recording = io.BytesIO()  # since libsndfile's own error does not say that a disk is full
+    sf.write(recording, samples, sampling_rate, subtype="PCM_16", format="WAV")
     with replacing(audio) as partial:
-        sf.write(partial, samples, sampling_rate, subtype="PCM_16", format="WAV")
+        partial.write_bytes(recording.getbuffer())
     (spectrogram,) = next(mel_spectrograms.compute(samples[None], {"sampling_rate": sampling_rate, **mel}))
     rows = [["wave", "."], ["parts", "."], ["spectrogram", "bands"]] if occlusion else [["wave"], ["spectrogram"]]
     ratios = {"height_ratios": (1, 0.7, 2.2), "width_ratios": (1, 0.13)} if occlusion else {"height_ratios": (1, 2.2)}

@@ -104,7 +104,7 @@ def test_a_run_on_a_disk_that_becomes_full(mine, disk, tmp_path):
     said = lines(done)
     full = r"serflow augment_audio: results/mine/augmented/s0\d.npy: cannot be written \(No space left on device\); "
     assert said and all(re.fullmatch(full + "make room or give access there, then run again", line) for line in said)
-    assert not [path for path in folder.rglob("*") if ".part" in path.name or path.suffix == ".npy"]
+    assert not list(folder.rglob("*.part*")) and not list(folder.glob("mine/augmented/*.npy"))
     mount("size=200m")
     workspace.run("features")
     for path in (mine.results("mine") / "mel").iterdir():
@@ -126,6 +126,7 @@ def test_a_log_on_a_full_disk(disk):
     with contextlib.suppress(OSError):
         (folder / "rest").write_bytes(bytes(2**21))
     command = ["read_recordings", "--listing", "none", "--sampling-rate", "16000", "--policy", "fail"]
+    command += ["--reading", "{}", "--segments", "recordings"]
     command += ["--output", str(folder / "x.npy"), "--index", str(folder / "x.parquet"), "--log", str(folder / "x.log")]
     done = subprocess.run([sys.executable, "-m", "serflow", *command], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1

@@ -136,7 +136,7 @@ def goes_on(data, tmp_path, model, kills):
         killed_after(data, model, out, epoch, sent)
     assert whole(data, model, out) == reference
     log = (out / "log").read_text()
-    assert "resumes after epoch" in log and "epoch 1/" not in log
+    assert "resumes after epoch" in log and "fold 0: epoch 1/" not in log
     assert not [path for path in out.iterdir() if path.suffix == ".npz"]
 
 

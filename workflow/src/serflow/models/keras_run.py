@@ -27,7 +27,7 @@ def prepare(seed: int, threads: int):
     # hands out: an epoch of resnet_asp took 23.4 s in place of 13.4.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     # Keras imports these where they are installed, for wrappers and pictures that nothing here uses: 3 of the 8.5 s of
-    # CPU that a job with a network takes to start. quick on CREMA-D has 41 such jobs.
+    # CPU that a job with a network takes to start. The target quick has 25 such jobs.
     unused = [name for name in ("matplotlib", "pandas", "sklearn") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(unused))
     import keras

@@ -50,13 +50,16 @@ def cancel_orphans(logs: Path) -> int:
     query = ("squeue", "--noheader", "--format=%A", f"--name={','.join(sorted(runs))}")
     jobs = _words(*query)
     if jobs:
-        # A job that is cancelled deletes its outputs, also complete ones that this run needs. Unlike KILL, with which
-        # scancel cancels a job, USR1 ends the processes at once.
-        subprocess.run(["scancel", "--full", "--signal=USR1", *jobs], capture_output=True, check=False)
+        # Those in the queue first, so that none starts in place of those that end.
+        subprocess.run(["scancel", "--state=PENDING", *jobs], check=False)
+        # A job that is cancelled while it runs deletes its outputs, also complete ones that this run needs. Unlike
+        # KILL, with which scancel cancels a job, USR1 ends the processes at once.
+        subprocess.run(["scancel", "--full", "--state=RUNNING", "--signal=USR1", *jobs], check=False)
         end = time.monotonic() + 30
-        while _words(*query, "--states=RUNNING,COMPLETING") and time.monotonic() < end:
+        while (left := _words(*query)) and time.monotonic() < end:
             time.sleep(1)
-        subprocess.run(["scancel", *jobs], capture_output=True, check=False)
+        if left:
+            subprocess.run(["scancel", *left], check=False)
     return len(jobs)
 
 

@@ -42,9 +42,23 @@ SETTINGS = {
         {"protocol": "notebook", "models": ["cnn1d", "cnn2d"], "seeds": [0]},
         {"protocol": "speaker-independent", "models": ["svm_functionals", "logreg_embedding_speaker"], "seeds": [0]},
     ],
+    # With a run named and no rungs, so that no checkpoint hides the jobs behind it from a dry run.
+    "robustness": {
+        "conditions": ["gain"],
+        "runs": [{"protocol": "speaker-independent", "models": ["svm_functionals"], "seeds": [0]}],
+    },
+    "search": {
+        "linear": {
+            "model": "logreg_embedding",
+            "protocol": "speaker-independent",
+            "trials": 2,
+            "folds": [0],
+            "space": {"C": {"choices": [0.001, 0.01]}},
+        },
+    },
     "input": "to_label",
 }
-TARGETS = ("catalog", "features", "models", "report", "bundles", "predict")
+TARGETS = ("catalog", "features", "models", "report", "robustness", "search", "bundles", "predict")
 # Of these every byte is compared; of the others what does not tell of time.
 BYTES = ("recordings", "catalog", "splits", "augmented", "length.json", "target.json", "fixed")
 BYTES += ("frames", "functionals", "mel", "embedding", "predicted", "resources")
@@ -213,8 +227,6 @@ def fresh(reference: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    # Jobs start "python", which is to be the one that runs this.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=5, help="of each rule's jobs; its runs are killed twice")
     parser.add_argument("--rules", nargs="*", help="these alone")
@@ -267,6 +279,8 @@ def kill_all(reference: Path, folder: Path, options: argparse.Namespace) -> list
             killed[what] += 1
             half |= set(half_written(expected, folder))
         run(folder, *sorted(pending))
+        # Temporary results stay when they are asked for.
+        clear(folder, [output for output in pending if not (reference / output).exists()])
         if gone := sorted(half.union(lost(expected, folder))):
             print(f"LOST {gone}", flush=True)
             fresh(reference, folder)

@@ -77,6 +77,7 @@ def limited(workspace, limit, *arguments, **variables):
         ({"LC_ALL": "C", "LANG": "C", "PYTHONHASHSEED": "1"}, 1),
         ({"LC_ALL": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "2"}, 2),
         ({"PYTHONUTF8": "0", "LC_ALL": "POSIX", "TZ": "America/St_Johns", "COLUMNS": "20", "NO_COLOR": "1"}, 2),
+        ({"PATH": os.defpath}, 2),  # the environment is not activated
     ],
 )
 def test_no_environment_changes_a_byte(tiny, fresh, variables, cores):

@@ -1,10 +1,9 @@
-"""Milliseconds of a training step: the notebook's `model.fit`, serflow's, and serflow's with each lever pulled.
+"""Milliseconds of a training step: the notebook's `model.fit`, serflow's, and the least that its arithmetic takes.
 
 usage: python tests/bench/training.py [--rounds N] [--steps N] [MODEL ...]      (default: all networks)
 
-All variants do the same arithmetic on rows of CREMA-D's shape, each in a process of its own, in turn; only bfloat16
-does another, and is not a setting of serflow. The floor is what the multiplications of a step take at the speed of one
-large matrix product. Writes results/bench/training.md and prints it.
+All are measured on rows of CREMA-D's shape, each in a process of its own, in turn. The least is what the
+multiplications of a step take at the speed of one large matrix product. Writes results/bench/training.md and prints it.
 """
 
 import argparse
@@ -20,25 +19,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 # Of one clip; that of resnet_asp has 2.5 s.
 SHAPES = {"cnn1d": (816, 1), "cnn2d": (128, 80, 1), "resnet_asp": (64, 125, 1), "mlp_embedding": (4608, 1)}
-OF_THE_NOTEBOOK = ("cnn1d", "cnn2d")  # measured in all variants, others as serflow trains them
+OF_THE_NOTEBOOK = ("cnn1d", "cnn2d")
 EPOCH = 4460  # recordings in three of CREMA-D's five blocks, without copies
 BATCH, CLASSES, WARM = 32, 6, 5
-# What differs from serflow's own way: environment variables, and words that `step_seconds` knows.
-OURS = "serflow"
-VARIANTS = {
-    "notebook: model.fit on arrays": ({}, {"notebook"}),
-    OURS: ({}, set()),
-    "serflow, operations that need not be deterministic": ({}, {"free"}),
-    "serflow, arrays in place of batches read by name": ({}, {"arrays"}),
-    "serflow, 8 steps per call of TensorFlow": ({}, {"eight"}),
-    # Keras takes XLA only where operations need not be deterministic.
-    "serflow, XLA, operations that need not be deterministic": ({}, {"free", "xla"}),
-    "serflow, one operation at a time": ({}, {"inter1"}),
-    "serflow, memory of freed tensors returned to the system": ({"TF_CPU_ALLOCATOR_USE_BFC": "false"}, set()),
-    "serflow, without oneDNN": ({"TF_ENABLE_ONEDNN_OPTS": "0"}, set()),
-    "serflow, bfloat16 (other arithmetic)": ({}, {"bfloat16"}),
-    "floor: the multiplications alone": ({}, {"floor"}),
-}
+HOW = NOTEBOOK, OURS, FLOOR = "the notebook's model.fit", "serflow", "the multiplications alone"
 
 
 def floor_seconds(network) -> float:
@@ -58,7 +42,7 @@ def floor_seconds(network) -> float:
     return (time.perf_counter() - began) * 3 * BATCH * each / size**3
 
 
-def step_seconds(model: str, words: set[str], steps: int) -> float:
+def step_seconds(model: str, how: str, steps: int) -> float:
     """Train for a few steps and give the median seconds of one."""
     import numpy as np
 
@@ -68,31 +52,19 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
     from serflow.models.keras_run import prepare
     from serflow.models.named import named_models
 
-    threads = os.cpu_count() or 1
-    if words & {"notebook", "free"}:
+    if how == NOTEBOOK:
         import keras
     else:
-        keras = prepare(0, threads)
-    import tensorflow as tf
-
-    if "free" in words:  # what `prepare` does, without determinism
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-    if "inter1" in words:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    if "bfloat16" in words:
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        keras = prepare(0, os.cpu_count() or 1)
 
     settings = named_models({})[model].settings
     built = (64, None, 1) if model == "resnet_asp" else SHAPES[model]
     network = ARCHITECTURES[model].load().build(built, CLASSES, settings)
-    if "floor" in words:
+    if how == FLOOR:
         return floor_seconds(network)
-    at_once = 8 if "eight" in words else 1
-    how = {"jit_compile": "xla" in words, "steps_per_execution": at_once}
-    network.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"], **how)
+    network.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     draws = np.random.default_rng(0)
-    count = BATCH * (WARM + steps) * at_once
+    count = BATCH * (WARM + steps)
     x = draws.standard_normal((count, *SHAPES[model]), dtype=np.float32)
     labels = draws.integers(CLASSES, size=count)
 
@@ -113,13 +85,13 @@ def step_seconds(model: str, words: set[str], steps: int) -> float:
         def on_train_batch_end(self, batch, logs=None):
             ends.append(time.perf_counter())
 
-    if words & {"notebook", "arrays"}:
+    if how == NOTEBOOK:
         network.fit(x, np.eye(CLASSES)[labels], batch_size=BATCH, verbose=0, callbacks=[Clock()])
     else:
         rows = Rows(labels, np.arange(count)[:, None], np.arange(count))
         fed = dataset(InMemory(), rows, CLASSES, BATCH, shuffle_seed=0)
         network.fit(fed, verbose=0, callbacks=[Clock()])
-    return statistics.median(np.diff(ends)[WARM:].tolist()) / at_once
+    return statistics.median(np.diff(ends)[WARM:].tolist())
 
 
 def main() -> None:
@@ -131,26 +103,24 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        model, words = options.one
-        print(json.dumps(step_seconds(model, set(words.split()), options.steps)))
+        print(json.dumps(step_seconds(*options.one, options.steps)))
         return
     lines = [
         f"{os.cpu_count()} cores, batches of {BATCH}; median of {options.rounds} rounds in turn, lowest to highest in "
         f"brackets; load average {os.getloadavg()[0]:.1f} before it.",
         "",
-        "| model | variant | ms per step | against the notebook's |",
+        "| model | trained by | ms per step | against the notebook's |",
         "|---|---|---:|---:|",
     ]
     speeds = ["", f"| model | steps per second | seconds per epoch of {EPOCH} clips |", "|---|---:|---:|"]
     for model in options.models:
-        variants = {name: how for name, how in VARIANTS.items() if model in OF_THE_NOTEBOOK or name == OURS}
-        found: dict[str, list[float]] = {name: [] for name in variants}
+        found: dict[str, list[float]] = {how: [] for how in (HOW if model in OF_THE_NOTEBOOK else [OURS])}
         for _ in range(options.rounds):
-            for name, (variables, words) in variants.items():
-                command = [sys.executable, __file__, "--steps", str(options.steps), "--one", model, " ".join(words)]
-                env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | variables
+            for how, milliseconds in found.items():
+                command = [sys.executable, __file__, "--steps", str(options.steps), "--one", model, how]
+                env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
                 done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
-                found[name].append(1000 * json.loads(done.stdout.splitlines()[-1]))
+                milliseconds.append(1000 * json.loads(done.stdout.splitlines()[-1]))
         medians = {name: statistics.median(seconds) for name, seconds in found.items()}
         theirs = next(iter(medians.values()))
         speeds.append(

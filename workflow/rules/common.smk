@@ -75,7 +75,7 @@ except OSError as error:  # such as results that another user made for nobody el
     stop(UserError(f"{error.filename}: {error.strerror}; give access there, or run in a folder of your own"))
 
 # Jobs start `python`: the one that runs Snakemake, also where its environment is not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 # The path may contain anything. Snakemake reads a brace as its own unless it is doubled.
 PACKAGE = shlex.quote(f"{BASE}/workflow/src").replace("{", "{{").replace("}", "}}")
 # The device is no parameter, since another one makes nothing stale.
